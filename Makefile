@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help demo test test-all chaos bench campaign nights mutants lint hooks measure lock docs screenshots gallery wheel image image-test droplet-test install-test redis-test sbom clean
+.PHONY: help demo test test-fast test-all chaos bench campaign nights mutants lint hooks measure lock docs screenshots gallery wheel image image-test droplet-test install-test redis-test sbom clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -12,9 +12,13 @@ demo: ## The bot and a pretend world: a page that looks like a Slack channel, on
 	@$(PYTHON) scripts/env.py demo
 	@$(VENV)/openvidu-bot demo $(if $(KIND),--kind $(KIND)) $(ARGS)
 
-test: ## All checks: ruff, mypy, import contracts, tests
+test: ## All checks: ruff, mypy, import contracts, tests (three minutes on two cores)
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/python scripts/check.py
+
+test-fast: ## The tests of what changed, nearest first, for half a minute (BASE=main: since that commit)
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python scripts/check.py --fast $(BASE)
 
 test-all: ## Everything: each point a bot can die at, 10,000 faulted stories, ten minutes of chaos, broken guards (an hour and a half)
 	@$(PYTHON) scripts/env.py dev

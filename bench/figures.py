@@ -1,7 +1,15 @@
 """Measured ratios, and their tables."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+
+# Parts of a ratio.
+SIMULATED_TIME, PROCESSOR_TIME, REAL_TIME = 0.02, 0.3, 0.5
+
+
+class Unmeasured(RuntimeError):
+    """What cannot be measured here, and why. It is an error, and never a number."""
 
 
 @dataclass(frozen=True)
@@ -9,6 +17,9 @@ class Figure:
     """A measured value beside a peer's.
 
     `ratio` is ours divided by the peer's; `limit` is the promised ratio, None without a promise.
+    `count`: it counts something that may not have happened. Every other 0 was not measured.
+    `tolerance`: how much worse the ratio may become before `compare` reports it, as a part of it:
+    nothing differs between two runs in simulated time, much does in real time. None: not compared.
     """
 
     group: str
@@ -18,12 +29,23 @@ class Figure:
     unit: str
     against: str
     limit: float | None = None
-    at_least: bool = False  # the promise is a lower bound
+    at_least: bool = False  # more is better, and the promise is a lower bound
+    count: bool = False
+    tolerance: float | None = REAL_TIME
+
+    def __post_init__(self) -> None:
+        """Unmeasured where one of both values can be none."""
+        for whose, value in (("ours", self.ours), ("beside it", self.peer)):
+            if not math.isfinite(value) or value < 0:
+                raise Unmeasured(f"{self.group}: {self.name}: {whose} is {value}")
+        if not self.peer or not (self.ours or self.count):
+            raise Unmeasured(
+                f"{self.group}: {self.name}: {self.ours:g} {self.unit} beside {self.peer:g}: "
+                "one of both was not measured"
+            )
 
     @property
     def ratio(self) -> float:
-        if not self.peer:
-            return float("inf")
         return self.ours / self.peer
 
     @property
@@ -34,6 +56,20 @@ class Figure:
         if self.at_least:
             return self.ratio >= self.limit
         return self.ratio <= self.limit
+
+    @property
+    def promise(self) -> str:
+        """Return the promised ratio as text; "" without a promise."""
+        if self.limit is None:
+            return ""
+        if self.at_least:
+            return f"≥ {self.limit:g}"
+        return f"≤ {self.limit:g}"
+
+    @property
+    def amounts(self) -> tuple[str, str]:
+        """Return both values with their unit."""
+        return _with_unit(self.ours, self.unit), _with_unit(self.peer, self.unit)
 
     def record(self) -> dict[str, object]:
         """Return the figure as JSON."""
@@ -50,21 +86,12 @@ def _row(figure: Figure) -> tuple[str, ...]:
     verdict = {None: "", True: "kept", False: "MISSED"}[figure.kept]
     return (
         figure.name,
-        _with_unit(figure.ours, figure.unit),
-        _with_unit(figure.peer, figure.unit),
+        *figure.amounts,
         figure.against,
         f"{figure.ratio:.3g}",
-        _promise(figure),
+        figure.promise,
         verdict,
     )
-
-
-def _promise(figure: Figure) -> str:
-    if figure.limit is None:
-        return ""
-    if figure.at_least:
-        return f"≥ {figure.limit:g}"
-    return f"≤ {figure.limit:g}"
 
 
 def _with_unit(value: float, unit: str) -> str:

@@ -1,5 +1,6 @@
 """The composition root: from settings to a running bot."""
 
+import asyncio
 import logging
 import os
 import socket
@@ -47,6 +48,8 @@ from services.access.user_groups import UserGroupCache
 from services.cloud.clients.oncall import OnCallPager, Webhook
 from services.cloud.listings import SharedAccount
 from services.common.bulkheads import Work
+from services.common.clock import Clock
+from services.common.metrics import METRICS
 from services.common.tasks import Tasks
 from services.memory.closed_channels import ClosedChannels
 from services.memory.dry_runs import DryRuns
@@ -57,6 +60,7 @@ from services.memory.inbox import CommandInbox
 from services.memory.notifications import NotificationRepository
 from services.operations.accounts import Accounts
 from services.operations.assembly import SWEEP_INTERVAL, Operations, assemble
+from services.operations.assignment import ClusterAssignment
 from services.operations.continuity import Continuity
 from services.operations.retention import DAY, Retention, RetentionPolicy
 from services.runs.request import Request
@@ -102,7 +106,9 @@ class Bot:
     worker: str
     configured_windows: Mapping[str, tuple[Window, ...]]
     reread: Reread
+    assignment: ClusterAssignment | None  # None: no other bot can use this state
     _seeded: set[str] = field(default_factory=set)
+    _driven: frozenset[str] = frozenset()
 
     def set_home_workspace(self, team: str, enterprise: str = "") -> None:
         """Set the workspace and organisation whose members count, unless the settings name them."""
@@ -114,6 +120,7 @@ class Bot:
         """The parts of one round, in order, by the name that /healthz shows when one fails."""
         return {
             "memory": self.continuity.sweep,
+            "assignment": self._take_part,
             "settings": self.reread.sweep,
             "groups": self.user_groups.sweep,
             "channels": self.closed_channels.sweep,
@@ -136,16 +143,27 @@ class Bot:
 
     async def run_round(self) -> bool:
         """Run one round; a part that fails or hangs does not stop the others. False: one failed."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         complete = [
             await self.operations.bulkheads.run(part, work) for part, work in self.parts.items()
         ]
+        METRICS.set("openvidu_bot_round_seconds", loop.time() - began)
         return all(complete)
+
+    async def _take_part(self) -> None:
+        if self.assignment is None:
+            return
+        await self.assignment.sweep()
+        driven = frozenset(self.operations.clusters.driven)
+        self.operations.bulkheads.forget(self._driven - driven)
+        self._driven = driven
 
     async def _seed(self) -> None:
         """Write the windows of the settings for clusters whose schedule does not have them yet."""
         pending = [
             n
-            for n in self.operations.clusters.managed
+            for n in self.operations.clusters.driven
             if n in self.configured_windows and n not in self._seeded
         ]
         await self.operations.bulkheads.run_each("windows of the settings", pending, self._seed_one)
@@ -169,6 +187,8 @@ class Bot:
         """Take no new work, finish answers in flight, hand runs over, close all connections."""
         self.dispatcher.closing = True
         await self.operations.bulkheads.aclose()
+        if self.assignment is not None:
+            await self.assignment.aclose()
         await self.dispatcher.tasks.settle(ANSWERS_WITHIN)
         await self.user_groups.aclose()
         await self.scheduler.aclose()
@@ -286,6 +306,7 @@ def build(
         worker=worker,
         configured_windows=seeds,
         reread=Reread(file, settings, default_clusters, channels, news_channels, clock),
+        assignment=_assignment(settings, operations, store, clock, worker),
     )
 
 
@@ -403,6 +424,7 @@ def _announcements(base: Base) -> Announcements:
         base.slack,
         base.adapters.clock,
         base.channels,
+        {name: cluster.timezone for name, cluster in base.settings.clusters.items()},
     )
 
 
@@ -457,6 +479,17 @@ def _slack_app(
 
 def _retention_policy(settings: Settings) -> RetentionPolicy:
     return RetentionPolicy(settings.state.keep_days * DAY, settings.state.keep_audit_days * DAY)
+
+
+def _assignment(
+    settings: Settings, operations: Operations, store: WriteGate, clock: Clock, worker: str
+) -> ClusterAssignment | None:
+    """Return this bot's part of the clusters; None where the state is a file, for one bot."""
+    if settings.state.redis_url is None:
+        return None
+    assignment = ClusterAssignment(store, clock, worker, operations.clusters)
+    operations.clusters.drives = assignment.drives
+    return assignment
 
 
 def worker_name() -> str:

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -36,6 +37,8 @@ UNKNOWN = re.compile(r"unrecognized arguments: (?P<words>.*)$")
 class CommandParser(argparse.ArgumentParser):
     """Parser of the program and of each subcommand; exits with 2 on a mistake."""
 
+    _typed: Sequence[str] = ()
+
     @override
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Report an unknown option with the options of its own subcommand.
@@ -43,6 +46,7 @@ class CommandParser(argparse.ArgumentParser):
         All words of a terminal command are parsed later, as in Slack: also `--cluster acme`.
         """
         words = [] if args is None else list(args)
+        self._typed = words
         if self.get_default("verb") and not {"-h", "--help"} & set(words):
             options, _ = super().parse_known_args([], namespace)
             options.words = words
@@ -62,7 +66,9 @@ class CommandParser(argparse.ArgumentParser):
         if match := CHOICE.search(message):
             choices = re.findall(r"[\w-]+", match["choices"])
             kind = "value" if message.startswith("argument -") else "command"
-            return f"there is no {kind} {match['word']}.{_meant(match['word'], choices)}"
+            word, behind = match["word"], list(self._typed)
+            behind = behind[behind.index(word) + 1 :] if word in behind else []
+            return f"there is no {kind} {word}.{_meant(word, choices, behind)}"
         if match := UNKNOWN.search(message):
             word = match["words"].split(" ")[0]
             if not word.startswith("-"):
@@ -72,10 +78,10 @@ class CommandParser(argparse.ArgumentParser):
         return f"{message}."
 
 
-def _meant(word: str, choices: Sequence[str]) -> str:
+def _meant(word: str, choices: Sequence[str], behind: Sequence[str]) -> str:
     if (synonym := SYNONYMS.get(word.lower())) in choices:
         return f" Did you mean {synonym}?"
-    return _did_you_mean(word, choices) or _as_in_slack(word, choices)
+    return _did_you_mean(word, choices) or _as_in_slack(word, choices, behind)
 
 
 def _did_you_mean(word: str, known: Sequence[str]) -> str:
@@ -85,8 +91,8 @@ def _did_you_mean(word: str, known: Sequence[str]) -> str:
     return f" Did you mean {similar[0]}?"
 
 
-def _as_in_slack(word: str, choices: Sequence[str]) -> str:
-    """Return how to use a command of Slack here; "" if it is none."""
+def _as_in_slack(word: str, choices: Sequence[str], behind: Sequence[str]) -> str:
+    """Return how to use a command of Slack here, with all its words; "" if it is none."""
     if "say" not in choices:
         return ""
     # Not needed unless something was mistyped.
@@ -96,5 +102,5 @@ def _as_in_slack(word: str, choices: Sequence[str]) -> str:
     for command in COMMANDS:
         if command.command == word:
             verb = "run" if issubclass(command, Procedure) else "say"
-            return f" As in Slack: openvidu-bot {verb} {word}"
+            return f" As in Slack: {shlex.join(['openvidu-bot', verb, word, *behind])}"
     return ""

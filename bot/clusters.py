@@ -105,6 +105,7 @@ def cluster_of(
             ca_file=_text(settings.digitalocean.ca_file),
             transport=adapters.transport,
             clock=adapters.clock,
+            share=settings.digitalocean.request_share,
         )
         accounts[token] = SharedAccount(api, adapters.clock)
     shell = (adapters.shell or ssh_of)(cluster, keys)
@@ -115,7 +116,7 @@ def cluster_of(
     world = ClusterWorld(
         _place(name, cluster), accounts[token], shell, http, people, adapters.clock, bucket
     )
-    owner = partial(accounts[token].owner.since, float("-inf"))
+    owner = accounts[token].owner
     return ManagedCluster(
         name, world, _rules(name, cluster), partial(http.certificate_of, cluster.public_url), owner
     )

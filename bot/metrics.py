@@ -94,15 +94,19 @@ class MetricsCollector:
         METRICS.set("openvidu_bot_state_up", state_up)
         METRICS.set("openvidu_bot_sockets_open", sockets)
         METRICS.set("openvidu_bot_sweep_age_seconds", silent)
+        METRICS.set("openvidu_bot_clusters_driven", len(self._clusters.driven))
         METRICS.set("openvidu_bot_tasks", len(asyncio.all_tasks()))
         for name in MEASURED:
             METRICS.clear(name)
         self._budgets()
         if not state_up:
             return
-        for name in self._clusters:
-            with self._bulkheads.contained("metrics", name):
-                await self._cluster(name)
+        # Each cluster is in the metrics of the bot that drives it.
+        await asyncio.gather(*map(self._contained, self._clusters.driven))
+
+    async def _contained(self, name: str) -> None:
+        with self._bulkheads.contained("metrics", name):
+            await self._cluster(name)
 
     async def _cluster(self, name: str) -> None:
         # What cannot be read raises and stays unset: unknown is never 0.

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any, Protocol
@@ -50,6 +51,12 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         "(default: bot.env beside settings.yaml; - for none)",
     )
     parser.add_argument("--clock", type=_clock, default=Clock(), help=argparse.SUPPRESS)
+
+
+def given_files(options: argparse.Namespace) -> str:
+    """Return the options that named the files, to go behind a command that is suggested."""
+    named = (("--config", options.config), ("--env-file", options.env_file))
+    return "".join(f" {option} {shlex.quote(str(value))}" for option, value in named if value)
 
 
 def found_files(options: argparse.Namespace) -> FoundFiles:

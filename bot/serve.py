@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import importlib
 import logging
 import os
 import signal
@@ -29,6 +28,7 @@ from bot.clusters import Adapters, news_channels
 from bot.health import HealthServer
 from bot.metrics import MetricsCollector
 from bot.options import found_files, read_settings, settings_file
+from bot.packages import missing_packages
 from bot.reread import SettingsFile
 from bot.scheduler import Ticker
 from bot.slack_http import PATH, slack_route
@@ -184,15 +184,14 @@ async def serve(settings: Settings, clock: Clock, file: SettingsFile | None = No
 
 
 async def _serve(settings: Settings, clock: Clock, file: SettingsFile | None) -> None:
+    if missing := missing_packages():
+        raise CannotStart(f"not installed: {', '.join(missing)}; install openvidu-bot again")
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         )
         client = slack_client(settings, session)
         workspace = await verify_tokens(settings, client)
-        # Before any request arrives: on the loop these imports would delay an acknowledgement by
-        # half a second or more.
-        await asyncio.to_thread(_import_clients)
         # Imported objects live as long as the process: collecting them again and again would delay
         # acknowledgements by a fifth of a second.
         gc.freeze()
@@ -437,12 +436,6 @@ def _slack_routes(bot: Bot) -> list[web.RouteDef]:
         return []
     secret = slack.signing_secret.get_secret_value() if slack.signing_secret else ""
     return [slack_route(bot.app, secret, bot.operations.once.claim)]
-
-
-def _import_clients() -> None:
-    """Import what the clients would only import at their first call."""
-    for name in ("pydo.aio", "azure.core.pipeline.transport", "asyncssh"):
-        importlib.import_module(name)
 
 
 def slack_client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWebClient:

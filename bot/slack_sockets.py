@@ -5,7 +5,7 @@ import contextlib
 import json
 import logging
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import aiohttp
@@ -48,8 +48,16 @@ class Sockets:
 
     def __init__(self, app: AsyncApp, app_token: str, *, proxied: bool) -> None:
         self._connections = [
-            _Connection(app, app_token, proxied=proxied) for _ in range(CONNECTIONS)
+            _Connection(app, app_token, self._count, proxied=proxied) for _ in range(CONNECTIONS)
         ]
+        self._greeted: set[_Connection] = set()
+
+    def _count(self, connection: "_Connection") -> None:
+        """Say once that commands are answered: when Slack has greeted each connection."""
+        ready = len(self._greeted) == CONNECTIONS
+        self._greeted.add(connection)
+        if len(self._greeted) == CONNECTIONS and not ready:
+            log.info("ready: commands in Slack are answered")
 
     async def run(self) -> None:
         """Open the connections and keep them open, until cancelled."""
@@ -89,9 +97,17 @@ class Sockets:
 class _Connection:
     """One connection to Slack, with the SDK's client behind it."""
 
-    def __init__(self, app: AsyncApp, app_token: str, *, proxied: bool) -> None:
+    def __init__(
+        self,
+        app: AsyncApp,
+        app_token: str,
+        on_hello: "Callable[[_Connection], None]",
+        *,
+        proxied: bool,
+    ) -> None:
         self._app = app
         self._app_token = app_token
+        self._on_hello = on_hello
         self._proxied = proxied
         self._handler: AsyncSocketModeHandler | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -186,6 +202,7 @@ class _Connection:
                 content.get("num_connections"),
                 CONNECTIONS,
             )
+            self._on_hello(self)
         elif content.get("type") == "disconnect" and content.get("reason") in TURNED_AWAY:
             self.turned_away = str(content["reason"])
             client.closed = True  # or the SDK reconnects at once

@@ -1,6 +1,7 @@
 """The state store that the settings name, and whether it is durable."""
 
 import asyncio
+import importlib
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -10,10 +11,9 @@ from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused, Unreachable
 from services.store import Store, Unfit
-from services.store.durability import Durability
+from services.store.durability import Durability, WithDurability
 from services.store.origin import NewerState, Origin, open_state
-from services.store.redis import RedisStore
-from services.store.sqlite import SqliteStore
+from services.store.sqlite import InUse, SqliteStore
 
 log = logging.getLogger(__name__)
 TIMEOUT = 10.0
@@ -25,6 +25,10 @@ class Unusable(Exception):
     """The state store cannot be used; the message is for the person who started the bot."""
 
 
+class StateInUse(Unusable):
+    """Another bot uses the file of the state."""
+
+
 def open_store(state: StateSettings, clock: Clock, *, reading: bool = False) -> Store:
     """Open Redis if an address is set, else the file.
 
@@ -34,16 +38,20 @@ def open_store(state: StateSettings, clock: Clock, *, reading: bool = False) -> 
         return _open_redis(state, state.redis_url.get_secret_value(), clock)
     try:
         return SqliteStore(state.path, clock, reading=reading)
+    except InUse as error:
+        raise StateInUse(str(error)) from None
     except Refused as error:
         raise Unusable(str(error)) from None
     except (OSError, sqlite3.Error) as error:
         raise Unusable(f"state.path: {state.path} cannot be used ({error})") from None
 
 
-def _open_redis(state: StateSettings, url: str, clock: Clock) -> RedisStore:
+def _open_redis(state: StateSettings, url: str, clock: Clock) -> Store:
+    # Only where Redis is used: its client takes 7 MB.
+    module = importlib.import_module("services.store.redis")
     password = state.redis_sentinel_password
     try:
-        return RedisStore(
+        store: Store = module.RedisStore(
             url,
             speed=clock.speed,
             ca_file=str(state.redis_ca_file) if state.redis_ca_file else None,
@@ -53,6 +61,7 @@ def _open_redis(state: StateSettings, url: str, clock: Clock) -> RedisStore:
         )
     except ValueError as error:
         raise Unusable(f"REDIS_URL: {error}") from None
+    return store
 
 
 async def must_be_usable(
@@ -67,7 +76,7 @@ async def must_be_usable(
     strict = settings.state.require_durable
     try:
         async with asyncio.timeout(TIMEOUT):
-            if isinstance(store, RedisStore):
+            if isinstance(store, WithDurability):
                 _must_be_durable(await store.durability(), strict=strict)
             return await open_state(store, clock, version)
     except (Unfit, NewerState, BadRecord) as error:
@@ -97,7 +106,7 @@ async def keep_looking(
 
     `report` gets how Redis may lose data, `report_unfit` why nothing can be written ("": it can).
     """
-    if not isinstance(store, RedisStore):
+    if not isinstance(store, WithDurability):
         return
     previous: Durability | None = None
     while True:

@@ -138,6 +138,7 @@ Whole = Annotated[int, _no_bool("a whole number")]
 Number = Annotated[float, _no_bool("a number")]
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 Seconds = Annotated[Number, Field(gt=0, le=86400)]
+Share = Annotated[Number, Field(ge=0.05, le=1)]
 
 
 class Value(BaseModel):
@@ -178,6 +179,7 @@ class DigitalOceanSettings(Value):
     """DigitalOcean's API."""
 
     api_url: SecureUrl = "https://api.digitalocean.com"
+    request_share: Share = 0.8
     ca_file: Path | None = None
 
 

@@ -12,7 +12,6 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers import views
 from handlers.commands.dispatcher import CommandDispatcher
 from handlers.commands.errors import error_text
 from handlers.interactions.buttons import ButtonHandler
@@ -117,7 +116,7 @@ def build_slack_app(
     on_event = {"app_mention": mentioned, "app_home_opened": opened}
     for event in EVENTS:
         app.event(event)(on_event[event])
-    app.error(_failed)
+    app.error(_failing(dispatcher))
     return app
 
 
@@ -137,13 +136,17 @@ def _saving(notifications: NotificationForm) -> Callable[..., Awaitable[None]]:
     return chosen
 
 
-async def _failed(error: Exception, body: Mapping[str, Any]) -> BoltResponse:
-    # Always respond: otherwise the person waits three seconds and reads "operation_timeout".
-    text = error_text(error)
+def _failing(dispatcher: CommandDispatcher) -> Callable[..., Awaitable[BoltResponse]]:
+    async def failed(error: Exception, body: Mapping[str, Any]) -> BoltResponse:
+        return _answer_of(body, error_text(error, dispatcher.visible.clusters))
+
+    return failed
+
+
+def _answer_of(body: Mapping[str, Any], text: str) -> BoltResponse:
+    """Always respond: otherwise the person waits three seconds and reads "operation_timeout"."""
     if "command" in body:
-        return BoltResponse(
-            status=200, body={"response_type": "ephemeral", "text": views.sentence(text)}
-        )
+        return BoltResponse(status=200, body={"response_type": "ephemeral", "text": text})
     if body.get("type") == "view_submission":
         # Without a response, the form would close as if it had been taken.
         refusal = modal("told", "Not taken", [section(text)])

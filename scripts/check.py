@@ -1,23 +1,33 @@
-"""`make test`, once .venv exists: installs tools of tests, then ruff, mypy, contracts, pytest.
+"""`make test`, once .venv exists: installs tools of tests, then ruff, contracts, pytest and mypy.
 
-`--all` (`make test-all`) runs campaign, mutants and chaos first; then the tests check all cases
-instead of samples. The last line names the packages for lack of which tests were skipped; pytest's
-own last line is the one above it.
+mypy and a few measurements run beside pytest, and are shown after it. `--all` (`make test-all`)
+runs campaign, mutants and chaos first; then the tests play all cases instead of samples. `--fast`
+(`make test-fast`) plays what is near to a change, for half a minute, and checks nothing else. The
+last line names the packages for lack of which tests were skipped.
 """
 
-import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
+PYTEST = [str(BIN / "python"), "-m", "pytest"]
 APT_SECONDS = 420
-WORKERS = 4
+
+# One more than there are cores: tests over sockets often wait. More would collect more often.
+WORKERS = 1 + (os.cpu_count() or 1)
+
+# `make test-fast`: when the last test begins, in seconds after its start; some take a few more.
+FAST_SECONDS = 20.0
+FAST_FILES = 60
 
 
 @dataclass(frozen=True)
@@ -61,13 +71,18 @@ TOOLS = (
 def main() -> int:
     os.chdir(ROOT)
     os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the tests start the bot again and again
+    if "--fast" in sys.argv:
+        return fast([word for word in sys.argv[1:] if word != "--fast"])
     everything = "--all" in sys.argv
     get_tools(everything=everything)
     before = tree()
-    failed = check_code() + measured()
+    failed = results(started(QUICK_CHECKS))
     if everything:
         failed += long_stories()
-    failed += tests(full=everything)
+    beside = started(CHECKS_BESIDE)
+    failed += tests({"OPENVIDU_BOT_FULL" if everything else "OPENVIDU_BOT_QUICK": "1"})
+    failed += results(beside)
     if before is not None and (changed := tree()) != before:
         print(f"the tests left something behind in the repository:\n{changed}", flush=True)
         failed.append("a clean tree")
@@ -153,61 +168,104 @@ def tree() -> str | None:
     return "\n".join(one.stdout for one in done)
 
 
-def check_code() -> list[str]:
-    """Run the static checks concurrently; print the output of failed ones; return their names."""
-    commands = {
-        "ruff": [str(BIN / "ruff"), "check", "--quiet", "."],
-        "mypy": [str(BIN / "mypy"), "--no-error-summary"],
-        "import contracts": [str(BIN / "lint-imports"), "--no-logo"],
-    }
-    started = time.monotonic()
-    env = {**os.environ, "MYPYPATH": ""}
-    running = {
-        name: subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
+@dataclass(frozen=True)
+class Check:
+    """A command beside others. What it prints is shown if it fails, or if it `measures`."""
+
+    name: str
+    words: tuple[str, ...]
+    measures: bool = False
+
+
+QUICK_CHECKS = (
+    Check("ruff", ("ruff", "check", "--quiet", ".")),
+    Check("import contracts", ("lint-imports", "--no-logo")),
+)
+# A slow measurement is no failure; one that cannot be made is one.
+CHECKS_BESIDE = (
+    Check("mypy", ("mypy", "--no-error-summary")),
+    Check("bench", ("python", "-m", "bench", "--short"), measures=True),
+)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A check that runs, and the file with what it prints: a pipe could fill up meanwhile."""
+
+    check: Check
+    process: subprocess.Popen[bytes]
+    output: IO[bytes]
+    began: float
+
+
+def started(checks: tuple[Check, ...]) -> list[Started]:
+    """Start all of them."""
+    running = []
+    for check in checks:
+        output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        process = subprocess.Popen(
+            [str(BIN / check.words[0]), *check.words[1:]],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "MYPYPATH": ""},
         )
-        for name, command in commands.items()
-    }
-    failed = []
-    for name, process in running.items():
-        output, _ = process.communicate()
-        if process.returncode:
-            failed.append(name)
-            print(f"{name}:\n{output}", flush=True)
-    fine = [name for name in commands if name not in failed]
-    print(f"{', '.join(fine) or 'nothing'} passed ({time.monotonic() - started:.0f} s)", flush=True)
+        running.append(Started(check, process, output, time.monotonic()))
+    return running
+
+
+def results(running: list[Started]) -> list[str]:
+    """Wait for them, print what is to be shown, and return the names of failed ones."""
+    failed, passed = [], []
+    for one in running:
+        code = one.process.wait()
+        with one.output as output:
+            output.seek(0)
+            text = output.read().decode(errors="replace")
+        if code:
+            failed.append(one.check.name)
+            print(f"{one.check.name}:\n{text}", flush=True)
+        elif one.check.measures:
+            print(f"\n{text}", flush=True)
+        else:
+            passed.append(one.check.name)
+    if passed:
+        print(f"{', '.join(passed)} passed", flush=True)
     return failed
 
 
-def measured() -> list[str]:
-    """Print a few measurements. A slow result is no failure; a measurement that fails is one."""
-    print("", flush=True)
-    code = subprocess.run([str(BIN / "python"), "-m", "bench", "--short"], check=False).returncode
-    print("", flush=True)
-    if code:
-        return ["bench"]
-    return []
-
-
-def tests(*, full: bool) -> list[str]:
+def tests(level: Mapping[str, str]) -> list[str]:
     """Run pytest; return its name if it fails. No tests at all count as a failure."""
-    command = [str(BIN / "python"), "-m", "pytest"]
-    if importlib.util.find_spec("xdist"):
-        # More workers than cores: tests over sockets mostly wait. Work stealing keeps long tests
-        # from running alone at the end.
-        command += ["-n", str(min(WORKERS, 2 * (os.cpu_count() or 1))), "--dist", "worksteal"]
-    env = dict(os.environ)
-    if full:
-        env["OPENVIDU_BOT_FULL"] = "1"
+    command = [*PYTEST, "-n", str(WORKERS), "--dist", "worksteal"]
     before = new_files()
     failed = []
-    if subprocess.run(command, check=False, env=env).returncode:
+    if subprocess.run(command, check=False, env={**os.environ, **level}).returncode:
         failed.append("pytest")
     left = sorted(new_files() - before)
     if left:
         print(f"the tests left files behind: {', '.join(left)}", flush=True)
         failed.append("a clean tree")
     return failed
+
+
+def fast(base: list[str]) -> int:
+    """Play the tests of what changed, nearest first, until the time is over."""
+    until = time.time() + FAST_SECONDS
+    named = subprocess.run(
+        [str(BIN / "python"), "-m", "scripts.changed", *base],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    if not named:
+        print("nothing has changed that a test is about")
+        return 0
+    if len(named) > FAST_FILES:
+        print(f"the nearest {FAST_FILES} of {len(named)} files of tests", flush=True)
+    # In this order, a few at a time: what is near comes first on every worker.
+    order = ["-n", str(os.cpu_count() or 1), "--dist", "load", "--maxschedchunk", "4"]
+    command = [*PYTEST, *order, "--until", f"{until:.0f}", *named[:FAST_FILES]]
+    env = {**os.environ, "OPENVIDU_BOT_QUICK": "1"}
+    return subprocess.run(command, check=False, env=env).returncode
 
 
 def new_files() -> frozenset[str]:

@@ -30,6 +30,7 @@ PARTS = (
     "handlers",
     "services",
     "simulators",
+    "scripts/slim.py",
 )
 
 
@@ -205,6 +206,7 @@ def offline_context(folder: Path, wheels: Path) -> Path:
         if source.is_dir():
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
+            (folder / part).parent.mkdir(exist_ok=True)
             shutil.copy(source, folder / part)
     shutil.copytree(wheels, folder / "wheels")
     (folder / "pip.conf").write_text("[global]\nno-index = true\n")

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from bot.demo.bot_process import BotProcess
 from bot.demo.panel import Panel
+from bot.demo.starting import say_end, start_on
 from bot.demo.world import DemoWorld
 from bot.demo.world_only import run_world
 from simulators.clock import ScaledClock
@@ -33,14 +34,14 @@ def run(options: argparse.Namespace) -> int:
     return run_demo(options.port, speed, browser=not options.no_browser, kind=options.kind)
 
 
-def run_demo(port: int, speed: float, *, browser: bool, kind: str = "pool") -> int:
+def run_demo(port: int | None, speed: float, *, browser: bool, kind: str = "pool") -> int:
     """Run until Ctrl-C. Everything listens on loopback; all files are deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="openvidu-bot-demo-") as folder:
         logging.basicConfig(filename=Path(folder, "world.log"), level=logging.WARNING)
         return asyncio.run(_play(Path(folder), port, speed, browser=browser, kind=kind))
 
 
-async def _play(folder: Path, port: int, speed: float, *, browser: bool, kind: str) -> int:
+async def _play(folder: Path, port: int | None, speed: float, *, browser: bool, kind: str) -> int:
     hour, minute = BEGINS
     evening = datetime.now(ZONE).replace(hour=hour, minute=minute, second=0, microsecond=0)
     world = DemoWorld(folder, ScaledClock(speed, evening.timestamp()), kind=kind)
@@ -49,12 +50,8 @@ async def _play(folder: Path, port: int, speed: float, *, browser: bool, kind: s
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    try:
-        await world.start(port, panel)
-    except OSError as error:
-        sys.stderr.write(
-            f"port {port} cannot be listened on ({error.strerror}); try --port 0 for a free one\n"
-        )
+    if problem := await start_on(world, port, panel):
+        sys.stderr.write(f"{problem}\n")
         return 1
     tasks = [
         asyncio.create_task(child.keep(world.bot_command, world.bot_environment())),
@@ -77,6 +74,7 @@ async def _play(folder: Path, port: int, speed: float, *, browser: bool, kind: s
         await asyncio.gather(*tasks, return_exceptions=True)
         await child.stop()
         await world.stop()
+        say_end("The demo has ended; nothing is left of it.")
 
 
 def _announce(url: str, *, browser: bool) -> None:

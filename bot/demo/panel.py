@@ -9,14 +9,13 @@ from zoneinfo import ZoneInfo
 
 from bot.demo.bot_process import BotProcess
 from bot.demo.faults import FAULTS, FaultMenu
-from bot.demo.world import STACK, DemoWorld
+from bot.demo.world import FAST, STACK, DemoWorld
 from services.common.text import count_of
 from simulators.cloud import SimulatedDroplet, SimulatedMeeting
 from simulators.cloud.catalog import SIZES
 
 Json = dict[str, Any]
 ZONE = ZoneInfo("Europe/Madrid")
-FAST = 60.0
 EVENING = (19, 58)
 ENDLESS = 24 * 60.0  # minutes
 ACTIONS: Sequence[Json] = (
@@ -30,8 +29,8 @@ ACTIONS: Sequence[Json] = (
     {
         "id": "evening",
         "kind": "Clock",
-        "label": f"Jump to {EVENING[0]}:{EVENING[1]}",
-        "hint": "the next one; restarts the bot",
+        "label": "Jump to the evening",
+        "hint": f"{EVENING[0]}:{EVENING[1]}; restarts the bot",
     },
     {
         "id": "meeting",

@@ -37,6 +37,7 @@ OPS, GENERAL = "COPS", "CGENERAL"
 MEETING_MINUTES = (2.0, 4.5)  # short, so that a drain ends while the user watches
 TEAMS = ((5, 1), (6, 0), (3, 0))  # people, recordings
 CLOSES_SOON = "Keep running"  # a button of the notice that acme closes soon
+FAST = 60.0  # simulated seconds per second: an hour a minute
 STAY_HOME = 45 * 60.0  # from such a notice until acme is closed
 SHUTDOWN = '/openvidu shutdown --reason "power work in ams3"'
 GUIDE: list[Json] = [
@@ -55,15 +56,20 @@ GUIDE: list[Json] = [
     {
         "text": "Press *Approve shutdown*",
         "as": "UBEN",
+        "press": ["Approve shutdown"],
         "done": [{"pressed": "Approve", "by": "UBEN"}, {"fact": "draining"}],
     },
     {"text": "Watch the drain: running meetings finish first", "done": {"fact": "drained"}},
     {"text": "Watch acme shut down", "done": {"fact": "down", "offered": "Start up"}},
     {
         "text": "Press *Start up acme*, then *Start up* below its plan",
+        "press": ["Start up", "Start up acme"],
         "done": {"fact": "starting"},
     },
-    {"text": "Watch acme come back into service", "done": {"fact": "in service"}},
+    {
+        "text": "Watch acme come back into service",
+        "done": {"fact": "in service", "said": "acme is back in service"},
+    },
     {
         "part": "Look around",
         "text": "Open App Home",
@@ -77,32 +83,58 @@ GUIDE: list[Json] = [
     },
     {
         "part": "A night on schedule",
-        "text": "Let acme close by itself tonight",
+        "text": "Be Ana, and let acme close by itself tonight",
         "as": "UANA",
         "done": {"offered": "Approve", "about": "nights"},
     },
     {
-        "text": "Approve it as Ben: once, for every night",
+        "text": "Be Ben, and press *Approve window*: once, for every night",
         "as": "UBEN",
+        "press": ["Approve window"],
         "done": [
-            {"pressed": "Approve", "by": "UBEN", "fresh": True},
-            {"submitted": "Approve", "by": "UBEN", "fresh": True},
+            {"pressed": "Approve window", "by": "UBEN", "fresh": True},
+            {"offered": CLOSES_SOON},
         ],
     },
     {
-        "text": "Press *An hour a minute* beside the chat; a notice comes 30 min before closing",
-        "done": {"offered": CLOSES_SOON},
+        "text": "Wait for the notice: acme closes in 30 min",
+        "done": [{"offered": CLOSES_SOON}, {"fact": "down"}],
     },
-    {"text": "Press *Keep running 1 h* below it", "done": {"pressed": CLOSES_SOON}},
+    {
+        "text": "Press *Keep running 1 h* below the notice",
+        "press": ["Keep running 1 h"],
+        # A user who is late sees it close earlier.
+        "done": [{"pressed": CLOSES_SOON}, {"fact": "down"}],
+    },
     {
         "text": "See what comes next",
         "fill": "/openvidu window forecast 2d",
         "done": {"typed": "/openvidu window forecast"},
     },
+    {
+        "text": "Press *An hour a minute* in the panel of the cloud",
+        "panel": "fast",
+        "done": {"fact": "fast"},
+    },
     {"text": "Watch it close an hour later", "done": {"fact": "down"}},
     {"text": "Watch it open again in time", "done": {"fact": "in service"}},
     {"text": "See what that saved", "fill": "/openvidu cost", "done": {"typed": "/openvidu cost"}},
 ]
+DETOUR: Json = {
+    "said": f"{STACK} needs a decision",
+    "text": "The bot asks what to do: answer below its question",
+}
+WELCOME = (
+    "*A real bot in a pretend world.* Slack, DigitalOcean and the OpenVidu cluster on this page "
+    "are simulated; the bot is the one that you would run. Nothing leaves this machine, and "
+    "nothing stays.",
+    "Begin with the strip above, *Request a shutdown*, or type `/openvidu` below. "
+    "You are Ana; the names at the top make you someone else.",
+)
+WELCOME_WITHOUT_BOT = (
+    "*A pretend Slack, and no bot yet.* The terminal that started this world says how to connect "
+    "one. Then type `/openvidu status` below.",
+)
 WINDOW_STEP = next(n for n, step in enumerate(GUIDE) if "tonight" in step["text"])
 # Seconds: its first notice comes soon, and closing an hour later leaves enough of the night.
 CLOSES_IN, OPENS_AFTER = 36 * 60.0, 150 * 60.0
@@ -136,6 +168,7 @@ class DemoWorld:
         **more: Any,
     ) -> None:
         key = asyncssh.generate_private_key("ssh-ed25519")
+        folder.mkdir(exist_ok=True)
         self.folder, self.clock = folder, clock
         self._redis_url, self._more = redis_url, more
         self.key_file = folder / "id_ed25519"
@@ -156,11 +189,13 @@ class DemoWorld:
         manifest = yaml.safe_load(
             Path(config.__file__).with_name("slack-manifest.yaml").read_text("utf-8")
         )
-        panel: dict[str, Any] = {}
+        panel: dict[str, Any] = {"welcome": WELCOME_WITHOUT_BOT}
         if page is not None:
             panel = {
+                "welcome": WELCOME,
                 "completions": _completions(manifest),
                 "guide": self.guide,
+                "guide_detour": DETOUR,
                 "guide_facts": self.facts,
                 "starting": page.starting,
                 "panel_state": page.picture,
@@ -193,6 +228,7 @@ class DemoWorld:
             "down": is_down,
             "starting": not is_down,
             "in service": bool(self.estate.serving(STACK)),
+            "fast": self.clock.speed >= FAST,
         }
         return frozenset(fact for fact, holds in true.items() if holds)
 

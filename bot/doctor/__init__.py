@@ -43,7 +43,7 @@ from bot.doctor.names import ids_of_names
 from bot.doctor.probes import ask_on_the_terminal, probe
 from bot.doctor.report import as_json, closing, report
 from bot.doctor.slack import CHANNEL
-from bot.options import found_files, load_settings
+from bot.options import found_files, given_files, load_settings
 from bot.settings_files import FoundFiles
 from config.env_file import with_env_file
 from config.settings import SettingsError, check_secrets
@@ -159,7 +159,7 @@ async def doctor(
     if not options.fix:
         for text in offered(fixes):
             say(masker(text))
-    _print(closing(findings))
+    _print(closing(findings, given_files(options)))
     return exit_code(findings)
 
 

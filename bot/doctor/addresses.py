@@ -90,6 +90,8 @@ async def _certificate(context: DoctorContext, target: Target) -> Sequence[Check
     name = f"{target.name}: certificate"
     certificate = await target.http.certificate_of(target.settings.public_url)
     if isinstance(certificate, NoCertificate):
+        if not certificate.needed:
+            return [fine(name, "none: plain http on this machine", notable=True)]
         if not target.settings.public_url.startswith("https://"):
             return [skipped(name, "the public address is not https://")]
         return [

@@ -158,16 +158,28 @@ def _names(names: Iterable[str]) -> str:
     )
 
 
-def closing(findings: Sequence[CheckFinding]) -> str:
-    """Return the last line: the number of each verdict, and what to do next."""
-    numbers = Counter(f.verdict for f in findings)
+def closing(findings: Sequence[CheckFinding], files: str = "") -> str:
+    """Return the last line: the number of each verdict, and what to do next.
+
+    `files`: the options with which `serve` finds the same files.
+    """
+    numbers: Counter[CheckVerdict] = Counter()
+    for finding in findings:
+        numbers[finding.verdict] += _things(finding)
     counts = ", ".join(f"{numbers[v]} {COUNTED[v]}" for v in ORDER if numbers[v])
     next_step = {
-        0: "Next: openvidu-bot serve",
+        0: f"Next: openvidu-bot serve{files}",
         1: "Fix what is wrong, then run doctor again.",
         2: "Nothing is known to be wrong, but not everything could be checked.",
     }
     return f"{counts}. {next_step[exit_code(findings)]}"
+
+
+def _things(finding: CheckFinding) -> int:
+    """Return how many names stand in the report: one finding can be about several scopes."""
+    if finding.verdict is not CheckVerdict.SKIPPED:
+        return 1
+    return finding.name.partition(": ")[2].count(", ") + 1
 
 
 def as_json(findings: Sequence[CheckFinding]) -> str:

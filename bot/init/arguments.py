@@ -5,8 +5,9 @@ from pathlib import Path
 
 from bot.init.questions import QUESTIONS
 from bot.options import Subcommands, examples
+from bot.settings_files import CONFIG_VARIABLE, SETTINGS
 
-STANDINS = argparse.SUPPRESS  # for a simulated world; `demo --world-only` prints them
+HIDDEN = argparse.SUPPRESS  # for a simulated world, as is OPENVIDU_BOT_STANDINS
 
 
 def add_init(commands: Subcommands) -> None:
@@ -28,7 +29,7 @@ def add_init(commands: Subcommands) -> None:
         "--config",
         type=Path,
         metavar="FILE",
-        help="settings file to write (default: settings.yaml)",
+        help=f"settings file to write (default: {CONFIG_VARIABLE}, else {SETTINGS})",
     )
     init.add_argument(
         "--env-file",
@@ -50,7 +51,7 @@ def add_init(commands: Subcommands) -> None:
     for question in QUESTIONS:
         group.add_argument(question.flag, metavar="VALUE", help=question.asks)
     for flag in ("--digitalocean-api", "--slack-api", "--spaces-endpoint", "--health-url"):
-        init.add_argument(flag, default="", help=STANDINS)
-    init.add_argument("--ssh-port", type=int, default=22, help=STANDINS)
-    init.add_argument("--health-port", type=int, default=8080, help=STANDINS)
+        init.add_argument(flag, default="", help=HIDDEN)
+    init.add_argument("--ssh-port", type=int, default=22, help=HIDDEN)
+    init.add_argument("--health-port", type=int, default=8080, help=HIDDEN)
     init.set_defaults(entry="bot.init.command:run")

@@ -5,12 +5,14 @@ existing file is changed only where an answer changes it.
 """
 
 import argparse
+import json
 import os
 import pwd
 import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -20,10 +22,17 @@ from bot.init.existing import ExistingFiles, changes, merged, read_existing, wit
 from bot.init.files import MEANING, env_text, merged_text, secrets_wanted, settings_text
 from bot.init.lookups import Lookups
 from bot.init.prompts import InputEnded, ask, confirm, not_found, print_line, secret
-from bot.init.questions import QUESTIONS, InitQuestion, Standins
+from bot.init.questions import QUESTIONS, STANDINS, InitQuestion, Standins
 from bot.init.repository import could_be_committed
 from bot.options import own_zone
-from bot.settings_files import SETTINGS, find_files, secrets_beside
+from bot.settings_files import (
+    CONFIG_VARIABLE,
+    ENV_FILE_VARIABLE,
+    NO_FILE,
+    SETTINGS,
+    find_files,
+    secrets_beside,
+)
 from config.settings import SettingsError, load
 
 PUBLIC = 0o644
@@ -32,7 +41,8 @@ NOTHING_WRITTEN = "Stopped. Nothing was written."
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return 0: files written, 1: nothing written, 2: an answer is wrong."""
-    options.config = options.config or Path(SETTINGS)
+    options.config = options.config or Path(os.environ.get(CONFIG_VARIABLE) or SETTINGS)
+    _take_standins(options, os.environ)
     env_file = _env_file(options)
     there = [path for path in (options.config, env_file) if path is not None and path.exists()]
     if there and options.no_questions and not options.overwrite:
@@ -60,11 +70,19 @@ def run(options: argparse.Namespace) -> int:
 
 def _env_file(options: argparse.Namespace) -> Path | None:
     """Return the file for secrets; None when none is wanted (`--env-file -`)."""
-    if options.env_file is None:
+    named = options.env_file or os.environ.get(ENV_FILE_VARIABLE) or None
+    if named is None:
         return secrets_beside(options.config)
-    if str(options.env_file) == "-":
+    if str(named) == NO_FILE:
         return None
-    return Path(options.env_file)
+    return Path(named)
+
+
+def _take_standins(options: argparse.Namespace, env: Mapping[str, str]) -> None:
+    """Take the addresses of a simulated world from the environment, where no option has one."""
+    for name, value in json.loads(env.get(STANDINS) or "{}").items():
+        if getattr(options, name) == getattr(Standins(), name):
+            setattr(options, name, value)
 
 
 class Interview:
@@ -132,6 +150,8 @@ class Interview:
         if question.key == "region" and (region := self._lookups.region_of(answers["stack"])):
             return region
         offers = self._lookups.offers(question.key, answers)
+        if stack := answers.get("stack"):
+            question = replace(question, where=question.where.replace("STACK", stack))
         answer = ask(question, self._default(question, answers), offers)
         if question.key == "stack":
             self._before = self._existing.answers(self._user, answer)
@@ -270,7 +290,8 @@ class Interview:
             found = None
         if found is None or found.settings.resolve() != self._options.config.resolve():
             words += f" --config {self._options.config}"
-        if self._env_file not in (None, secrets_beside(self._options.config)):
+        found_by_itself = os.environ.get(ENV_FILE_VARIABLE) or secrets_beside(self._options.config)
+        if self._env_file is not None and str(self._env_file) != str(found_by_itself):
             words += f" --env-file {self._env_file}"
         return words
 

@@ -159,7 +159,7 @@ QUESTIONS: tuple[InitQuestion, ...] = (
     InitQuestion(
         "channel",
         "Slack channel",
-        "Its cards are posted there; without one, changes are refused. "
+        "The bot posts there; with none, it refuses changes. "
         "Channel id such as C0123OPS (channel details, at the bottom), or none",
         ChannelId,
         lambda _: NONE,
@@ -209,6 +209,10 @@ QUESTIONS: tuple[InitQuestion, ...] = (
         closed=True,
     ),
 )
+
+
+# The variable in which a simulated world names the addresses below, as JSON.
+STANDINS = "OPENVIDU_BOT_STANDINS"
 
 
 @dataclass(frozen=True)

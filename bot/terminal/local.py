@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 from bot.app import worker_name
 from bot.clusters import Adapters, connect, news_channels
-from bot.state import Unusable, must_be_usable, open_store
+from bot.state import StateInUse, Unusable, must_be_usable, open_store
 from bot.terminal.identity import Peer, actor_of
 from bot.version import own_version
 from config.values import Settings
@@ -54,11 +54,11 @@ async def run_order(
         return
     try:
         store = await _open(settings, clock)
+    except StateInUse as error:
+        yield OutputLine(f"{error}. Use that bot in Slack, or stop it first.", code=1)
+        return
     except Unusable as error:
-        text = str(error)
-        if "another bot" in text:
-            text += ". Use that bot in Slack, or stop it first."
-        yield OutputLine(text, code=1)
+        yield OutputLine(str(error), code=1)
         return
     adapters = Adapters(clock, HttpClient(), store=store)
     connected = connect(settings, adapters, PinnedHostKeys(store, clock))

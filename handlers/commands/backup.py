@@ -46,7 +46,8 @@ class BackupShow(InstantCommand):
         exact = [b for b in existing if b.label == self.backup]
         matches = exact or [b for b in existing if b.label.lower().endswith(suffix)]
         if len(matches) != 1:
-            labels = ", ".join(f"`{b.label}`" for b in existing[:5])
-            there = labels or "none yet; `/openvidu backup create` takes one"
-            raise Refused(f"there is no backup {self.backup}; there are: {there}")
+            there = "; none was taken yet. [[command backup create]] takes one"
+            if existing:
+                there = f"; there are: {', '.join(f'`{b.label}`' for b in existing[:5])}"
+            raise Refused(f"there is no backup “{self.backup}”{there}")
         return restore_card(cluster, matches[0])

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from handlers.slack.blocks import Card
+from handlers.slack.blocks import Card, Picture
 from services.access.policy import Actor
 from services.common.clock import Clock
 from services.common.command import Command
@@ -20,7 +20,7 @@ class WhichCluster(Refused):
     """No cluster was named, and nothing decides between several."""
 
 
-async def _no_picture(_card: Card, _png: bytes, _title: str, _described: str) -> None:
+async def _no_pictures(_card: Card, _pictures: Sequence[Picture]) -> None:
     raise Unreachable("no picture can be shown here")
 
 
@@ -46,7 +46,7 @@ class CommandContext:
     opened. `reason`, `dry_run`, `later`: for commands that lead to a plan; `later` is when it is
     to be done (epoch seconds) and the time zone that was entered in, None for now.
     `card_channel`: the channel of a cluster's cards; Refused where no one could read them.
-    `picture`: posts a card and a picture to this person alone. `version`: of the bot.
+    `pictures`: posts a card and pictures to this person alone. `version`: of the bot.
     `plan`: returns the card of a dry run, with a button to request it; None where there are none.
     """
 
@@ -65,7 +65,7 @@ class CommandContext:
     dry_run: bool = False
     later: tuple[float, str] | None = None
     card_channel: Callable[[str], Awaitable[str]] = _anywhere
-    picture: Callable[[Card, bytes, str, str], Awaitable[None]] = _no_picture
+    pictures: Callable[[Card, Sequence[Picture]], Awaitable[None]] = _no_pictures
     version: str = ""
     plan: Callable[[Procedure], Awaitable[Card | None]] | None = None
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card, context, fields, header, section
-from handlers.views.month_chart import alt_text, month_picture
+from handlers.views.month_chart import month_picture
 from handlers.views.windows import sections
 from services.access.policy import NO_ROLE_ANYWHERE
 from services.billing.busy_hours import BusyHour, busy_hours
@@ -23,7 +23,7 @@ from services.common.text import count_of, join_words
 
 log = logging.getLogger(__name__)
 MOST = 40  # clusters that are listed one by one
-PICTURED = "\nThe month's chart is in your own conversation with this app."
+PICTURES = 9  # clusters with a chart of their own, beside that of all of them
 ESTIMATE = "Estimate before tax; only media nodes save money"
 CAPPED = "DigitalOcean bills at most 672 h a month"
 
@@ -52,13 +52,12 @@ class Cost(InstantCommand):
                 f"Nothing is recorded for {join_words(silent)} yet. "
                 "Recording begins with the first off-hours window."
             )
+        span = month_of(int(match[1]), int(match[2]), now)
         if not self.all:
-            title = f"{names[0]} {month}: hours closed per day, people by hour of the day"
-            hours = await _busy_hours(ctx, names[0], month_of(int(match[1]), int(match[2]), now))
-            return await _pictured(ctx, reports[0], cost_card(reports[0]), title, hours)
+            return await _pictured(ctx, cost_card(reports[0]), reports, span)
         combined = total(reports)
-        title = f"{month}: hours closed per day, mean of {count_of(len(reports), 'cluster')}"
-        return await _pictured(ctx, combined, costs_card(combined, reports, silent), title)
+        card = costs_card(combined, reports, silent)
+        return await _pictured(ctx, card, _ranked(reports), span, combined)
 
     def _clusters(self, ctx: CommandContext) -> tuple[str, ...]:
         if self.all:
@@ -105,25 +104,44 @@ async def _busy_hours(ctx: CommandContext, name: str, span: Month) -> tuple[Busy
 
 async def _pictured(
     ctx: CommandContext,
-    month: SavingsReport,
     card: Card,
-    title: str,
-    hours: Sequence[BusyHour] = (),
+    reports: Sequence[SavingsReport],
+    span: Month,
+    combined: SavingsReport | None = None,
 ) -> Card:
-    """Return the card, after posting its picture to this person's own conversation with the bot.
+    """Return the card, after posting its pictures to this person's own conversation with the bot.
 
-    A private message in a channel cannot hold a picture.
+    A private message in a channel cannot hold a picture. `combined`: the sum of several clusters.
     """
-    if not month.days:
+    drawn = [r for r in reports if r.days]
+    shown = drawn[:PICTURES]
+    if not shown:
         return card
     try:
-        png = await month_picture(month.days, hours)
-        await ctx.picture(card, png, title, alt_text(month.days, hours))
+        pictures = []
+        if combined is not None and len(reports) > 1:
+            subject = f"{combined.month}, mean of {count_of(len(reports), 'cluster')}"
+            pictures.append(await month_picture(subject, combined.days))
+        for one in shown:
+            hours = await _busy_hours(ctx, one.cluster, span)
+            pictures.append(await month_picture(f"{one.cluster} {one.month}", one.days, hours))
+        await ctx.pictures(card, pictures)
     except BotError as error:
-        # The card's text says the same as the picture.
-        log.warning("the picture of %s: %s", title, error)
+        # The card's text says the same as the pictures.
+        log.warning("the pictures of %s: %s", ", ".join(r.cluster for r in shown), error)
         return card
-    return Card(card.text + PICTURED, (*card.blocks, section(PICTURED.strip())))
+    where = _where(len(shown), len(drawn))
+    return Card(f"{card.text}\n{where}", (*card.blocks, section(where)))
+
+
+def _where(shown: int, of: int) -> str:
+    """Say where the charts are, and of which clusters there are none."""
+    if of == 1:
+        return "The month's chart is in your own conversation with this app."
+    where = "The month's charts are in your own conversation with this app"
+    if shown == of:
+        return f"{where}."
+    return f"{where}: of the {shown} clusters that saved most, and of all {of} together."
 
 
 def cost_card(month: SavingsReport) -> Card:
@@ -135,13 +153,17 @@ def costs_card(
     combined: SavingsReport, reports: Sequence[SavingsReport], silent: Sequence[str]
 ) -> Card:
     """Return the report of several clusters: their sum, then each, the greatest saving first."""
-    ranked = sorted(reports, key=lambda r: (-r.saving, r.cluster))
+    ranked = _ranked(reports)
     lines = [_line(r) for r in ranked[:MOST]]
     if rest := ranked[MOST:]:
         lines.append(f"{count_of(len(rest), 'further cluster')}: {_saved(total(rest))}")
     if silent:
         lines.append(f"Nothing recorded for {join_words(silent)}: no off-hours window yet")
     return _report_card(f"{count_of(len(reports), 'cluster')} · {combined.month}", combined, lines)
+
+
+def _ranked(reports: Sequence[SavingsReport]) -> list[SavingsReport]:
+    return sorted(reports, key=lambda r: (-r.saving, r.cluster))
 
 
 def _report_card(head: str, month: SavingsReport, clusters: Sequence[str]) -> Card:

@@ -36,21 +36,19 @@ class ErrorAnswers:
         return True
 
 
-def error_text(error: Exception, names: Container[str] = ()) -> str:
+def error_text(error: Exception, names: Container[str]) -> str:
     """Return an error as sentences. `names`: clusters, whose names keep their case."""
     match error:
         case Refused():
             return views.sentence(str(error), names)
         case Unreachable():
-            return views.sentence(
-                f"no usable answer: {error}. Nothing was changed; try again in a minute"
-            )
+            return f"No usable answer: {error}. Nothing was changed; try again in a minute."
         case Rejected():
-            return views.sentence(f"refused: {error}. Nothing more was changed")
+            return f"Refused: {error}. Nothing more was changed."
         case Superseded():
             return "Another bot process continues this run; its card shows the progress."
         case BotError():
-            return views.sentence(str(error))
+            return views.sentence(str(error), names)
         case _:
             number = new_id()[:8]
             log.error("#%s: %r", number, error, exc_info=error)

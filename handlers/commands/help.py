@@ -90,7 +90,7 @@ async def _now(ctx: CommandContext, listing: dict[CommandGroup, list[type[Comman
         name = ctx.cluster()
     except WhichCluster as error:
         names = {g.value: [k.command for k in kinds] for g, kinds in listing.items()}
-        return views.help_card(views.sentence(str(error)), names)
+        return views.help_card(views.sentence(str(error), ctx.operations.clusters), names)
     rules = ctx.operations.clusters.rules(name)
     status = await _status(ctx, name)
     possible = await _possible(ctx, name, status)

@@ -50,9 +50,7 @@ class Unhold(InstantCommand):
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
         hold = await ctx.scheduler.overrides.unhold(name, ctx.actor)
-        return views.text_card(
-            f"{name} is not on hold any more (it was {hold.by}'s: {hold.reason})."
-        )
+        return views.text_card(f"{name} is no longer on hold (set by {hold.by}: {hold.reason}).")
 
 
 def parse_hold(text: str, now: float, zone: str) -> tuple[str, float]:

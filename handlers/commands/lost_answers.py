@@ -61,7 +61,7 @@ class LostAnswers:
     ) -> None:
         """Post that the outcome is unknown, and later the outcome that `look` returns."""
         mine = self._inputs[reply_to.user]
-        await self._say(reply_to, f"{views.sentence(f'no usable answer: {error}')} {NOT_YET}", mine)
+        await self._say(reply_to, f"No usable answer: {error}. {NOT_YET}", mine)
         for _ in range(TRIES):
             await self._clock.sleep(EVERY)
             if self._inputs[reply_to.user] != mine:
@@ -70,7 +70,7 @@ class LostAnswers:
                 outcome = await look()
             except Refused as refusal:
                 # Such as that they have no role for it.
-                outcome = views.sentence(str(refusal))
+                outcome = views.sentence(str(refusal), self._visible.clusters)
             except BotError:
                 continue
             await self._say(reply_to, outcome, mine)

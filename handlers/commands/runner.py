@@ -95,7 +95,7 @@ class CommandRunner:
             dry_run=parsed.dry,
             later=self._targets.later(parsed, actor, reply_to),
             card_channel=self._targets.card_channel,
-            picture=partial(self._slack.send_private_picture, reply_to.user),
+            pictures=partial(self._slack.send_private_pictures, reply_to.user),
             version=self._context.version,
             plan=partial(self._planned, parsed, actor, reply_to),
         )

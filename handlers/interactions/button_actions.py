@@ -13,7 +13,8 @@ from handlers.views.links import LINK
 from services.access.clusters import ClusterRegistry
 from services.access.policy import Actor, DecisionKind, people_to_ask
 from services.common.errors import Refused
-from services.common.text import count_of
+from services.common.markers import person
+from services.common.text import count_of, or_words
 from services.operations.service import OperationsService
 from services.runs.request import Request
 from services.schedule.scheduler import WindowScheduler
@@ -155,7 +156,7 @@ def describe_approvers(
     others = rules.approvers
     if not rules.single_operator:
         others -= {requester.user}
-    more = ""
-    if len(others) > NAMED:
-        more = f" or {count_of(len(others) - NAMED, 'more approver')}"
-    return f"{people_to_ask(others)}{more}{when}"
+    if len(others) <= NAMED:
+        return f"{people_to_ask(others)}{when}"
+    more = count_of(len(others) - NAMED, "more approver")
+    return f"{or_words([*map(person, sorted(others)[:NAMED]), more])}{when}"

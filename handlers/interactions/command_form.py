@@ -99,7 +99,7 @@ def command_form(kind: type[Command], cluster: Cluster, state: ModalState) -> Bl
     if not issubclass(kind, Procedure):
         return _form(kind, blocks, state, "Continue")
     blocks += [
-        _line(REASON, "Reason", "shown on the card and kept with the run", optional=True),
+        _line(REASON, "Reason", "Shown on the card and kept with the run", optional=True),
         context("The plan comes next. Nothing is changed yet."),
     ]
     return _form(kind, blocks, state, "Show plan")

@@ -202,7 +202,7 @@ class MenuHandler:
             return "", "There is nothing to change."
         verdict = authorize(plan, actor, self._clusters.rules(plan.cluster))
         if verdict.kind is AccessResult.DENIED:
-            return "", views.sentence(verdict.reason)
+            return "", views.sentence(verdict.reason, self._clusters)
         if (busy := await self._busy(plan.cluster, actor)) is not None:
             return "", views.sentence(busy, self._clusters)
         if verdict.kind is AccessResult.NEEDS_APPROVAL:

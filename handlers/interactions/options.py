@@ -6,6 +6,7 @@ from typing import Any
 
 from handlers.commands import INSTANT_COMMANDS
 from handlers.views import node_state
+from handlers.views.cluster_facts import DROPLET
 from handlers.views.text import health
 from services.billing.prices import money, per_hour
 from services.cluster.model import Cluster, Droplet, MediaNode, NodeStatus, Size, short_name
@@ -154,7 +155,7 @@ def nodes(kind: type[Command], cluster: Cluster) -> tuple[Option, ...]:
 
 def _master(master: Droplet, cluster: Cluster) -> Option:
     name = short_name(master.name, cluster.stack)
-    label = f"{name} · {master.status}"
+    label = f"{name} · {DROPLET.get(master.status, master.status)}"
     if master.status == "active":
         label += f", {health(master)}"
     return Option(name, label, master.size)

@@ -49,6 +49,15 @@ class Card:
         }
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A picture as PNG. `described`: its alternative text."""
+
+    png: bytes
+    title: str
+    described: str
+
+
 def escape(text: str) -> str:
     """Return user input such that it neither formats, mentions, hides nor reverses text.
 

@@ -1,7 +1,7 @@
 """Slack as the other handlers use it: messages, modals, pictures, channels, people."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from handlers.slack.api import MessageGone, SlackApi, connection_lost, slack_code
-from handlers.slack.blocks import Card, modal, truncate
+from handlers.slack.blocks import Card, Picture, modal, truncate
 from handlers.slack.channel_access import CLOSED, ChannelAccess, ChannelClosed, TokenRefused
 from handlers.slack.users import SlackUsers
 from services.access.policy import Actor
@@ -280,37 +280,37 @@ class SlackClient:
 
     # Pictures
 
-    async def upload_picture(
-        self, channel: str, thread: str, png: bytes, title: str, described: str
-    ) -> None:
-        """Upload a picture below a message, or with `thread` "" as a message of its own.
-
-        `described`: its alternative text.
-        """
+    async def upload_pictures(self, channel: str, thread: str, pictures: Sequence[Picture]) -> None:
+        """Upload pictures below a message, or with `thread` "" as one message of their own."""
         doing = "sending a picture to Slack"
         try:
             await self._client.files_upload_v2(
                 channel=channel,
                 thread_ts=thread or None,
-                content=png,
-                filename="hours.png",
-                title=title,
-                alt_txt=described,
+                file_uploads=[
+                    {
+                        "content": picture.png,
+                        "filename": "hours.png",
+                        "title": picture.title,
+                        "alt_txt": picture.described,
+                    }
+                    for picture in pictures
+                ],
             )
         except SlackApiError as error:
             raise Unreachable(f"{doing}: {error.response.get('error')}") from error
         except (aiohttp.ClientError, OSError, TimeoutError, SlackRequestError) as error:
             raise connection_lost(doing, error) from error
 
-    async def send_private_picture(
-        self, user: str, card: Card, png: bytes, title: str, described: str
+    async def send_private_pictures(
+        self, user: str, card: Card, pictures: Sequence[Picture]
     ) -> None:
-        """Post a card and its picture into a person's own conversation with the bot.
+        """Post a card and its pictures into a person's own conversation with the bot.
 
         Nothing else shows pictures in private.
         """
         answer = await self._post_direct(user, card)
-        await self.upload_picture(str(answer["channel"]), "", png, title, described)
+        await self.upload_pictures(str(answer["channel"]), "", pictures)
 
     # Channels
 

@@ -144,7 +144,10 @@ class RunFollower:
             self._swept = self._clock.now()
 
     def _unreachable(self, error: Unreachable) -> OutputLine:
-        return OutputLine(render_text(error_text(error), TerminalReader(self._width)), live=True)
+        return OutputLine(
+            render_text(error_text(error, self._operations.clusters), TerminalReader(self._width)),
+            live=True,
+        )
 
 
 def _is_news(event: Event) -> bool:

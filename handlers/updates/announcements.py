@@ -16,11 +16,13 @@ from handlers.views.announcements import (
     announcement_parts,
     announcement_text,
 )
-from handlers.views.month_chart import alt_text, month_picture
+from handlers.views.month_chart import month_picture
 from services.access.clusters import ClusterRegistry
 from services.audit.anchors import HeadAnchors
-from services.billing.savings import report
-from services.common.bulkheads import Bulkheads
+from services.billing.busy_hours import BusyHour, busy_hours
+from services.billing.droplet_hours import Month, month_of
+from services.billing.savings import BillingFacts, report
+from services.common.bulkheads import AT_ONCE, Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BotError
 from services.memory.schedule import Announcement, Book, Posted
@@ -30,7 +32,6 @@ from services.store.keys import announcement_once, posted_head_once
 from services.store.once import Once
 
 log = logging.getLogger(__name__)
-AT_ONCE = 16
 # The last minutes before a time are counted one by one; those before them in steps of as many.
 SINGLE = 5
 
@@ -51,6 +52,7 @@ class Announcements:
         slack: SlackClient,
         clock: Clock,
         channels: Mapping[str, str],
+        zones: Mapping[str, str],
     ) -> None:
         self._clusters = clusters
         self._anchors = anchors
@@ -60,13 +62,14 @@ class Announcements:
         self._slack = slack
         self._clock = clock
         self._channels = channels
+        self._zones = zones
         # By ts of a message: the countdown that it shows.
         self._shown: dict[str, str] = {}
 
     async def sweep(self) -> None:
         """Do one round over the schedule of every cluster."""
         await self._bulkheads.run_each(
-            "notices", self._clusters.managed, self._sweep, together=True, at_once=AT_ONCE
+            "notices", self._clusters.driven, self._sweep, together=True, at_once=AT_ONCE
         )
 
     async def _sweep(self, name: str) -> None:
@@ -128,17 +131,24 @@ class Announcements:
         facts = await self._scheduler.usage.facts(name)
         if facts is None:
             return ""
-        last_month = report(name, year, month, facts, self._clock.now())
+        now = self._clock.now()
+        last_month = report(name, year, month, facts, now)
         ts = await self._slack.post(channel, cost_card(last_month))
         try:
-            title = f"{name} {last_month.month}: hours closed per day"
-            days = last_month.days
-            png = await month_picture(days)
-            await self._slack.upload_picture(channel, ts, png, title, alt_text(days))
+            subject = f"{name} {last_month.month}"
+            hours = await self._busy_hours(name, facts, month_of(year, month, now))
+            picture = await month_picture(subject, last_month.days, hours)
+            await self._slack.upload_pictures(channel, ts, [picture])
         except BotError as error:
             # The card's text says the same as the picture.
             log.warning("the picture of %s: %s", name, error)
         return ts
+
+    async def _busy_hours(
+        self, name: str, facts: BillingFacts, span: Month
+    ) -> tuple[BusyHour, ...]:
+        counts = await self._scheduler.meetings.counts(name)
+        return busy_hours(counts, facts.closings, span, self._zones.get(name, "UTC"))
 
     async def _show(self, name: str, posted: Posted) -> None:
         """Edit a message: its buttons until they expire, and its countdown."""

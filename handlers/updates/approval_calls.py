@@ -13,7 +13,7 @@ from handlers.updates.recipients import Recipients
 from handlers.views.approvals import approval_expires, approval_needed, with_link
 from services.access.policy import ClusterPolicy
 from services.access.user_groups import GROUPS
-from services.common.bulkheads import Bulkheads
+from services.common.bulkheads import AT_ONCE, Bulkheads
 from services.common.clock import Clock
 from services.memory.message_refs import CardPlace, MessageRefs
 from services.operations.reader import ClusterReader
@@ -67,7 +67,9 @@ class ApprovalCalls:
     async def sweep(self) -> None:
         """Do one round over every cluster."""
         self._called.clear()
-        await self._bulkheads.run_each(PART, self._reader.clusters.managed, self._sweep)
+        await self._bulkheads.run_each(
+            PART, self._reader.clusters.driven, self._sweep, together=True, at_once=AT_ONCE
+        )
 
     async def _sweep(self, name: str) -> None:
         if self._reader.clusters.rules(name).approvals_closed:

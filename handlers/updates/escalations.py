@@ -16,7 +16,7 @@ from handlers.views import mentions, without_formatting
 from services.access.clusters import raise_if_denied
 from services.access.policy import Actor, ClusterPolicy, may_operate
 from services.cloud.clients.oncall import Action, OnCallPage, OnCallPager, Severity
-from services.common.bulkheads import Bulkheads
+from services.common.bulkheads import AT_ONCE, Bulkheads
 from services.common.clock import Clock
 from services.common.errors import Refused, Unreachable
 from services.common.text import duration
@@ -81,7 +81,9 @@ class Escalations:
 
     async def sweep(self) -> None:
         """Do one round over every cluster."""
-        await self._bulkheads.run_each(PART, self._clusters.managed, self._sweep)
+        await self._bulkheads.run_each(
+            PART, self._clusters.driven, self._sweep, together=True, at_once=AT_ONCE
+        )
 
     async def _sweep(self, name: str) -> None:
         text, raw = await self._notes.read(name)

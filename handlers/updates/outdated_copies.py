@@ -91,4 +91,4 @@ class OutdatedCopies:
 
 def _of_run(run: Run, name: str, request: str = "") -> _CardSubject:
     marks = frozenset({name, run.id, run.request})
-    return _CardSubject(run.id, run.cluster, f"`{run.id}` is {run.state}", marks, request)
+    return _CardSubject(run.id, run.cluster, f"`{run.id}` is {run.state.words}", marks, request)

@@ -66,6 +66,15 @@ class RequestCards:
         """Return the card of a request as it is now."""
         return views.request_card(request, self._approvers(request))
 
+    def _silent_card(self, request: Request) -> Card:
+        """Return the card to post: its approvers are named by an edit, which notifies no one.
+
+        They are notified in the thread, each as they have chosen. Break-glass notifies everyone.
+        """
+        if request.glass:
+            return self.card(request)
+        return views.request_card(request, "")
+
     async def _keep_showing(self, request: Request) -> None:
         """Show a request, and retry while Slack does not answer."""
         first, pause = self._clock.now() - request.made_at < FRESH, TRY_AGAIN
@@ -116,8 +125,14 @@ class RequestCards:
         channel = self._poster.channel(request.plan.cluster, request.channel)
         marks, since = (request.id,), request.made_at
         if request.state is RequestState.OPEN:
-            ts = await self._poster.post(channel, card, marks, since, first=first)
-            await self._put(request, CardPlace(channel, ts))
+            silent = self._silent_card(request)
+            ts = await self._poster.post(channel, silent, marks, since, first=first)
+            # A bot that finds it unattended shows it: should this one die before the edit.
+            place = CardPlace(channel, ts, unattended=silent != card)
+            await self._put(request, place)
+            if place.unattended:
+                await self._slack.edit(channel, ts, card)
+                await self._put(request, replace(place, unattended=False))
         elif ts := await self._poster.find(channel, card, marks, since):
             # The run of an approved request takes its message over, unless it was scheduled.
             over = request.state is not RequestState.APPROVED or request.later > 0

@@ -267,7 +267,11 @@ class RunCards:
         await self._cards.put(run.id, owed)
         marks, since = _marks(run)
         first = place is None and len(marks) == 1
-        return replace(owed, ts=await self._poster.post(channel, card, marks, since, first=first))
+        silent = _silent_card(run, card)
+        ts = await self._poster.post(channel, silent, marks, since, first=first)
+        if silent != card:
+            await self._slack.edit(channel, ts, card)
+        return replace(owed, ts=ts)
 
     async def _place(self, run: Run) -> CardPlace | None:
         """Return where the run's message is; take over that of its request.
@@ -328,6 +332,17 @@ class RunCards:
         if isinstance(event, Opened) and event.glass:
             return views.glass_notice(run, views.mention_approvers(rules.approvers, run.requester))
         return _notice(event, run, index, people)
+
+
+def _silent_card(run: Run, card: Card) -> Card:
+    """Return the card to post: whose standing approval a window has is named by an edit.
+
+    An edit notifies no one; they have approved every evening long ago.
+    """
+    if not run.standing or run.over:
+        return card
+    whole = replace(run, approvers=())
+    return views.run_card(Progress(whole, None, "", None, "", run.opened_at))
 
 
 def _longer(pause: float, error: Exception) -> float:

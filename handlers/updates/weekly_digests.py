@@ -42,7 +42,7 @@ class DigestPoster:
 
     async def sweep(self) -> None:
         """Do one round over every cluster."""
-        names = [name for name in self._clusters.managed if name in self._zones]
+        names = [name for name in self._clusters.driven if name in self._zones]
         await self._bulkheads.run_each(PART, names, self._sweep)
 
     async def _sweep(self, name: str) -> None:

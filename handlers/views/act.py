@@ -52,7 +52,8 @@ def difference(request: Request, *, brief: bool = False) -> str:
     first = f"*Changed*: {changes[0]}."
     if brief:
         return first
-    return " ".join([first, *map(sentence, changes[1:])])
+    others = (sentence(change, (request.plan.cluster,)) for change in changes[1:])
+    return " ".join([first, *others])
 
 
 def escape_except_mentions(text: str) -> str:

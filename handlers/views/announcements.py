@@ -4,7 +4,7 @@ from functools import singledispatch
 from typing import NamedTuple
 
 from handlers.slack.markup import date_time, markup
-from handlers.views.text import sentence, without_formatting
+from handlers.views.text import full_stop, sentence, without_formatting
 from services.common.text import count_of, duration, join_words
 from services.memory import announcements as values
 from services.memory.schedule import Announcement
@@ -35,7 +35,8 @@ def announcement_parts(announcement: Announcement, countdown: str = "") -> Annou
     parts = parts_of(subject)
     body = "\n".join(part for part in (parts.body, announcement.ended) if part)
     title = without_formatting(_with_countdown(parts.title, countdown))
-    return AnnouncementParts(title, markup(body), markup(parts.foot))
+    foot = parts.foot[:1].upper() + parts.foot[1:]
+    return AnnouncementParts(title, markup(body), markup(foot))
 
 
 def _with_countdown(title: str, countdown: str) -> str:
@@ -77,7 +78,7 @@ def parts_of(subject: values.Subject) -> AnnouncementParts:
 def _(it: values.ClosesSoon) -> AnnouncementParts:
     body = _meetings(it)
     if it.fault:
-        body += f" {it.cluster} closes only if this is fixed: {_clause(it.fault)}"
+        body += f" {it.cluster} closes only if this is fixed: {full_stop(it.fault)}"
     return AnnouncementParts(f"{it.cluster} closes at {it.time}", body, _windows(it))
 
 
@@ -103,7 +104,7 @@ def _meetings(it: values.ClosesSoon) -> str:
 
 @parts_of.register
 def _(it: values.AsksToClose) -> AnnouncementParts:
-    running = sentence(values.running_meetings(it.rooms, it.people))
+    running = sentence(values.running_meetings(it.rooms, it.people), _names(it))
     unanswered = f"Without an answer until {date_time(it.until)}, {it.cluster} {STAYS}."
     return AnnouncementParts(f"Close {it.cluster} now?", f"{running} {unanswered}", _windows(it))
 
@@ -125,13 +126,15 @@ def _(it: values.EdgeMissed) -> AnnouncementParts:
 
 @parts_of.register
 def _(it: values.ServesLate) -> AnnouncementParts:
-    late = f"About {duration(it.seconds)} late: {_clause(it.why)}"
+    late = f"About {duration(it.seconds)} late: {full_stop(it.why)}"
     return AnnouncementParts(_late(it), late, _windows(it))
 
 
 @parts_of.register
 def _(it: values.NotStarting) -> AnnouncementParts:
-    return AnnouncementParts(_late(it), f"No start-up is running: {_clause(it.why)}", _windows(it))
+    return AnnouncementParts(
+        _late(it), f"No start-up is running: {full_stop(it.why)}", _windows(it)
+    )
 
 
 def _late(it: values.EdgeSubject) -> str:
@@ -141,7 +144,7 @@ def _late(it: values.EdgeSubject) -> str:
 @parts_of.register
 def _(it: values.NotOpened) -> AnnouncementParts:
     title = f"{it.cluster} did not open at {it.time}"
-    return AnnouncementParts(title, f"It is not in service: {_clause(it.why)}", _windows(it))
+    return AnnouncementParts(title, f"It is not in service: {full_stop(it.why)}", _windows(it))
 
 
 @parts_of.register
@@ -149,7 +152,7 @@ def _(it: values.ClosingGaveWay) -> AnnouncementParts:
     was = "was still running and is cancelled"
     if it.paused:
         was = "was paused and is abandoned"
-    body = f"Its shutdown `{it.run}` {was}: {_clause(it.why)}"
+    body = f"Its shutdown `{it.run}` {was}: {full_stop(it.why)}"
     return AnnouncementParts(f"{it.cluster} opens", body, it.by)
 
 
@@ -196,7 +199,7 @@ def _(it: values.StillOnHold) -> AnnouncementParts:
 @parts_of.register
 def _(it: values.HoldExpired) -> AnnouncementParts:
     return AnnouncementParts(
-        f"The hold on {it.cluster} is over", "", f"set by {_by(it.by, it.reason)}"
+        f"The hold on {it.cluster} is over", "", f"Set by {_by(it.by, it.reason)}"
     )
 
 
@@ -230,7 +233,7 @@ def _(it: values.CalendarUnread) -> AnnouncementParts:
     stay = f"No {it.holds} are known until then."
     if it.read_before:
         stay = "Those read before still count."
-    body = f"{it.file}: {_clause(it.trouble)} {stay}"
+    body = f"{it.file}: {full_stop(it.trouble)} {stay}"
     return AnnouncementParts(
         f"The {it.holds} of {it.cluster} could not be read", f"{body} I try again every hour."
     )
@@ -272,20 +275,13 @@ def _driven(it: values.StateLost) -> str:
 
 
 def _windows(it: values.EdgeSubject) -> str:
-    return f"window {join_words(f'*{w}*' for w in it.windows)} ({it.zone})"
+    return f"Window {join_words(f'*{w}*' for w in it.windows)} ({it.zone})"
 
 
 def _by(who: str, reason: str) -> str:
     if not reason:
         return who
     return f"{who} · {reason}"
-
-
-def _clause(text: str) -> str:
-    """Return what follows a colon: with a full stop, and the case of its first word kept."""
-    if text.endswith((".", "?", "!")):
-        return text
-    return f"{text}."
 
 
 def _names(it: values.Subject) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from handlers.slack.blocks import Card
 from handlers.slack.markup import date_time, markup, time_of_day
 from handlers.views.act import heading
-from handlers.views.text import requested_by, text_card
+from handlers.views.plan import deciding_facts
+from handlers.views.text import short_reason, text_card
 from services.common.markers import person, user_group
 from services.common.text import count_of
 from services.runs.request import Request, RequestState
@@ -14,10 +15,13 @@ MOST_CALLED = 20
 
 
 def approval_needed(request: Request, whom: Iterable[str]) -> Card:
-    """Return the message that asks approvers for their decision. `whom`: their ids."""
-    requester = requested_by(request.requester, request.reason)
-    needs = f"{_subject(request)} needs your approval until {_until(request)}"
-    return text_card(_to(whom, f"{needs} · {requester}"))
+    """Return the message that asks approvers for their decision, with what decides.
+
+    It is what notifies them: the card mentions no one. `whom`: their ids.
+    """
+    needs = f"{_subject(request)} needs your approval until {_until(request)}."
+    requester = f"Requested by {request.requester.mention}{short_reason(request.reason)}."
+    return text_card(_to(whom, f"{needs} {deciding_facts(request.plan)} {requester}"))
 
 
 def approval_expires(request: Request, whom: Iterable[str]) -> Card:
@@ -66,9 +70,8 @@ def _mention(one: str) -> str:
 
 
 def _subject(request: Request) -> str:
-    """Return `*shut down acme*`: inside of a sentence."""
-    subject = heading(request)
-    return f"*{subject[:1].lower()}{subject[1:]}*"
+    """Return `*Shut down acme*`."""
+    return f"*{heading(request)}*"
 
 
 def _until(request: Request) -> str:

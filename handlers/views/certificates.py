@@ -36,10 +36,12 @@ def certificate_problem(seen: CertificateSeen | None, cluster: Cluster, now: flo
 
 
 def certificate_days(seen: CertificateSeen | None, now: float) -> str:
-    """Return `61 days`, `expired` or why that is unknown; "" where no address is configured."""
+    """Return `61 days`, `expired` or why that is unknown; "" where no certificate is needed."""
     if seen is None:
         return ""
     if not isinstance(seen, Certificate):
+        if not seen.needed:
+            return ""
         return f"unknown ({escape(seen.reason)})"
     left = seen.left(now)
     if left <= 0:

@@ -13,11 +13,20 @@ from handlers.views.text import health, load_words, requested_by, run_place, sen
 from services.billing.prices import hourly, per_hour, total_price
 from services.cluster.backups import backups
 from services.cluster.certificates import CertificateSeen
-from services.cluster.model import Cluster, Droplet, Fact, FleetKind, MediaNode, short_name
+from services.cluster.model import (
+    Cluster,
+    Droplet,
+    Fact,
+    FleetKind,
+    Load,
+    MediaNode,
+    short_name,
+)
 from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words, plural
 from services.procedures import Shutdown, Startup, fleet
 from services.procedures import secrets_env_check as bootfile
+from services.runs.doubts import MASTERS
 from services.runs.request import Request
 from services.runs.run import Run, State
 from services.steps.node_text import load_on_nodes
@@ -58,7 +67,7 @@ RESTART_MEDIA = "`/openvidu startup` puts media nodes back in service."
 UNKNOWN = ClusterState("⚪", "is in an unknown state")
 NOT_FOUND = ClusterState("⚪", "was not found", "DigitalOcean shows no master of it.")
 CHANGING = ClusterState("🟡", "is starting or stopping")
-OFF = ClusterState("⚫", "is powered off")
+OFF = ClusterState("⚫", "is shut down")
 IN_SERVICE = ClusterState("🟢", "is in service")
 NO_NEW = ClusterState("🔴", "takes no new meetings", "The media nodes are draining.", RESTART_MEDIA)
 NO_MEDIA = ClusterState("🔴", "cannot hold meetings", "No media node is in service.", RESTART_MEDIA)
@@ -118,7 +127,7 @@ def _in_service(cluster: Cluster) -> ClusterState:
     if cluster.front is False:
         return UNREACHABLE
     unwell = [m for m in cluster.masters if not m.is_healthy]
-    if unwell:
+    if unwell or _missing(cluster):
         return ClusterState("🟡", "is partly in service", _unwell(cluster, unwell))
     front = cluster.front
     if isinstance(front, Unobserved) and front.since:
@@ -170,12 +179,12 @@ def problems(
     lines += _unseen_media(cluster)
     if fleet.is_known(cluster):
         warnings = fleet.status_of(cluster).warnings()
-        lines += [sentence(escape(w)) for w in warnings]
+        lines += [sentence(escape(w), (cluster.name,)) for w in warnings]
     elif kept_by := KEPT_BY.get(cluster.kind):
         lines.append(kept_by)
     # App Home does not look into the file, which is not the same as that it cannot be read.
     if Fact.LINT in cluster.known and (fault := bootfile.file_problem(cluster)):
-        lines.append(f"secrets.env: {sentence(escape(fault), (fault.partition(' ')[0],))}")
+        lines.append(f"secrets.env: {sentence(escape(fault), (cluster.name,))}")
     if expiry := certificate_problem(certificate, cluster, at):
         lines.append(expiry)
     return tuple(lines)
@@ -218,7 +227,8 @@ def masters_words(cluster: Cluster) -> str:
         return "all powered off"
     silent = [m for m in cluster.masters if m.active and isinstance(m.healthy, Unobserved)]
     parts = [
-        f"{_healthy(cluster)} of {len(cluster.masters)} healthy",
+        f"{_healthy(cluster)} of {len(cluster.masters) + _missing(cluster)} healthy",
+        _part(_missing(cluster), "missing"),
         _part(len([m for m in cluster.masters if m.off]), "powered off"),
         _part(len([m for m in cluster.masters if not (m.active or m.off)]), "being changed"),
         _part(len(silent), "unknown"),
@@ -226,6 +236,13 @@ def masters_words(cluster: Cluster) -> str:
     if incomplete:
         parts.append("not all were seen")
     return ", ".join(filter(None, parts))
+
+
+def _missing(cluster: Cluster) -> int:
+    """Return how many masters a complete list of droplets does not have."""
+    if cluster.missing_facts_reason(frozenset({Fact.DROPLETS})):
+        return 0
+    return max(0, MASTERS - len(cluster.masters))
 
 
 def _healthy(cluster: Cluster) -> int:
@@ -250,6 +267,7 @@ def media_words(cluster: Cluster) -> str:
         parts = [
             f"{len(cluster.serving)} of {len(media)} in service",
             _part(len([n for n in media if n.draining]), "draining"),
+            _part(len([n for n in media if n.parked and n.droplet.active]), "drained"),
             _part(len([n for n in media if n.droplet.off]), "powered off"),
             _part(len(silent), "not seen"),
         ]
@@ -266,11 +284,17 @@ def meetings_words(cluster: Cluster) -> str:
     LiveKit counts; where it counts none and the nodes do, both are named.
     """
     if cluster.is_down:
-        return "none while powered off"
-    words, on_nodes = load_words(cluster.load), load_on_nodes(cluster)
+        return "none while shut down"
+    on_nodes = load_on_nodes(cluster)
     if cluster.idle and on_nodes.rooms:
-        return f"{words} in LiveKit, {load_words(on_nodes)} by the nodes' own metrics"
-    return words
+        return f"{load_words(on_nodes)} on the nodes; LiveKit counts none"
+    if isinstance(cluster.load, Load) and cluster.load.people and _none_runs(cluster):
+        return f"{load_words(cluster.load)} by LiveKit; no media server runs"
+    return load_words(cluster.load)
+
+
+def _none_runs(cluster: Cluster) -> bool:
+    return bool(cluster.media) and all(n.drained for n in cluster.media)
 
 
 def cost_words(cluster: Cluster) -> str:

@@ -18,6 +18,7 @@ from handlers.views.plan import cost_change, facts, numbered, starting, warnings
 from handlers.views.text import REASON, without_formatting
 from services.common.markers import command
 from services.common.text import duration, join_words
+from services.procedures import BackupCreate, Restart
 from services.procedures.plan import Plan, StepOutline
 from services.runs.request import Request
 from services.steps import Step
@@ -45,7 +46,8 @@ def below_the_card(request: Request, approvers: str) -> list[Block]:
     """Return what a request's card has no room for."""
     blocks = plan_details(request.plan)
     if request.reason:
-        blocks.append(section(f"*Reason*\n{escape(truncate(request.reason, REASON))}"))
+        reason = truncate(" ".join(request.reason.split()), REASON)
+        blocks.append(section(f"*Reason*\n“{escape(reason)}”"))
     return [*blocks, section(f"*Approval*\n{_approval(request, approvers)}"), _foot(request)]
 
 
@@ -121,6 +123,8 @@ def _way_back(plan: Plan) -> str:
         lines.append(f"Not reversible: {'; '.join(plan.permanent)}.")
     elif plan.undo:
         lines.append(f"Afterwards {command(plan.undo)} restores what was before.")
+    elif isinstance(plan.procedure, Restart | BackupCreate):
+        lines.append("Nothing to undo: the cluster is as before when it is done.")
     else:
         lines.append("No command restores what was before.")
     lines.append("A cancelled run stops at its next safe point. Completed steps are not undone.")

@@ -8,6 +8,7 @@ from handlers.views.approvals import called
 from handlers.views.text import without_formatting
 from services.billing.prices import money
 from services.common.text import count_of, duration, join_words
+from services.runs.run import State
 from services.schedule.weekly_digest import MissedSchedule, Week, WeeklyDigest
 
 MOST_LISTED = 10
@@ -65,7 +66,7 @@ def _decides(digest: WeeklyDigest) -> str:
 def _runs(digest: WeeklyDigest) -> str:
     if not digest.runs:
         return "none"
-    ends = ", ".join(f"{count} {state}" for state, count in digest.ends)
+    ends = ", ".join(f"{count} {State(state).words}" for state, count in digest.ends)
     return f"{ends} ({digest.by_people} by people)"
 
 
@@ -110,5 +111,5 @@ def _missed_line(missed: MissedSchedule) -> str:
     verb = "did not open"
     if missed.closes:
         verb = "did not close"
-    day, _, at = missed.local.partition("T")
-    return f"{missed.window} {verb} on {day} at {at}"
+    at = datetime.fromisoformat(missed.local)
+    return f"{missed.window} {verb} on {at:%a} {at.day} {at:%b} at {at:%H:%M}"

@@ -41,7 +41,7 @@ def plan_card(plan: Plan, *, dry: bool, offer: Iterable[Block] = ()) -> Card:
     if plan.is_empty:
         already = escape(plan.procedure.state_text(plan.cluster))
         reason = f"{already} already. Nothing was changed."
-        text = f"{name}: nothing to do: {reason}"
+        text = f"{name}: nothing to do. {reason}"
         return Card(text, (plan_header(plan, ": nothing to do"), section(reason)))
     state, said = "", f"{name}. Nothing was changed."
     if dry:

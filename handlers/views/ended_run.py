@@ -12,6 +12,7 @@ from handlers.views.text import (
     MOST_IN_TEXT,
     MOST_WORDS,
     attribution,
+    full_stop,
     italic_reason,
     sentence,
     without_formatting,
@@ -94,7 +95,7 @@ def _fitting_text(run: Run, changed: str) -> str:
 
 def _texts(run: Run, changed: str) -> Iterator[list[str]]:
     """Yield the sentences of a text, each time without the least important ones."""
-    deciding, by = _deciding(run), sentence(attribution(run))
+    deciding, by = _deciding(run), full_stop(attribution(run))
     to_do = [text for _, text in _to_do(run)]
     if to_do:
         yield [*deciding, *to_do, changed, by]
@@ -178,9 +179,10 @@ def _more(run: Run) -> list[str]:
         f"*Note* {sentence(escape(n.text), (run.cluster,))}" for n in run.notes if n.is_lasting
     ]
     if run.state is not State.DONE and needs_restore(run):
-        lines.append("*Next* `/openvidu status` shows what is in service")
-    elif run.state is not State.DONE or not run.following:
-        lines.append(f"*Next* `/openvidu status` shows {run.cluster} now")
+        if run.service is not None:
+            lines.append("*Next* `/openvidu status` shows what is in service.")
+    elif run.state is not State.DONE:
+        lines.append(f"*Next* `/openvidu status` shows {run.cluster} now.")
     return lines
 
 

@@ -128,7 +128,7 @@ def home_view(
     reader may see nothing at all; "" for members of the workspace.
     """
     if outsider:
-        return _view([header("No cluster is shown"), section(sentence(outsider)), *_foot(at)])
+        return _view([header("No cluster is shown"), section(sentence(outsider, ())), *_foot(at)])
     shown = sorted(overviews, key=lambda both: (_urgency(both[0]), both[0].name))
     above = [*_decisions(shown), *_running(shown)]
     below = [*_scheduled(shown), *_coming(shown), *_recent(shown), *_hidden(hidden)]
@@ -148,7 +148,7 @@ def _foot(at: float) -> list[Block]:
     """Return the time of drawing and Refresh: the last blocks, which are drawn anew with others."""
     return [
         divider(),
-        context(f"as of {time_of_day(at)} · updates by itself while something changes"),
+        context(f"As of {time_of_day(at)} · updates by itself while something changes"),
         actions(button("Refresh", REFRESH, "now"), notifications_button()),
     ]
 
@@ -159,7 +159,7 @@ def content_of(view: Mapping[str, Any]) -> str:
 
 
 def _is_time(block: Block) -> bool:
-    return block["type"] == "context" and str(block["elements"][0]["text"]).startswith("as of ")
+    return block["type"] == "context" and str(block["elements"][0]["text"]).startswith("As of ")
 
 
 def _urgency(overview: ClusterOverview) -> int:
@@ -183,7 +183,7 @@ def _listed(title: str, rows: Sequence[list[Block]], most: int, where: str) -> l
         return []
     blocks = [header(title), *(block for row in rows[:most] for block in row)]
     if len(rows) > most:
-        blocks.append(context(f"and {len(rows) - most} more, {where}"))
+        blocks.append(context(f"And {len(rows) - most} more, {where}"))
     return blocks
 
 
@@ -215,7 +215,7 @@ def _request(request: Request, mine: UserActions) -> list[Block]:
     lines.append(deciding_facts(request.plan))
     return [
         section(truncate("\n".join(lines), LONGEST)),
-        context(sentence(waits_for(request, _approvers(request, mine)))),
+        context(sentence(waits_for(request, _approvers(request, mine)), (request.plan.cluster,))),
         actions(*decide_buttons(request)),
     ]
 
@@ -273,7 +273,7 @@ def _clusters(shown: Sequence[Shown], at: float, room: int) -> list[Block]:
             blocks.append(_cluster_line(overview, mine, at))
     left = [o.name for o, _ in shown[CLUSTERS:]]
     if left:
-        more = f"and {count_of(len(left), 'cluster')} more: {truncate(', '.join(left), LONGEST)}"
+        more = f"And {count_of(len(left), 'cluster')} more: {truncate(', '.join(left), LONGEST)}"
         blocks.append(context(f"{more}. `/openvidu status --cluster NAME` shows one"))
     return blocks
 
@@ -353,12 +353,12 @@ def _details(overview: ClusterOverview, at: float) -> str:
     """Return schedule, backups and certificate, and when it was seen if that is not now."""
     parts = []
     if overview.schedule:
-        parts.append(f"schedule: {overview.schedule}")
+        parts.append(f"Schedule: {overview.schedule}")
     cluster = overview.cluster
     if cluster is not None:
-        parts.append(f"backups: {backup_words(cluster)}")
+        parts.append(f"Backups: {backup_words(cluster)}")
         if days := certificate_days(overview.certificate, at):
-            parts.append(f"certificate: {days}")
+            parts.append(f"Certificate: {days}")
         if overview.trouble or at - cluster.seen_at > OLD_LOOK:
             parts.append(f"seen {time_of_day(cluster.seen_at)}")
     return " · ".join(parts)

@@ -61,7 +61,7 @@ def _scheduled_text(request: Request, level: int) -> str:
     if request.waits:
         parts.append(_delay(request))
     if level < 2:
-        parts.append(sentence(counts_until(request)))
+        parts.append(sentence(counts_until(request), (request.plan.cluster,)))
     cancels = f"Cancel with `/openvidu later cancel {short_id(request)}`."
     return " ".join([*parts, *sentences, cancels])
 
@@ -135,7 +135,7 @@ def later_card(name: str, requests: list[Request], *, operates: bool = False) ->
     lines = [later_line(r) for r in requests]
     rows = [_row(r, operates=operates) for r in requests[:LISTED]]
     if len(requests) > LISTED:
-        foot = f"and {len(requests) - LISTED} more. {foot}"
+        foot = f"And {len(requests) - LISTED} more. {foot}"
     text = without_formatting(f"{head}: {'; '.join(lines)}. {foot}")
     return Card(text, (header(head), *rows, context(foot)))
 

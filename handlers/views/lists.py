@@ -34,7 +34,7 @@ def ended_run_line(run: Run, link: str = "") -> str:
     name = f"`{run.id}`"
     if link:
         name = f"<{link}|{run.id}>"
-    mark, ended = MARKS.get(run.state, "–"), f"{run.state} {date_time(run.ended_at)}"
+    mark, ended = MARKS.get(run.state, "–"), f"{run.state.words} {date_time(run.ended_at)}"
     took = f"took {duration(run.ended_at - run.opened_at)}"
     what = f"{mark} *{title(run.plan)}*"
     line = " · ".join((what, ended, took, markup(run.requester.mention), name))

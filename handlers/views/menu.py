@@ -89,7 +89,7 @@ def _head_lines(status: Status, hold: Hold | None, may_not: str) -> list[str]:
         wrong.append(UNREAD)
     lines = [f":warning: {line}" for line in wrong]
     if hold is not None:
-        lines.append(f"The cluster is {hold_words(hold)}. Nothing can be changed before.")
+        lines.append(f"{cluster.name} is {hold_words(hold)}. Nothing can be changed before.")
     if busy:
         lines.append("Nothing else can be changed until this run has ended.")
     if may_not:
@@ -117,7 +117,7 @@ def _offers(name: str, offered: Sequence[Offer]) -> list[Block]:
 
 
 def _foot(offered: Sequence[Offer], seen_at: float) -> str:
-    parts = [f"as of {time_of_day(seen_at)}"]
+    parts = [f"As of {time_of_day(seen_at)}"]
     if any(o.form for o in offered):
         parts.append("a change shows its plan first")
     return " · ".join([*parts, "everything can be typed: `/openvidu help`"])

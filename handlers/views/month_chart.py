@@ -4,6 +4,7 @@ import asyncio
 import importlib
 from collections.abc import Callable, Sequence
 
+from handlers.slack.blocks import Picture
 from services.billing.busy_hours import BusyHour
 from services.billing.savings import Day
 
@@ -11,9 +12,15 @@ Draw = Callable[[Sequence[Day], Sequence[BusyHour]], bytes]
 DRAWING = "handlers.views.month_drawing"  # loads Pillow
 
 
-async def month_picture(days: Sequence[Day], hours: Sequence[BusyHour] = ()) -> bytes:
-    """Draw the chart as PNG, in a thread. `hours`: of the day; () draws the days alone."""
-    return await asyncio.to_thread(_draw, days, hours)
+async def month_picture(
+    subject: str, days: Sequence[Day], hours: Sequence[BusyHour] = ()
+) -> Picture:
+    """Draw the chart, in a thread. `subject`: whose month; `hours`: () draws the days alone."""
+    title = f"{subject}: hours closed per day"
+    if hours:
+        title += ", people by hour of the day"
+    png = await asyncio.to_thread(_draw, days, hours)
+    return Picture(png, title, alt_text(days, hours))
 
 
 def _draw(days: Sequence[Day], hours: Sequence[BusyHour]) -> bytes:

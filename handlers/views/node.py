@@ -25,11 +25,11 @@ def node_card(report: NodeReport, at: float) -> Card:
     if inside:
         lines += _inside(inside)
     else:
-        lines.append(f":warning: inside: {escape(report.trouble)}")
+        lines.append(f":warning: Inside: {escape(report.trouble)}")
     # What is wrong comes first.
     lines.sort(key=_is_good)
     foot = (
-        f"as of {time_of_day(at)} · {escape(droplet.name)} · id {droplet.id} · "
+        f"As of {time_of_day(at)} · {escape(droplet.name)} · id {droplet.id} · "
         f"{escape(droplet.size)} · `/openvidu restart {escape(name)}` restarts it"
     )
     text = f"{name} of {cluster.name}: {'; '.join(_spoken(line) for line in lines)}."
@@ -66,18 +66,18 @@ def _layers(report: NodeReport, droplet: Droplet) -> list[str]:
     node, status = report.node, DROPLET.get(droplet.status, escape(droplet.status))
     if droplet.locked:
         status += ", being changed"
-    lines = [f"{_mark(good=droplet.active)} droplet: {status}"]
+    lines = [f"{_mark(good=droplet.active)} Droplet: {status}"]
     if isinstance(node, Droplet):
-        page = f"{_mark(good=droplet.healthy)} health page: {_answer(droplet.healthy)}"
+        page = f"{_mark(good=droplet.healthy)} Health page: {_answer(droplet.healthy)}"
         return [*lines, page, _front(report.cluster)]
-    return [*lines, f"{_mark(good=node.serving)} meetings: {node_state(node)}{_carries(node)}"]
+    return [*lines, f"{_mark(good=node.serving)} Meetings: {node_state(node)}{_carries(node)}"]
 
 
 def _front(cluster: Cluster) -> str:
     if not cluster.has_front:
-        return "– public address: none is configured"
+        return "– Public address: none is configured"
     answer = _answer(cluster.front)
-    return f"{_mark(good=cluster.front)} public address, through the load balancer: {answer}"
+    return f"{_mark(good=cluster.front)} Public address, through the load balancer: {answer}"
 
 
 def _answer(seen: Observed[bool]) -> str:
@@ -101,11 +101,11 @@ def _inside(inside: NodeInside) -> list[str]:
     unit = inside.unit or "not installed yet"
     lines = [f"{_mark(good=inside.unit == 'active')} OpenVidu's unit: {escape(unit)}"]
     if inside.refused:
-        return [*lines, f"{_mark(good=False)} containers: not seen; {escape(inside.refused)}"]
+        return [*lines, f"{_mark(good=False)} Containers: not seen; {escape(inside.refused)}"]
     if not inside.containers:
-        return [*lines, f"{_mark(good=False)} containers: none"]
+        return [*lines, f"{_mark(good=False)} Containers: none"]
     containers = escape(_containers(inside))
-    lines.append(f"{_mark(good=not inside.troubled)} containers: {containers}")
+    lines.append(f"{_mark(good=not inside.troubled)} Containers: {containers}")
     if not inside.errors:
         lines.append(f"{_mark(good=True)} nodes_errors.log: nothing in it")
     return lines

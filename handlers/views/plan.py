@@ -1,6 +1,7 @@
 """Plans: what decides first (people, outage, money, time, undo); steps are in Details."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from handlers.slack.blocks import (
@@ -10,9 +11,11 @@ from handlers.slack.blocks import (
     fields,
     section,
 )
+from handlers.slack.markup import EMOJI, markup
 from handlers.views.text import (
     MOST_IN_TEXT,
     MOST_WORDS,
+    full_stop,
     in_meetings,
     load_words,
     sentence,
@@ -22,12 +25,12 @@ from handlers.views.text import (
 )
 from services.billing.prices import money, per_hour
 from services.cluster.model import Load
-from services.common.markers import command, strong
+from services.common.markers import Marker, command, strong
 from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words, plural
 from services.procedures import BackupCreate, Configure, Procedure
 from services.procedures.plan import Plan
-from services.steps import Revive, Snapshots
+from services.steps import PoolTarget, Revive, Snapshots
 
 Fact = tuple[str, str]
 # What an approval is for, by command; otherwise the command's own name.
@@ -42,8 +45,10 @@ NOUNS = {
 }
 BRIEF = ("Disconnected", "Back in service", "Cost", "Undo")
 LONG_COST = 60  # characters of a cost that a field has room for
-SECRETS = "secrets.env"
 NOTE_WORDS = 20  # words of a note on the first screen; longer ones are in Details
+ALERTS = 2  # notes that warn on the first screen; the number of others is shown
+WARNS = EMOJI[Marker.WARNING]
+SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z`<*])")
 LEVELS = range(4)  # how much a text leaves out
 
 
@@ -100,12 +105,54 @@ def is_dangerous(plan: Plan) -> bool:
     return plan.effects.cuts_off or bool(plan.permanent)
 
 
-def warnings(plan: Plan) -> list[Block]:
-    """Return the deciding lines as a paragraph; nothing where there are none."""
-    lines = deciding(plan)
+def warnings(plan: Plan, alerts: Sequence[str] = ()) -> list[Block]:
+    """Return the deciding lines as a paragraph, and alerts; nothing where there are none."""
+    lines = [*(f"{WARNS} {_stopped(line)}" for line in deciding(plan)), *alerts]
     if not lines:
         return []
-    return [section("\n".join(f":warning: {line}" for line in lines))]
+    return [section("\n".join(lines))]
+
+
+def _stopped(line: str) -> str:
+    """Return a line with a full stop, unless it stands out as a whole."""
+    if line.endswith(("*", "]]")):
+        return line
+    return full_stop(line)
+
+
+def alert_lines(plan: Plan, where: str = "Details", most: int = ALERTS) -> list[str]:
+    """Return the notes that warn, each in few words: none of them is left to Details alone.
+
+    `where`: has all of them. `most`: how many are shown; the number of the others is.
+    """
+    alerts = _alerts(plan)
+    lines = [_in_few_words(alert) for alert in alerts[:most]]
+    if left := len(alerts[most:]):
+        more = "more warning" if lines else "warning"
+        lines.append(f"{WARNS} {count_of(left, more)} in {where}.")
+    return lines
+
+
+def _alerts(plan: Plan) -> list[str]:
+    return [note for note in map(markup, plan.notes) if _warns(note)]
+
+
+def _warns(note: str) -> bool:
+    return note.startswith(WARNS)
+
+
+def _in_few_words(alert: str) -> str:
+    """Return the first sentence of a warning, or as much of it as a person reads at a glance."""
+    first = full_stop(SENTENCE.split(alert, maxsplit=1)[0])
+    if word_count(first) <= NOTE_WORDS:
+        return first
+    clause = full_stop(first.split("; ", 1)[0])
+    if word_count(clause) <= NOTE_WORDS:
+        return clause
+    kept = len(clause.split(" "))
+    while word_count(" ".join(clause.split(" ")[:kept])) > NOTE_WORDS:
+        kept -= 1
+    return f"{' '.join(clause.split(' ')[:kept])} …"
 
 
 # Facts
@@ -129,16 +176,25 @@ def facts(plan: Plan) -> list[Fact]:
 def _subject(plan: Plan) -> list[Fact]:
     """Return what is changed, where the title does not say it."""
     match plan.procedure:
-        case Configure(keys=keys) if keys:
+        case Configure(keys=keys) if len(keys) > 1:
             return [("Changes", escape(join_words(keys)))]
         case BackupCreate():
             if any(isinstance(s, Snapshots) and s.off for s in plan.steps):
                 return [("Backup", "offline: the disks are at rest")]
             return [("Backup", "live: only crash-consistent")]
         case _ if plan.effects.adds and not (plan.effects.blocks or plan.effects.down):
-            return [("Capacity", f"{count_of(plan.effects.adds, 'media node')} more")]
+            return [("Capacity", _capacity(plan))]
         case _:
             return []
+
+
+def _capacity(plan: Plan) -> str:
+    """Return `2 media nodes more`; `3 media nodes` where there are none at present."""
+    added = count_of(plan.effects.adds, "media node")
+    total = max((s.number for s in plan.steps if isinstance(s, PoolTarget)), default=0)
+    if plan.effects.adds >= total:
+        return added
+    return f"{added} more"
 
 
 def meetings_now(plan: Plan) -> str:
@@ -285,13 +341,17 @@ def _hourly_change(plan: Plan) -> list[str]:
 def in_sentences(plan: Plan, *, level: int = 0) -> list[str]:
     """Return what decides in sentences, for a text that is read without the card.
 
-    `level`: how much is left out. 1: its duration; 2: also what an approval states of meetings
-    that end, beside how many.
+    `level`: how much is left out. 1: its duration; 2: also the notes that warn, and what an
+    approval states of meetings that end, beside how many.
     """
     lines = deciding(plan)
     if level >= 2 and plan.effects.cuts_off:
         lines = lines[:1]
     sentences = [f"{line}." for line in lines]
+    if level < 2:
+        sentences += alert_lines(plan)
+    elif alerts := len(_alerts(plan)):
+        sentences.append(f"{count_of(alerts, 'warning')} in Details.")
     if not plan.effects.cuts_off:
         sentences.append(_no_one_is_disconnected(plan))
     sentences.append(_unavailable(plan))
@@ -359,16 +419,18 @@ def fitting_screen(build: Callable[[int], list[Block]]) -> list[Block]:
 
 
 def first_screen(plan: Plan, *around: Block) -> list[Block]:
-    """Return warnings and facts of a plan, and the notes that there is room for.
+    """Return warnings and facts of a plan, and the other notes that there is room for.
 
     `around`: the other blocks of the screen. Details has the notes and facts that are left out.
     """
-    full = [*warnings(plan), fields(*facts(plan))]
+    full = [*warnings(plan, alert_lines(plan)), fields(*facts(plan))]
     room = MOST_WORDS - words_on([*around, *full])
     if room < 0:
-        return [*warnings(plan), fields(*(fact for fact in facts(plan) if fact[0] in BRIEF))]
+        return _brief_screen(plan, around)
     shown = []
     for note in plan.notes:
+        if _warns(markup(note)):
+            continue
         line = f"{starting(note, plan)}."
         if (length := word_count(line)) <= min(room, NOTE_WORDS):
             shown.append(line)
@@ -376,6 +438,17 @@ def first_screen(plan: Plan, *around: Block) -> list[Block]:
     if not shown:
         return full
     return [*full, context("\n".join(shown))]
+
+
+def _brief_screen(plan: Plan, around: Sequence[Block]) -> list[Block]:
+    """Return the facts that decide, and as many of the notes that warn as there is room for."""
+    decides = fields(*(fact for fact in facts(plan) if fact[0] in BRIEF))
+    screen: list[Block] = []
+    for most in range(ALERTS, -1, -1):
+        screen = [*warnings(plan, alert_lines(plan, most=most)), decides]
+        if words_on([*around, *screen]) <= MOST_WORDS:
+            break
+    return screen
 
 
 def numbered(plan: Plan) -> list[str]:
@@ -388,4 +461,4 @@ def starting(text: str, plan: Plan) -> str:
 
     Without a full stop.
     """
-    return sentence(text, (plan.cluster, SECRETS)).removesuffix(".")
+    return sentence(text, (plan.cluster,)).removesuffix(".")

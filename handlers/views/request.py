@@ -36,20 +36,22 @@ from handlers.views.plan import (
 )
 from handlers.views.text import (
     italic_reason,
-    requested_by,
     sentence,
     short_reason,
     with_remarks,
     without_formatting,
 )
-from services.common.text import join_words
+from services.common.text import count_of, join_words
 from services.runs.request import Request, RequestState
 
 APPROVE, REJECT, DETAILS, NOTE = "approve", "reject", "details", "note"
 
 
 def request_card(request: Request, approvers: str) -> Card:
-    """Return the card of a request: its plan while it waits, its outcome afterwards."""
+    """Return the card of a request: its plan while it waits, its outcome afterwards.
+
+    `approvers`: who may approve it, as mentions; "" names and notifies no one.
+    """
     if request.glass and request.state is RequestState.OPEN:
         return glass_card(request, approvers)
     if request.scheduled:
@@ -86,10 +88,10 @@ def _open_text(request: Request, approvers: str, level: int) -> str:
     if level < 2:
         reason = short_reason(request.reason)
     subject = f"{heading(request)}{scheduled_suffix(request)}{reason}."
-    begins, ends = (
-        f"{requester} requests approval: {subject}",
-        f"Approve or reject: {_needed(request, approvers)}",
-    )
+    begins = f"{requester} requests approval: {subject}"
+    ends = f"Approve or reject: {_needed(request, approvers)}"
+    if not approvers:
+        ends = f"Needs {_needed(request, approvers)}"
     if request.startable:
         begins, ends = f"{requester} can start: {subject}", f"Start or cancel: {requester}"
     changed = difference(request, brief=level >= 3)
@@ -122,7 +124,9 @@ def waits_for(request: Request, approvers: str) -> str:
 
 
 def _needed(request: Request, approvers: str) -> str:
-    """Return `@ben or @carla`, `2 approvals: @ben or @carla`."""
+    """Return `@ben or @carla`, `2 approvals: @ben or @carla`; `1 approval` without names."""
+    if not approvers:
+        return count_of(request.left, "approval")
     if request.left == 1:
         return f"{_of_group(request)}{approvers}"
     return f"{request.left} approvals{_of_groups(request)}: {approvers}"
@@ -186,15 +190,15 @@ def _closed_card(request: Request) -> Card:
     mark = ""
     if request.glass:
         mark = f"{MARK}. "
-    requester = requested_by(request.requester, request.reason)
+    requester = f"Requested by {request.requester.mention}{italic_reason(request.reason)}"
     subject = f"{heading(request)}{scheduled_suffix(request)}"
     text = f"{subject}: {outcome.removesuffix('.')}. Requested by {request.requester.mention}."
     return Card(
         without_formatting(text),
         (
             header(f"{header_text(request)}: {_state(request)}"),
-            section(f"{mark}{sentence(outcome)}"),
-            context(f"{sentence(requester).removesuffix('.')}{_planned_for(request)}"),
+            section(f"{mark}{sentence(outcome, (request.plan.cluster,))}"),
+            context(f"{requester}{_planned_for(request)}"),
         ),
     )
 
@@ -240,8 +244,8 @@ def _closed(request: Request) -> str:
             reason = italic_reason(request.why_closed)
             return f"{_refused(request)}{_by(request)} {at}{reason}. Nothing was changed."
         case RequestState.EXPIRED:
-            again = sentence(_again(request))
-            return f"expired {at}: {_undone(request)} in time. Nothing was changed. {again}"
+            again = _again(request)
+            return f"expired at {at}: {_undone(request)} in time. Nothing was changed. {again}"
         case _ if request.replaced_by:
             return (
                 f"the cluster changed after the request ({at}). Nothing was changed. "
@@ -252,7 +256,7 @@ def _closed(request: Request) -> str:
             return f"`{run}` has moved on since ({at}). Nothing was changed by this request."
         case _:
             changed = f"the cluster changed ({at}), so it cannot be done as requested"
-            return f"{changed}. Nothing was changed. {sentence(_again(request))}"
+            return f"{changed}. Nothing was changed. {_again(request)}"
 
 
 def _by(request: Request) -> str:
@@ -275,7 +279,7 @@ def _approved(request: Request, at: str) -> str:
 def _verb(request: Request) -> str:
     if request.glass:
         return "confirmed"
-    if request.startable:
+    if request.startable or request.later:
         return "started"
     return "approved"
 
@@ -291,12 +295,12 @@ def _undone(request: Request) -> str:
 def _again(request: Request) -> str:
     act, words = request.act, request.plan.procedure.command_line()
     if act is not None and act.question:
-        return f"press the answer again on the message of `{act.run}`"
+        return f"Press the answer again on the message of `{act.run}`."
     if act is not None:
-        return f"press Resume again on the message of `{act.run}`"
+        return f"Press Resume again on the message of `{act.run}`."
     if request.glass:
-        return f"request it again with `/openvidu break-glass {words}`"
-    return f"request it again with `/openvidu {words}`"
+        return f"Request it again with `/openvidu break-glass {words}`."
+    return f"Request it again with `/openvidu {words}`."
 
 
 # Details

@@ -3,13 +3,15 @@
 from typing import NamedTuple
 
 from handlers.slack.blocks import Block, Card, actions, button, context, escape, header, section
-from handlers.slack.markup import EMOJI, markup, time_of_day
+from handlers.slack.markup import time_of_day
 from handlers.views.ended_run import end_card
 from handlers.views.links import NO_LINKS, ClusterLinks, link_buttons
+from handlers.views.plan import alert_lines
 from handlers.views.run_steps import current_lines, current_step_text, step_lines
 from handlers.views.service import service_line
 from handlers.views.text import (
     attribution,
+    full_stop,
     italic_reason,
     run_place,
     sentence,
@@ -18,7 +20,6 @@ from handlers.views.text import (
 from services.access.policy import Actor
 from services.cluster.model import Cluster
 from services.cluster.service_state import ServiceState, service_state
-from services.common.markers import Marker
 from services.common.text import count_of, duration, join_words, plural
 from services.runs.progress import Progress
 from services.runs.run import (
@@ -63,7 +64,7 @@ def run_card(progress: Progress, links: ClusterLinks = NO_LINKS, *, whole: bool 
     if lines:
         blocks.append(section("\n".join(lines)))
     blocks.append(context(f"{attribution(run)} · `{run.id}`"))
-    return Card(f"{parts.text} {sentence(without_formatting(attribution(run)))}", tuple(blocks))
+    return Card(f"{parts.text} {full_stop(without_formatting(attribution(run)))}", tuple(blocks))
 
 
 def _running(progress: Progress) -> _Parts:
@@ -74,8 +75,7 @@ def _running(progress: Progress) -> _Parts:
     if run.cancel is not None:
         title = f"Cancelling {run.id} · {place}"
         text = f"Cancelling {run.id}: {escape(doing)}, {place}"
-    warnings = [n for n in map(markup, run.plan.notes) if n.startswith(EMOJI[Marker.WARNING])]
-    lines = [*(f"{note}." for note in warnings), *current_lines(progress)]
+    lines = [*alert_lines(run.plan, "the plan"), *current_lines(progress)]
     above = [section("\n".join(lines)), context(_foot(progress))]
     if run.cancel is None:
         above.append(actions(cancel_button(run, progress.cluster)))
@@ -83,7 +83,8 @@ def _running(progress: Progress) -> _Parts:
     running = duration(progress.at - run.opened_at)
     text = f"{text}. {now}. {run.id} running for {running}."
     if progress.trouble:
-        text = f"{text} {without_formatting(_trouble(progress))}."
+        trouble = sentence(_trouble(progress), (run.cluster,))
+        text = f"{text} {without_formatting(trouble)}"
     return _Parts(title, tuple(above), text)
 
 
@@ -92,12 +93,16 @@ def _stopped(run: Run, links: ClusterLinks) -> _Parts:
     title = f"{run.id} is paused: {why}"
     if not why:
         title = f"{run.id} is paused at {run_place(run)}"
-    reason = section(f"{_ended(escape(run.stopped))}\n{_while_stopped(run)}")
-    foot = f"paused at {time_of_day(run.stopped_at)} · any operator can decide"
+    reason = section(f"{_why_stopped(run)}\n{_while_stopped(run)}")
+    foot = f"Paused at {time_of_day(run.stopped_at)} · any operator can decide"
     buttons = [*stopped_buttons(run), *link_buttons(run, links)]
     above = (reason, actions(*buttons), context(foot))
-    lead = f"{run.id} is paused. {_ended(escape(run.stopped))}"
+    lead = f"{run.id} is paused. {_why_stopped(run)}"
     return _Parts(without_formatting(title), above, f"{lead} {_locked(run)}")
+
+
+def _why_stopped(run: Run) -> str:
+    return sentence(escape(run.stopped), (run.cluster,))
 
 
 def _while_stopped(run: Run) -> str:
@@ -115,26 +120,20 @@ def _asking(run: Run, question: Question) -> _Parts:
     title = f"{run.cluster} needs a decision"
     if question.headline:
         title += f": {question.headline}"
-    text = section(_ended(escape(question.text)))
-    foot = f"asked at {time_of_day(run.question_at)} · {_unanswered(question)}"
+    text = section(full_stop(escape(question.text)))
+    asked = f"Asked at {time_of_day(run.question_at)}"
+    foot = f"{asked} · any operator can answer{_unanswered(question)}"
     above = (text, actions(*answer_buttons(run, question)), context(foot))
     choices = " · ".join(c.label for c in question.choices)
     head = escape(question.headline) or escape(question.text)
-    lead = f"{run.id} needs a decision: {_ended(head)} Answers: {choices}."
-    unanswered = without_formatting(sentence(_unanswered(question)))
+    lead = f"{run.id} needs a decision: {full_stop(head)} Answers: {choices}."
+    unanswered = without_formatting(full_stop(f"Any operator can answer{_unanswered(question)}"))
     return _Parts(without_formatting(title), above, f"{lead} {unanswered}")
-
-
-def _ended(text: str) -> str:
-    """Return a text with a full stop. Unlike `sentence`, it keeps the case of its first word."""
-    if text.endswith((".", "?", "!")):
-        return text
-    return f"{text}."
 
 
 def stopped_line(run: Run) -> str:
     """Say why a run is paused, and that its cluster stays locked."""
-    return f":warning: *{run.id} is paused* · {_ended(escape(run.stopped))} {_locked(run)}"
+    return f":warning: *{run.id} is paused.* {_why_stopped(run)} {_locked(run)}"
 
 
 def question_line(run: Run, question: Question) -> str:
@@ -189,23 +188,23 @@ def _begun(run: Run) -> str:
 
 def _since(progress: Progress) -> str:
     running = duration(progress.at - progress.run.opened_at)
-    return f"as of {time_of_day(progress.at)} · running for {running}"
+    return f"As of {time_of_day(progress.at)} · running for {running}"
 
 
 def _unanswered(question: Question) -> str:
-    """Describe who can answer, and what happens without an answer."""
+    """Return what happens without an answer, after who can answer."""
     if question.default:
         labels = {c.id: c.label for c in question.choices}
         label = escape(labels.get(question.default, question.default))
         after = duration(question.default_after)
-        return f"any operator can answer · after {after} without an answer: “{label}”"
+        return f" · after {after} without an answer: “{label}”"
     if question.meanwhile:
-        return "any operator can answer · the run continues by itself if this resolves without one"
-    return "any operator can answer · nothing is changed until then"
+        return " · the run continues by itself if this resolves without one"
+    return " · nothing is changed until then"
 
 
 def _trouble(progress: Progress) -> str:
-    return f"{escape(progress.trouble)}; trying again, nothing is lost"
+    return f"{escape(' '.join(progress.trouble.split()))}; trying again, nothing is lost"
 
 
 def _foot(progress: Progress) -> str:
@@ -289,7 +288,7 @@ def picked_up(run: Run) -> str:
 def turned_notice(run: Run, event: Recovering) -> str:
     """Say why the run rolls back, and its steps from here."""
     steps = escape(" · ".join(s.title() for s in event.steps))
-    return f"{run.id} goes back to a safe state: {_ended(escape(event.reason))} Steps: {steps}."
+    return f"{run.id} goes back to a safe state: {full_stop(escape(event.reason))} Steps: {steps}."
 
 
 def stopped_notice(run: Run, people: str = "") -> str:
@@ -297,8 +296,7 @@ def stopped_notice(run: Run, people: str = "") -> str:
 
     `people`: those of the cluster, for a run of a window that no one approved.
     """
-    reason = _ended(escape(run.stopped))
-    return f"{_called(run, people)}, {run.id} is paused. {reason} {_locked(run)}"
+    return f"{_called(run, people)}, {run.id} is paused. {_why_stopped(run)} {_locked(run)}"
 
 
 def question_notice(run: Run, people: str = "") -> str:

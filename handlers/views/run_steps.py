@@ -110,7 +110,8 @@ def _waits_for(progress: Progress) -> str:
     if step is None or not progress.waits_for:
         return _counted(progress)
     if step.waits_for_meetings:
-        return escape(progress.waits_for)
+        # What decides whether a node is drained stands on the card alone.
+        return escape(progress.waits_for.partition(". ")[0])
     return f"waiting for {escape(progress.waits_for)}"
 
 

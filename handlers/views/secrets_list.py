@@ -18,7 +18,7 @@ def secrets_card(cluster: str, file: SecretsFile, problems: Sequence[str]) -> Ca
     names = file.names()
     unknown = [_unknown(name) for name in names if name not in KEYS]
     changeable = [n for n in names if n in KEYS and KEYS[n].policy is not ChangePolicy.REFUSED]
-    wrong = [f":warning: {sentence(escape(problem))}" for problem in problems]
+    wrong = [f":warning: {sentence(escape(problem), (cluster,))}" for problem in problems]
     summary = (
         f"{count_of(len(names), 'key')}, of which {len(changeable)} can be changed with "
         "`/openvidu config set KEY`."

@@ -28,7 +28,7 @@ from handlers.views.cluster_facts import (
 from handlers.views.later import later_line
 from handlers.views.offers import STATUS, Offer
 from handlers.views.run import cancel_button
-from handlers.views.text import without_formatting
+from handlers.views.text import MOST_IN_TEXT, without_formatting, word_count
 from services.cluster.model import Cluster, MediaNode
 from services.common.observed import Unobserved
 from services.common.text import join_words
@@ -72,9 +72,10 @@ def status_card(
     )
     spoken = [*wrong, *(f"{line}." for line in moving)]
     spoken += [f"{label}: {value}." for label, value in facts if label not in ON_THE_CARD]
-    if status.run is None:
-        spoken += _odd(nodes)
-    return Card(without_formatting(f"{headline}. {' '.join(spoken)}"), blocks)
+    text = f"{headline}. {' '.join(spoken)}"
+    if status.run is None and word_count(whole := " ".join([text, *_odd(nodes)])) <= MOST_IN_TEXT:
+        text = whole
+    return Card(without_formatting(text), blocks)
 
 
 def _paragraph(lines: Sequence[str]) -> tuple[Block, ...]:
@@ -130,7 +131,7 @@ def _next_steps(status: Status, offered: Sequence[Offer], *, decides: bool) -> l
 
 
 def _foot(cluster: Cluster, at: float) -> str:
-    parts = [f"as of {time_of_day(at)}"]
+    parts = [f"As of {time_of_day(at)}"]
     if fleet.is_known(cluster):
         media = fleet.status_of(cluster)
         parts += [media.summary().rstrip("."), media.explanation()]

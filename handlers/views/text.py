@@ -18,6 +18,7 @@ HEALTH = {True: "healthy", False: "not healthy"}
 # An underscore inside a name is part of the name, escaped or not.
 TOKEN = re.compile(r"<[^<>]*>")
 MOST_WORDS, MOST_IN_TEXT = 80, 60  # on a first screen, and in a text that stands alone
+NAMELIKE = re.compile(r"[\d._-]")  # in a word that is a node, a size or a file
 FORMATTING = re.compile(r"[*`]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9\u200b])")
 
 
@@ -101,20 +102,22 @@ def italic_reason(reason: str) -> str:
 
 
 def attribution(run: Run) -> str:
-    """Return `requested by @ana, approved by @ben 18:13 · power work in ams3`."""
+    """Return `Requested by @ana, approved by @ben 18:13 · power work in ams3`."""
     requester, reason = run.requester.mention, italic_reason(run.reason)
     if run.standing and run.renewed is None:
         # The approval was given when the window was added, not when the run began.
-        approvers = join_words(a.mention for a in run.approvers)
-        given = f"approved by {approvers}, {date(run.standing)}"
-        return f"scheduled by {requester} ({given}), started {time_of_day(run.opened_at)}{reason}"
+        given = f"approved {date(run.standing)}"
+        if run.approvers:
+            approvers = join_words(a.mention for a in run.approvers)
+            given = f"approved by {approvers}, {date(run.standing)}"
+        return f"Scheduled by {requester} ({given}), started {time_of_day(run.opened_at)}{reason}"
     approved = ""
     if run.glass:
         approved = f", :warning: *no approval: break-glass by {requester}*,"
     elif run.approvers:
         approved = f", approved by {with_remarks(run.approvers, run.remarks)}"
     at = time_of_day(run.agreed or run.approved_at or run.opened_at)
-    return f"requested by {requester}{approved} {at}{reason}"
+    return f"Requested by {requester}{approved} {at}{reason}"
 
 
 def with_remarks(people: Iterable[Actor], remarks: Iterable[tuple[str, str]]) -> str:
@@ -164,16 +167,25 @@ def text_card(text: str) -> Card:
     return Card(text, (section(text),))
 
 
-def sentence(text: str, names: Container[str] = ()) -> str:
-    """Turn the lower-case text of an error into a sentence.
+def sentence(text: str, names: Container[str]) -> str:
+    """Turn the lower-case text of an error or a note into a sentence.
 
-    A text that begins with a name (one of `names`, or one such as `s-4vcpu-8gb`) keeps its case.
+    A text that begins with a name (one of `names`, or one such as `s-4vcpu-8gb` or `secrets.env`)
+    keeps its case. `names`: of clusters, which only the caller knows.
     """
     text = markup(text)
-    word = text.split(" ", 1)[0]
-    has_mark = text.startswith(("<", "`"))
-    if not (word in names or has_mark or any(c.isdigit() or c == "-" for c in word)):
-        text = text[:1].upper() + text[1:]
+    if not _begins_with_name(text, names):
+        text = f"{text[:1].upper()}{text[1:]}"
+    return full_stop(text)
+
+
+def full_stop(text: str) -> str:
+    """End a text as a sentence. Unlike `sentence`, keep the case of its first word."""
     if text.endswith((".", "?", "!")):
         return text
     return f"{text}."
+
+
+def _begins_with_name(text: str, names: Container[str]) -> bool:
+    word = text.split(" ", 1)[0].rstrip(".,:;?!")
+    return word in names or text.startswith(("<", "`")) or bool(NAMELIKE.search(word))

@@ -121,7 +121,7 @@ def window_form(
             REASON,
             "Reason",
             _line(300, reason),
-            "shown on the card and kept with the run",
+            "Shown on the card and kept with the run",
             optional=True,
         ),
     ]

@@ -41,6 +41,18 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
         self._clock = clock
         # Clusters whose name means another cluster in the state, and why.
         self.foreign: Mapping[str, str] = {}
+        # Whether this bot drives a cluster, where several bots share one state; else it drives all.
+        self.drives: Callable[[str], bool] = _every_cluster
+
+    @property
+    def is_shared(self) -> bool:
+        """Return whether other bots may drive some of them."""
+        return self.drives is not _every_cluster
+
+    @property
+    def driven(self) -> list[str]:
+        """Return the managed clusters whose windows, looks and open runs are left to this bot."""
+        return [name for name in self.managed if self.drives(name)]
 
     @property
     def managed(self) -> list[str]:
@@ -64,7 +76,7 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
     def rules(self, name: str) -> ClusterPolicy:
         """Return a cluster's policy as of now; Refused if there is none of that name."""
         if name not in self._sites:
-            raise Refused(f"there is no cluster {name}")
+            raise Refused(f"there is no cluster “{name}”")
         now = self._clock.now()
         rules = self._roster.known.resolve(self._sites[name].rules, now)
         return replace(rules, closed=self.foreign.get(name, ""), evaluated_at=now)
@@ -89,7 +101,7 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
         Raises Refused, with the clusters that the actor may see, if there is none of that name.
         """
         if typed not in self._sites:
-            raise Refused(f"there is no cluster {typed}{self.readable_text(actor)}")
+            raise Refused(f"there is no cluster “{typed}”{self.readable_text(actor)}")
         self.check_read(typed, actor)
         return typed
 
@@ -105,6 +117,10 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
         name = run_id.rpartition("-")[0]
         if name in self._sites:
             self.check_read(name, actor)
+
+
+def _every_cluster(_: str) -> bool:
+    return True
 
 
 __all__ = ["ClusterRegistry", "ManagedCluster", "raise_if_denied"]

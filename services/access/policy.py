@@ -7,6 +7,7 @@ from enum import StrEnum
 from services.common.command import CHANGING, CommandClass
 from services.common.errors import Refused
 from services.common.markers import person, strong, user_group
+from services.common.text import or_words
 from services.procedures.plan import Plan
 from services.windows import Window, why_not_counting
 
@@ -190,7 +191,7 @@ def people_to_ask(people: frozenset[str]) -> str:
     mentions = [person(u) for u in sorted(people)][:3]
     if not mentions:
         return "the bot's administrator (the settings name no operators)"
-    return " or ".join(mentions)
+    return or_words(mentions)
 
 
 def _denied(reason: str) -> Verdict:

@@ -5,6 +5,8 @@ Someone who can rewrite the state store cannot rewrite these.
 
 import asyncio
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from services.access.clusters import ClusterRegistry
@@ -60,7 +62,17 @@ class HeadAnchors:
 
     async def anchor_all(self) -> None:
         """Write every new head to its cluster's bucket."""
-        await self._bulkheads.run_each("audit heads in the bucket", self._sites.managed, self._post)
+        names = self._sites.driven
+        with suppress(Unreachable):  # then each cluster is asked about alone, and reports it
+            names = await self._with_news(names)
+        await self._bulkheads.run_each("audit heads in the bucket", names, self._post)
+
+    async def _with_news(self, names: Sequence[str]) -> list[str]:
+        """Return the clusters whose head is not the one in the bucket: usually few of them."""
+        keys = [key for name in names for key in (head_key(name), audit_anchored_key(name))]
+        texts = await self._store.get(*keys)
+        pairs = zip(names, texts[::2], texts[1::2], strict=True)
+        return [name for name, head, note in pairs if head and json.dumps(head) not in (note or "")]
 
     async def _post(self, name: str) -> None:
         vault, key, now = (

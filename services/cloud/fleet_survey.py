@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from services.cloud.confirm import Confirmed
+from services.cloud.droplet_listing import DropletListing
 from services.cloud.listings import SharedAccount
 from services.cloud.parse import DropletEntry, Listed, Member, Namespace, PoolEntry
 from services.cloud.pool_members import Members
@@ -12,14 +13,45 @@ from services.cluster.model import Autoscaler, Fact, FleetKind, Pool
 from services.common.clock import Clock
 from services.common.errors import BotError, NotFound, Rejected, Unreachable
 
+# How many seconds old an answer may be that decides nothing. What others do to a pool shows in its
+# droplets too, and those take one request instead of two.
+AGED = {Fact.DROPLETS: 90.0, Fact.POOL: 600.0, Fact.SNAPSHOTS: 300.0}
+# Seconds in which a pool usually creates what it lacks after an edit.
+FILLING = 60.0
 # Seconds that a cluster with a pool goes without asking whether there is an autoscaler as well.
-SELDOM = 300.0
+SELDOM = 900.0
 KEPT_BY = {
     FleetKind.POOL: "an autoscale pool",
     FleetKind.FIXED: "fixed media nodes",
     FleetKind.AUTOSCALER: "an autoscaler",
     FleetKind.NONE: "not visible",
 }
+
+
+@dataclass(frozen=True)
+class Age:
+    """How old the answers may be that a look at `now` uses. Moments are epoch seconds.
+
+    `shared`: seconds within which looks share an answer. `since`: nothing from before counts. The
+    facts in `of` may be older: the run waits for something that shows elsewhere. It does nothing
+    meanwhile, and before it does anything it looks at everything anew.
+    """
+
+    now: float
+    shared: float
+    since: float | None
+    of: frozenset[Fact] = frozenset()
+
+    def oldest(self, fact: Fact) -> float:
+        """Return from which moment on an answer about a fact counts."""
+        if fact in self.of:
+            return self.now - max(self.shared, AGED[fact])
+        return max(self.now - self.shared, self.bound)
+
+    @property
+    def bound(self) -> float:
+        """The moment that no answer may be older than, however few the clusters."""
+        return float("-inf") if self.since is None else self.since
 
 
 @dataclass(frozen=True)
@@ -39,24 +71,34 @@ class FleetSurvey:
     def __init__(self, names: ResourceNames, account: SharedAccount, clock: Clock) -> None:
         self._names = names
         self._account = account
+        self._clock = clock
         self._members = Members(clock)
+        self._pool_id = ""
+        self._whole_at = self._trouble_read_at = float("-inf")
+        self._trouble_text = ""
         self._kept_by = Confirmed(clock, f"the media fleet of {names.stack}")
 
-    async def pools(self, needs: frozenset[Fact], fresh: float) -> Listed[PoolEntry] | BotError:
-        """List the account's pools if they are needed; or return why they were not seen."""
+    async def pools(self, needs: frozenset[Fact], age: Age) -> Listed[PoolEntry] | BotError:
+        """List the account's pools if they are needed; or return why they were not seen.
+
+        After an edit the pool was read by itself. Which of the pools it is does not change with
+        that: the list of before will do.
+        """
         if Fact.POOL not in needs:
             return Listed()
+        oldest = age.oldest(Fact.POOL)
+        if self._account.pool_read(self._pool_id, oldest) is not None:
+            oldest = min(oldest, age.now - AGED[Fact.POOL])
         try:
-            return await self._account.pools.since(fresh)
+            return await self._account.pools.since(oldest)
         except (Unreachable, Rejected) as why:
             return why
 
     async def look(
         self,
-        droplets: tuple[DropletEntry, ...],
+        droplets: DropletListing,
         pools: Listed[PoolEntry] | BotError,
-        fresh: float,
-        since: float,
+        age: Age,
     ) -> SurveyedFleet:
         """Return the fleet. Raises why it was not seen."""
         if isinstance(pools, BotError):
@@ -65,8 +107,12 @@ class FleetSurvey:
         pool: Pool | None = None
         members: tuple[Member, ...] = ()
         if len(named) == 1:
-            pool, members = await self._pool(named[0], droplets, since)
-        kind, problem, autoscaler = await self._kind(droplets, named, fresh)
+            read = self._account.pool_read(named[0].id, self._account.pools.begun)
+            named = [read or named[0]]
+            self._pool_id = named[0].id
+            pool, members = await self._pool(named[0], droplets, age)
+        ours = droplets.of(self._names)
+        kind, problem, autoscaler = await self._kind(ours, named, age.oldest(Fact.POOL))
         return SurveyedFleet(kind, problem or self._pool_problem(named), pool, members, autoscaler)
 
     def confirm(self, fleet: SurveyedFleet) -> None:
@@ -91,31 +137,50 @@ class FleetSurvey:
         return ""
 
     async def _pool(
-        self, entry: PoolEntry, droplets: tuple[DropletEntry, ...], since: float
+        self, entry: PoolEntry, droplets: DropletListing, age: Age
     ) -> tuple[Pool | None, tuple[Member, ...]]:
         if entry.pool is None:
             return None, ()
-        nodes = [d.droplet for d in droplets if self._names.is_media(d.droplet.name, d.tags)]
-        here = frozenset(d.droplet.id for d in droplets)
+        ours, here = droplets.of(self._names), droplets.ids
+        nodes = [d.droplet for d in ours if self._names.is_media(d.droplet.name, d.tags)]
         members, trouble = await asyncio.gather(
             self._members.now(
                 entry,
                 nodes,
                 here,
-                since,
-                self._account.member_list_max_age(),
+                self._oldest_members(age),
                 self._account.members,
+                assumes_none=Fact.POOL in age.of,
             ),
-            self._trouble(entry, entry.pool.target),
+            self._trouble(entry, entry.pool.target, self._oldest_members(age)),
         )
         return replace(entry.pool, trouble=trouble), members
 
-    async def _trouble(self, entry: PoolEntry, target: int) -> str:
-        """Return why the pool holds fewer droplets than it should; read only when it does."""
+    def _oldest_members(self, age: Age) -> float:
+        """Return from which moment on a member list counts while nothing else changes."""
+        if Fact.POOL in age.of:
+            return age.oldest(Fact.POOL)
+        return max(age.bound, self._clock.now() - self._account.member_list_max_age())
+
+    async def _trouble(self, entry: PoolEntry, target: int, oldest: float) -> str:
+        """Return why the pool holds fewer droplets than it should; read only when it does.
+
+        Not in the first minute after it was seen whole: it is creating them. A reason that was read
+        at `oldest` or later will do.
+        """
+        now = self._clock.now()
         if entry.count >= target:
+            self._whole_at = now
             return ""
+        if now - self._whole_at < FILLING:
+            return ""
+        if self._trouble_read_at < oldest:
+            self._trouble_read_at, self._trouble_text = now, await self._read_trouble(entry.id)
+        return self._trouble_text
+
+    async def _read_trouble(self, pool_id: str) -> str:
         try:
-            failure = await self._account.failure(entry.id)
+            failure = await self._account.failure(pool_id)
         except BotError as why:
             return f"DigitalOcean's reason is unknown ({why})"
         return f"DigitalOcean reports: {failure}" if failure else ""

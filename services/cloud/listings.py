@@ -7,10 +7,11 @@ from typing import Any, Generic, TypeVar
 from services.cloud.clients.answers import repeatable
 from services.cloud.clients.digitalocean import DigitalOceanClient
 from services.cloud.clients.list_pages import requests_for
+from services.cloud.clients.pace import FEW, PLENTY
 from services.cloud.confirm import RefusalConfirmer
+from services.cloud.droplet_listing import DropletListing
 from services.cloud.parse import (
     Action,
-    DropletEntry,
     Listed,
     Member,
     Namespace,
@@ -19,7 +20,6 @@ from services.cloud.parse import (
     actions_of,
     droplet_entry,
     failure_of,
-    limit_of,
     listed,
     member_of,
     namespace_of,
@@ -46,8 +46,6 @@ OLDEST = 600.0
 # DigitalOcean accepts 250 requests a minute. A look at one cluster of many takes less than one of
 # its own; the rest is shared.
 LOOKS_A_MINUTE = 240.0
-# Requests left for the hour: above PLENTY looks are not slowed down, below FEW they are rare.
-PLENTY, FEW = 1500, 500
 SLOWER, RARE = 2, 6
 
 
@@ -57,7 +55,8 @@ class SharedListing(Generic[T]):
     def __init__(self, clock: Clock, fetch: Callable[[], Coroutine[Any, Any, T]]) -> None:
         self._clock = clock
         self._fetch = fetch
-        self._begun = float("-inf")
+        # When the newest listing was begun.
+        self.begun = float("-inf")
         self._task: asyncio.Task[T] | None = None
         # How many requests the last one took.
         self.requests = 1
@@ -65,8 +64,8 @@ class SharedListing(Generic[T]):
     async def since(self, moment: float) -> T:
         """Return a listing that was begun at `moment` or later."""
         task = self._task
-        if task is None or self._begun < moment or _has_failed(task):
-            self._begun = self._clock.now()
+        if task is None or self.begun < moment or _has_failed(task):
+            self.begun = self._clock.now()
             task = self._task = asyncio.create_task(
                 self._fetch(), name="listing", context=task_context()
             )
@@ -89,24 +88,26 @@ class SharedAccount:
 
     def __init__(self, api: DigitalOceanClient, clock: Clock) -> None:
         self.api = api
-        self.droplets: SharedListing[Listed[DropletEntry]] = SharedListing(clock, self._droplets)
+        self.droplets: SharedListing[DropletListing] = SharedListing(clock, self._droplets)
         self.pools: SharedListing[Listed[PoolEntry]] = SharedListing(clock, self._pools)
         self.namespaces: SharedListing[Listed[Namespace] | None] = SharedListing(
             clock, self._namespaces
         )
-        self.limit: SharedListing[int] = SharedListing(clock, self._limit)
-        self.owner: SharedListing[str] = SharedListing(clock, self._owner)
+        self.account: SharedListing[Json] = SharedListing(clock, self._account)
         self.sizes: SharedListing[Listed[Size]] = SharedListing(clock, self._sizes)
         self.snapshots: SharedListing[Listed[Snapshot]] = SharedListing(clock, self._snapshots)
         self._answers = RefusalConfirmer(clock)
         self._clock = clock
+        # Each pool as it was last read by itself, and when.
+        self._read_pools: dict[str, tuple[float, PoolEntry]] = {}
         # When each active cluster was last looked at.
         self._active: dict[str, float] = {}
 
     # What all clusters under the token share
 
-    async def _droplets(self) -> Listed[DropletEntry]:
-        return listed(droplet_entry, await self._answers.of("droplets", self.api.droplets()))
+    async def _droplets(self) -> DropletListing:
+        read = listed(droplet_entry, await self._answers.of("droplets", self.api.droplets()))
+        return DropletListing(read.entries, read.unread)
 
     async def _pools(self) -> Listed[PoolEntry]:
         return listed(pool_entry, await self._answers.of("pools", self.api.pools()))
@@ -118,11 +119,8 @@ class SharedAccount:
         except Forbidden:
             return None
 
-    async def _owner(self) -> str:
-        return owner_of(await self._answers.of("account", self.api.account()))
-
-    async def _limit(self) -> int:
-        return limit_of(await self._answers.of("account", self.api.account()))
+    async def _account(self) -> Json:
+        return await self._answers.of("account", self.api.account())
 
     async def _sizes(self) -> Listed[Size]:
         """List the droplet sizes. An empty list is an odd answer, and is not remembered."""
@@ -135,11 +133,23 @@ class SharedAccount:
         raw = await self._answers.of("snapshots", self.api.snapshots())
         return listed(snapshot_of, raw, about="resource_id")
 
+    async def owner(self) -> str:
+        """Return the lasting id of the token's owner; "" where it is not shown."""
+        return owner_of(await self.account.since(float("-inf")))
+
     # Reads about one thing
 
     async def pool(self, pool_id: str) -> Json:
         """Return one pool, to be put back as it was read. It holds `user_data`: a secret."""
-        return await self._answers.of(f"pool {pool_id}", self.api.pool(pool_id))
+        began = self._clock.now()
+        raw = await self._answers.of(f"pool {pool_id}", self.api.pool(pool_id))
+        self._read_pools[pool_id] = (began, pool_entry(raw, f"reading autoscale pool {pool_id}"))
+        return raw
+
+    def pool_read(self, pool_id: str, since: float) -> PoolEntry | None:
+        """Return what the last read of one pool showed, if it was begun at `since` or later."""
+        began, entry = self._read_pools.get(pool_id, (float("-inf"), None))
+        return entry if began >= since else None
 
     async def members(self, pool_id: str) -> tuple[Member, ...]:
         """List all members of a pool.
@@ -185,7 +195,7 @@ class SharedAccount:
 
     def member_list_max_age(self) -> float:
         """Return how many seconds old a member list may be while nothing else changes."""
-        return min(ACTIVE * len(self._active), OLDEST)
+        return min(ACTIVE * max(1, len(self._active)), OLDEST)
 
     def poll_interval(self, interval: float, who: str = "") -> float:
         """Return the interval between looks.
@@ -196,7 +206,14 @@ class SharedAccount:
         active = {name: at for name, at in self._active.items() if now - at < ACTIVE}
         self._active = active | {who: now}
         interval = max(interval, len(self._active) * 60.0 / LOOKS_A_MINUTE)
-        remaining = self.api.budget.remaining
-        if remaining is None or remaining > PLENTY:
+        left = self._left()
+        if left > PLENTY:
             return interval
-        return interval * (SLOWER if remaining > FEW else RARE)
+        return interval * (SLOWER if left > FEW else RARE)
+
+    def _left(self) -> float:
+        """Return which part of the hour's requests is left: the bot's share, or everyone's."""
+        budget, own = self.api.budget, self.api.requests.pace.left
+        if budget.remaining is None or not budget.limit:
+            return own
+        return min(own, budget.remaining / budget.limit)

@@ -17,6 +17,8 @@ from services.common.text import strip_invisible
 SSH_SECONDS = 20.0
 RESTART_SECONDS = 180.0
 NODES_AT_ONCE = 16
+# Looks this many seconds apart share what a node answered, as they share DigitalOcean's listings.
+SHARED = 0.9
 NO_SSH = "SSH is not configured for this cluster"
 # The first words that `scripts.drain` prints.
 DRAIN_RESULTS = ("begun", "already", "other-start", "unmarked", "refused")
@@ -40,19 +42,29 @@ class NodeAccess:
         self._silences = UnknownSince()
         self._at_once = asyncio.Semaphore(NODES_AT_ONCE)
         self._addresses: dict[int, str] = {}
+        # By droplet: what the node showed last, and when that was asked.
+        self._shown: dict[int, tuple[float, NodeStatus]] = {}
         # By droplet: the start of its media server that could not be marked as drained, and why.
         self._unmarked: dict[int, tuple[str, str]] = {}
 
     def note_addresses(self, addresses: dict[int, str]) -> None:
         """Take the addresses (by droplet id) that the last look showed."""
         self._addresses = addresses
+        oldest = self._clock.now() - SHARED
+        # Of droplets that are deleted, too: an autoscaled cluster has new ones each day.
+        self._shown = {id_: shown for id_, shown in self._shown.items() if shown[0] >= oldest}
 
     # Reads
 
-    async def look_at_all(self, media: Iterable[MediaNode]) -> dict[int, Observed[NodeStatus]]:
-        """Return by droplet id what runs on each media node that is on."""
+    async def look_at_all(
+        self, media: Iterable[MediaNode], since: float | None = None
+    ) -> dict[int, Observed[NodeStatus]]:
+        """Return by droplet id what runs on each media node that is on.
+
+        `since`: nothing from before that moment counts.
+        """
         active = [n for n in media if n.droplet.status == "active" and n.droplet.id > 0]
-        looks = await asyncio.gather(*(self._look_at(n.id) for n in active))
+        looks = await asyncio.gather(*(self._shared_look(n.id, since) for n in active))
         return {node.id: look for node, look in zip(active, looks, strict=True)}
 
     async def starts(self, masters: Iterable[Droplet]) -> dict[int, Observed[str]]:
@@ -64,6 +76,19 @@ class NodeAccess:
     async def inspect(self, droplet_id: int) -> str:
         """Return what `scripts.INSPECT` prints. It holds log lines, which have to be masked."""
         return (await self._run(droplet_id, scripts.INSPECT, SSH_SECONDS)).stdout
+
+    async def _shared_look(self, droplet_id: int, since: float | None) -> Observed[NodeStatus]:
+        """Return what the node showed a moment ago, or shows now. A silent node is asked anew."""
+        now = self._clock.now()
+        asked_at, shown = self._shown.pop(droplet_id, (float("-inf"), None))
+        is_later = since is None or asked_at > since
+        if shown is None or asked_at < now - SHARED or not is_later:
+            asked_at, look = now, await self._look_at(droplet_id)
+            if isinstance(look, Unobserved):
+                return look
+            shown = look
+        self._shown[droplet_id] = (asked_at, shown)
+        return shown
 
     async def _look_at(self, droplet_id: int) -> Observed[NodeStatus]:
         """Return what runs on that node. Trouble there says something about this node alone."""
@@ -112,6 +137,7 @@ class NodeAccess:
         Where the node reports that nothing was signalled, the next looks carry its reason, and the
         script runs again later.
         """
+        self._shown.pop(droplet_id, None)
         command = scripts.drain(look.start, method, look.containers_to_drain, look.attempts)
         output = await self._run(droplet_id, command, SSH_SECONDS)
         result, _, reason = output.stdout.strip().partition(" ")
@@ -126,6 +152,7 @@ class NodeAccess:
 
     async def systemctl(self, droplet_id: int, doing: str, command: str) -> None:
         """Run a `systemctl` command. `doing`: what it does to OpenVidu, for an error."""
+        self._shown.pop(droplet_id, None)
         output = await self._run(droplet_id, command, RESTART_SECONDS)
         if output.exit_status != 0:
             status = output.exit_status

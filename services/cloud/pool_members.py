@@ -32,22 +32,24 @@ class Members:
         pool: PoolEntry,
         media: Iterable[Droplet],
         here: frozenset[int],
-        since: float,
-        patience: float,
+        oldest: float,
         ask: ListMembers,
+        *,
+        assumes_none: bool = False,
     ) -> tuple[Member, ...]:
         """Return the members: as they are, or as listed before if nothing has changed since.
 
-        A list is at most `patience` seconds old, and never from before `since` (epoch seconds).
-        `media`: droplets that are media nodes by name or tags; `here`: ids of all droplets of the
-        account.
+        A list is never from before `oldest` (epoch seconds). `media`: droplets that are media nodes
+        by name or tags; `here`: ids of all droplets of the account. `assumes_none`: a list without
+        a member counts as long as others, in a look that decides nothing.
         """
         states = tuple(sorted((d.id, d.status, d.locked) for d in media))
         listed_for = (pool.id, pool.count, pool.about, states)
         now = self._clock.now()
+        holds = assumes_none or self._all_in(states)
         is_unchanged = listed_for == self._listed_for and not self._missing
-        is_recent = self._listed_at >= max(since, now - patience)
-        if not (is_unchanged and is_recent and self._all_in(states)):
+        is_recent = self._listed_at >= oldest
+        if not (is_unchanged and is_recent and holds):
             self._members = self._with_missing(await ask(pool.id), here)
             self._listed_for, self._listed_at = listed_for, now
         return self._members

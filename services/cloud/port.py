@@ -62,10 +62,12 @@ class ClusterGateway(Protocol):
         since: float | None = None,
         *,
         tolerates: frozenset[Fact] = ...,
+        aged: frozenset[Fact] = ...,
     ) -> Cluster:
         """Look at the cluster now. `since`: nothing older than that moment is accepted.
 
-        Unreachable when a needed fact is not seen, unless it is among `tolerates`.
+        Unreachable when a needed fact is not seen, unless it is among `tolerates`. Facts in `aged`
+        may be as DigitalOcean showed them a while ago: such a look must decide nothing.
         """
         ...
 
@@ -74,7 +76,7 @@ class ClusterGateway(Protocol):
         ...
 
     def poll_interval(self, interval: float) -> float:
-        """Return the seconds until the next look, given the usual interval."""
+        """Return the seconds until the next look at DigitalOcean, given the usual interval."""
         ...
 
     def writer(self, cluster: Cluster, fence: WriteFence, since: float | None) -> WriteOperations:

@@ -8,9 +8,10 @@ import asyncio
 from dataclasses import dataclass
 from decimal import Decimal
 
-from services.cloud.fleet_survey import FleetSurvey, SurveyedFleet
+from services.cloud.droplet_listing import DropletListing
+from services.cloud.fleet_survey import Age, FleetSurvey, SurveyedFleet
 from services.cloud.listings import SharedAccount
-from services.cloud.parse import DropletEntry, Listed, Member, PoolEntry
+from services.cloud.parse import DropletEntry, Listed, Member, PoolEntry, limit_of
 from services.cloud.unseen_facts import UnseenFacts
 from services.cluster.backups import made_by_bot
 from services.cluster.fleet_kind import ResourceNames
@@ -61,39 +62,40 @@ class Survey:
         self._clock = clock
         self._fleet = FleetSurvey(names, account, clock)
 
-    async def look(
-        self, needs: frozenset[Fact], fresh: float, since: float, tolerates: frozenset[Fact]
-    ) -> Surveyed:
-        """Look now. Nothing older than `fresh` is accepted, nor members from before `since`.
+    async def look(self, needs: frozenset[Fact], age: Age, tolerates: frozenset[Fact]) -> Surveyed:
+        """Look now. Nothing older than `age` allows is accepted.
 
         Raises why a fact among `needs` was not seen, unless it is among `tolerates`.
         """
         unseen = UnseenFacts(tolerates)
         droplets, pools = await asyncio.gather(
-            self._account.droplets.since(fresh), self._fleet.pools(needs, fresh)
+            self._account.droplets.since(age.oldest(Fact.DROPLETS)), self._fleet.pools(needs, age)
         )
-        masters = self._masters(droplets.entries)
+        entries = droplets.of(self._names)
+        masters = self._masters(entries)
         fleet = SurveyedFleet()
         if Fact.POOL in needs:
-            fleet = await self._look_at_fleet(droplets.entries, pools, fresh, since, unseen)
+            fleet = await self._look_at_fleet(droplets, pools, age, unseen)
         self._require_all_read(droplets, fleet.members, unseen)
         problem = (
             unseen.problem(self._names.stack)
             or self._masters_problem(masters)
             or fleet.problem
-            or self._tags_problem(droplets.entries)
+            or self._tags_problem(entries)
         )
-        if not problem:
+        if not problem and Fact.POOL not in age.of:
+            # An answer that is used again is not another one that agrees.
             fleet = self._confirmed(fleet, unseen)
-        price = await self._price(fleet, droplets.entries)
+        entries = droplets.of(self._names, (member.droplet for member in fleet.members))
+        price = await self._price(fleet, entries)
         limit, sizes, snapshots = await asyncio.gather(
-            self._limit(needs, fresh),
+            self._limit(needs),
             self._sizes(needs, unseen),
-            self._snapshots(masters, needs, fresh, unseen),
+            self._snapshots(masters, needs, age, unseen),
         )
         return Surveyed(
             masters=masters,
-            media=self._media(droplets.entries, fleet, price),
+            media=self._media(entries, fleet, price),
             pool=fleet.pool,
             kind=fleet.kind,
             autoscaler=fleet.autoscaler,
@@ -110,14 +112,13 @@ class Survey:
 
     async def _look_at_fleet(
         self,
-        droplets: tuple[DropletEntry, ...],
+        droplets: DropletListing,
         pools: Listed[PoolEntry] | BotError,
-        fresh: float,
-        since: float,
+        age: Age,
         unseen: UnseenFacts,
     ) -> SurveyedFleet:
         try:
-            return await self._fleet.look(droplets, pools, fresh, since)
+            return await self._fleet.look(droplets, pools, age)
         except (Unreachable, Rejected) as why:
             unseen.require(Fact.POOL, why)
             return SurveyedFleet()
@@ -237,11 +238,12 @@ class Survey:
             return None
         return next((size.hourly for size in sizes.entries if size.slug == pool.size), None)
 
-    async def _limit(self, needs: frozenset[Fact], fresh: float) -> int | None:
+    async def _limit(self, needs: frozenset[Fact]) -> int | None:
         if Fact.LOAD not in needs:
             return None
         try:
-            return await self._account.limit.since(fresh - HOUR)
+            account = await self._account.account.since(self._clock.now() - HOUR)
+            return limit_of(account)
         except BotError:
             return None
 
@@ -261,7 +263,7 @@ class Survey:
         self,
         masters: tuple[Droplet, ...],
         needs: frozenset[Fact],
-        fresh: float,
+        age: Age,
         unseen: UnseenFacts,
     ) -> tuple[Snapshot, ...] | None:
         """Return the masters' snapshots; None when unknown (a token without snapshot:read)."""
@@ -269,7 +271,7 @@ class Survey:
             return None
         ids = {master.id for master in masters}
         try:
-            listed = await self._account.snapshots.since(fresh)
+            listed = await self._account.snapshots.since(age.oldest(Fact.SNAPSHOTS))
         except Rejected as why:
             unseen.note(Fact.SNAPSHOTS, why)
             return None

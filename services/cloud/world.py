@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from services.cloud.clients.http import HttpClient
 from services.cloud.clients.livekit import LivekitLoad
+from services.cloud.fleet_survey import Age
 from services.cloud.health import HealthPages, health_page
 from services.cloud.listings import SharedAccount
 from services.cloud.node_access import NodeAccess, Shell
@@ -114,24 +115,24 @@ class ClusterWorld(ClusterGateway):
         since: float | None = None,
         *,
         tolerates: frozenset[Fact] = frozenset(),
+        aged: frozenset[Fact] = frozenset(),
     ) -> Cluster:
         """Look at the cluster now.
 
         `since`: nothing older than that moment is accepted (a look after a request). Unreachable
         when a needed fact is not seen. Of the facts that DigitalOcean shows, those in `tolerates`
-        may be missing: `Cluster.unseen` names them, with the reason.
+        may be missing: `Cluster.unseen` names them, with the reason. Those in `aged` may be minutes
+        old (`Age`), also from before `since`.
         """
         now = self._clock.now()
-        fresh = now - self.account.sharing_window()
-        if since is not None:
-            fresh = max(since, fresh)
-        seen = await self._survey.look(needs, fresh, since or float("-inf"), tolerates)
+        age = Age(now, self.account.sharing_window(), since, aged)
+        seen = await self._survey.look(needs, age, tolerates)
         masters, media = seen.masters, seen.media
         droplets = (*masters, *(node.droplet for node in media))
         self._nodes.note_addresses({droplet.id: self._address(droplet) for droplet in droplets})
         healthy, looks, load, front = await asyncio.gather(
             self._health(masters, needs),
-            self._looks(media, needs),
+            self._looks(media, needs, since),
             self._load(needs),
             self._front(needs),
         )
@@ -238,11 +239,11 @@ class ClusterWorld(ClusterGateway):
         )
 
     async def _looks(
-        self, media: tuple[MediaNode, ...], needs: frozenset[Fact]
+        self, media: tuple[MediaNode, ...], needs: frozenset[Fact], since: float | None
     ) -> dict[int, Observed[NodeStatus]]:
         if Fact.NODES not in needs:
             return {}
-        return await self._nodes.look_at_all(media)
+        return await self._nodes.look_at_all(media, since)
 
     async def _starts(
         self, masters: tuple[Droplet, ...], needs: frozenset[Fact]

@@ -38,10 +38,11 @@ class Certificate:
 
 @dataclass(frozen=True)
 class NoCertificate:
-    """No certificate was seen, and why."""
+    """No certificate was seen, and why. `needed` False: plain http on this machine."""
 
     reason: str
     remedy: str = ""
+    needed: bool = True
 
 
 CertificateSeen = Certificate | NoCertificate

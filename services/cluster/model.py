@@ -667,7 +667,10 @@ class Cluster:
                 return f"{short_name(node.name, self.stack)}: {node.contradiction}"
         people = self.load.people if isinstance(self.load, Load) else 0
         if people and self.media and all(n.drained for n in self.media):
-            return f"LiveKit counts {people} people, but no media node runs a media server"
+            return (
+                f"LiveKit counts {people} people that no node reports: "
+                "no media node runs a media server"
+            )
         return ""
 
     @property

@@ -26,8 +26,9 @@ PATIENCE = 20.0
 FOR_ONE = 10.0
 # Seconds that each cluster gets at least, however many others have not ended in that round.
 LEAST = 1.0
-# Clusters at once: all of them.
+# Clusters at once: all of them, or as many as may wait for answers side by side.
 EVERY = 1000
+AT_ONCE = 64
 # Seconds after which the work is cancelled, and started again.
 LIMIT = 300.0
 # Seconds after which the same text is logged again.
@@ -241,6 +242,14 @@ class Bulkheads:
             return False
         logged[text] = now
         return True
+
+    def forget(self, clusters: Iterable[str]) -> None:
+        """Drop the failures of clusters that another bot drives now: it has its own."""
+        left = frozenset(clusters)
+        for part, cluster in list(self._troubles):
+            if cluster in left:
+                METRICS.set("openvidu_bot_part_failing", 0, part=part, cluster=cluster)
+                del self._troubles[part, cluster]
 
     async def aclose(self) -> None:
         """Cancel everything that still runs."""

@@ -53,6 +53,9 @@ KNOWN: Mapping[str, Metric] = MappingProxyType(
         "openvidu_bot_sweep_age_seconds": Metric(
             "gauge", "Seconds since the last complete round over all clusters."
         ),
+        "openvidu_bot_round_seconds": Metric(
+            "gauge", "Seconds that the last round over all clusters took; one begins every ten."
+        ),
         "openvidu_bot_part_failures_total": Metric(
             "counter",
             "Failures of a part of the bot, for one cluster, or for all (empty).",
@@ -62,6 +65,10 @@ KNOWN: Mapping[str, Metric] = MappingProxyType(
             "gauge",
             "1 while a part of the bot fails for that cluster.",
             ("part", "cluster"),
+        ),
+        "openvidu_bot_clusters_driven": Metric(
+            "gauge",
+            "Clusters whose windows, looks and open runs are left to this bot, of those it shares.",
         ),
         "openvidu_bot_tasks": Metric("gauge", "Running tasks of the event loop."),
         "openvidu_bot_runs_total": Metric(

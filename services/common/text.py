@@ -31,6 +31,14 @@ def join_words(words: Iterable[str]) -> str:
     return f"{', '.join(items[:-1])} and {items[-1]}"
 
 
+def or_words(words: Iterable[str]) -> str:
+    """Return `a`, `a or b`, or `a, b or c`."""
+    items = list(words)
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} or {items[-1]}"
+
+
 def count_of(number: int, noun: str) -> str:
     """Return `1 meeting`, `3 meetings`."""
     if number == 1:

@@ -64,9 +64,9 @@ class ClusterReader:
     # Clusters
 
     @property
-    def operated(self) -> list[str]:
-        """The clusters that this bot operates; not those that the state knows as other clusters."""
-        return self.clusters.managed
+    def driven(self) -> list[str]:
+        """The clusters that this bot drives; not those that the state knows as other clusters."""
+        return self.clusters.driven
 
     def rules(self, name: str) -> ClusterPolicy:
         """The policy of a cluster as it is at this moment."""

@@ -397,7 +397,7 @@ class RunControl:
             if run.ended_by:
                 by = f" by {run.ended_by.mention}"
             raise Refused(
-                f"{run.id} is over: {run.state}{by} "
+                f"{run.id} is over: {run.state.words}{by} "
                 f"{duration(self._clock.now() - run.ended_at)} ago"
             )
         return run

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from services.access.clusters import ClusterRegistry
-from services.common.bulkheads import Bulkheads
+from services.common.bulkheads import AT_ONCE, Bulkheads
 from services.common.clock import Clock
 from services.common.errors import Foreign, Refused
 from services.memory.bindings import ClusterIdentities
@@ -24,6 +25,7 @@ from services.runs.run import Run, State, Stopped
 from services.store.keys import unshown_request_once
 from services.store.once import Once
 
+LEASE_WAIT = 9.0  # until about the next round
 UNSHOWN = 30.0  # seconds after which a request without a card is shown again
 
 
@@ -70,11 +72,12 @@ class OperationsSweep:
 
     async def sweep(self) -> None:
         """One round. What goes wrong with one cluster, or in one part, holds up no other."""
-        each = self._bulkheads.run_each
+        # At once, so that what they read of the state is a few commands, not one for each.
+        each = partial(self._bulkheads.run_each, together=True, at_once=AT_ONCE)
         await each("identity", self._clusters, self._bindings.check)
-        await each("runs", self._clusters.managed, self._drive)
-        await each("requests", self._clusters.managed, self._tidy)
-        await each("changes for later", self._clusters.managed, self._scheduled.do_due)
+        await each("runs", self._clusters.driven, self._drive)
+        await each("requests", self._clusters.driven, self._tidy)
+        await each("changes for later", self._clusters.driven, self._scheduled.do_due)
 
     def forget(self) -> None:
         """The state is lost: drive none of its runs, and note the policies anew."""
@@ -96,7 +99,9 @@ class OperationsSweep:
         if not ends and (why := own.other_masters(run.bound)):
             await self._stop(run, f"{name} was rebuilt since the run started: {why}")
             return
-        self._driver.drive(name, run_id)
+        # A run of a bot that was killed is taken up when its lease ends, not at the next round.
+        wait = LEASE_WAIT if self._clusters.is_shared else 0.0
+        self._driver.drive(name, run_id, wait)
 
     async def _stop(self, run: Run, why: str) -> None:
         """Stop it for good: people abandon it."""

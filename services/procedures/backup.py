@@ -33,6 +33,9 @@ class BackupCreate(Procedure):
 
     offline: bool = flag("shut the whole cluster down for it, which is safer")
 
+    def target_text(self, name: str) -> str:
+        return f"{name} offline" if self.offline else name
+
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
         if cluster.snapshots is None:

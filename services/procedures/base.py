@@ -38,7 +38,10 @@ class Procedure(Command, ABC):
         return self.classes
 
     def target_text(self, name: str) -> str:
-        """Return what follows the verb: `acme`, `acme to 5 media nodes`, `master-2 of acme`."""
+        """Return what follows the verb: `acme`, `acme to 5 media nodes`, `master-2 of acme`.
+
+        It differs for whatever can be requested with other arguments or flags.
+        """
         return name
 
     def outcome_text(self, name: str) -> str:
@@ -98,3 +101,8 @@ class Procedure(Command, ABC):
     def next_step(self, cluster: Cluster) -> str:
         """Return what to do next, shown at the end."""
         return ""
+
+
+def without_draining(target: str) -> str:
+    """Return the target of a procedure that ends meetings."""
+    return f"{target} without draining"

@@ -7,7 +7,7 @@ from typing import ClassVar
 from services.cluster.model import EVERYTHING, Cluster, Fact
 from services.common.command import CommandClass
 from services.common.errors import Refused
-from services.common.text import join_words
+from services.common.text import count_of, join_words
 from services.procedures import fleet
 from services.procedures.base import Procedure
 from services.secrets_env import KEYS, ChangePolicy, consequences
@@ -24,6 +24,8 @@ from services.steps.secrets import (
 
 # Up to so many faults are listed in the notes.
 SHOWN = 5
+NAMED = 3  # keys in a title
+ROLLBACK = "config rollback "
 
 
 def classes_of(keys: Iterable[str]) -> tuple[CommandClass, ...]:
@@ -51,8 +53,8 @@ class Configure(Procedure):
     )
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.CONFIGURATION, CommandClass.SECRETS)
     hidden: ClassVar[bool] = True
-    verb: ClassVar[str] = "Change the configuration of"
-    doing: ClassVar[str] = "Changing the configuration of"
+    verb: ClassVar[str] = "Change"
+    doing: ClassVar[str] = "Changing"
     done: ClassVar[str] = "has its new configuration"
     required_facts: ClassVar[frozenset[Fact]] = (EVERYTHING - {Fact.LINT}) | {Fact.SECRETS}
     brings_secrets_env: ClassVar[bool] = True
@@ -73,6 +75,14 @@ class Configure(Procedure):
     repairs: bool = False
     # A master that boots with the previous file fails: it is never put back.
     one_way: bool = False
+
+    def target_text(self, name: str) -> str:
+        words = [*self.keys[:NAMED]] or ["the configuration"]
+        if left := len(self.keys[NAMED:]):
+            words.append(count_of(left, "more key"))
+        target = f"{join_words(words)} of {name}"
+        version = self.said.removeprefix(ROLLBACK)
+        return target if version == self.said else f"{target} back to {version}"
 
     def required_classes(self) -> tuple[CommandClass, ...]:
         return classes_of(self.keys)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from services.cluster.model import Cluster
@@ -10,7 +10,7 @@ from services.common.command import argument, flag
 from services.common.errors import Refused
 from services.common.text import count_of
 from services.procedures import fleet
-from services.procedures.base import Procedure
+from services.procedures.base import Procedure, without_draining
 from services.procedures.fleet import FleetChange
 from services.steps import Step
 
@@ -78,7 +78,8 @@ class Scale(FleetProcedure):
     no_drain: bool = flag("end running meetings on the nodes that go, instead of draining")
 
     def target_text(self, name: str) -> str:
-        return f"{name} to {count_of(self.number, 'media node')}"
+        target = f"{name} to {count_of(self.number, 'media node')}"
+        return without_draining(target) if self.no_drain else target
 
     def outcome_text(self, name: str) -> str:
         return f"{name} has {count_of(self.number, 'media node')}"
@@ -132,7 +133,8 @@ class ResizeMedia(FleetProcedure):
     no_drain: bool = flag("end running meetings instead of draining")
 
     def target_text(self, name: str) -> str:
-        return f"{name} to {self.size}"
+        target = f"{name} to {self.size}"
+        return without_draining(target) if self.no_drain else target
 
     def outcome_text(self, name: str) -> str:
         return f"{name} has media nodes of {self.size}"
@@ -210,6 +212,15 @@ class Park(NodeProcedure):
         default="1",
     )
     no_drain: bool = flag("end running meetings instead of draining")
+
+    def target_text(self, name: str) -> str:
+        target = super().target_text(name)
+        return without_draining(target) if self.no_drain else target
+
+    def outcome_text(self, name: str) -> str:
+        if self.no_drain:
+            return replace(self, no_drain=False).outcome_text(name)
+        return super().outcome_text(name)
 
     def change(self, cluster: Cluster) -> FleetChange:
         return fleet.fleet_of(cluster).park(self.node, harsh=self.no_drain)

@@ -6,8 +6,9 @@ from typing import ClassVar
 
 from services.cluster.model import Cluster
 from services.common.command import CommandClass, argument, flag
+from services.common.text import count_of
 from services.procedures import fleet
-from services.procedures.base import Procedure
+from services.procedures.base import Procedure, without_draining
 from services.procedures.round_trip import startup
 from services.steps import PowerOff, Step
 
@@ -39,6 +40,10 @@ class Shutdown(Procedure):
         if not self.media_only:
             yield PowerOff(tuple(m.name for m in cluster.masters), kept=media.allowed_to_stay)
 
+    def target_text(self, name: str) -> str:
+        target = f"only the media nodes of {name}" if self.media_only else name
+        return without_draining(target) if self.no_drain else target
+
     def outcome_text(self, name: str) -> str:
         if self.media_only:
             return f"{name} has no media nodes; its masters stay powered on"
@@ -67,6 +72,11 @@ class Startup(Procedure):
     media: int | None = argument(
         "media nodes to run; by default as many as before the last shutdown", default=None
     )
+
+    def target_text(self, name: str) -> str:
+        if self.media is None:
+            return name
+        return f"{name} with {count_of(self.media, 'media node')}"
 
     def state_text(self, name: str) -> str:
         return f"{name} is in service"

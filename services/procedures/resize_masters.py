@@ -58,7 +58,12 @@ class ResizeMasters(Procedure):
     snapshot: bool = flag("take a snapshot of each powered-off master first")
 
     def target_text(self, name: str) -> str:
-        return f"{name} to {self.size}"
+        how = {
+            "one at a time": self.rolling,
+            "with larger disks": self.grow_disk,
+            "with a snapshot of each": self.snapshot,
+        }
+        return ", ".join([f"{name} to {self.size}", *(words for words in how if how[words])])
 
     def outcome_text(self, name: str) -> str:
         return f"{name} has masters of {self.size}"

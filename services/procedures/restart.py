@@ -46,10 +46,12 @@ class Restart(Procedure):
     service: bool = flag("of a master: only OpenVidu on it, not its droplet")
 
     def target_text(self, name: str) -> str:
+        if self.service:
+            return f"OpenVidu on {self.node} of {name}"
         return f"{self.node} of {name}"
 
     def outcome_text(self, name: str) -> str:
-        return f"{self.node} of {name} {self.done}"
+        return f"{self.target_text(name)} {self.done}"
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)

@@ -50,8 +50,8 @@ class AddWindow(Procedure):
     command: ClassVar[str] = "window add"
     help_text: ClassVar[str] = "Close the cluster at these hours from now on."
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
-    verb: ClassVar[str] = "Add a window to"
-    doing: ClassVar[str] = "Adding a window to"
+    verb: ClassVar[str] = "Add"
+    doing: ClassVar[str] = "Adding"
     done: ClassVar[str] = "has the window"
     schedulable: ClassVar[bool] = False
     not_schedulable_reason: ClassVar[str] = "a window has its own times"
@@ -60,6 +60,16 @@ class AddWindow(Procedure):
     required_facts: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.LOAD})
 
     window: str = rest(USAGE, default="")
+
+    def target_text(self, name: str) -> str:
+        return f"{self._named('a window')} to {name}"
+
+    def outcome_text(self, name: str) -> str:
+        return f"{name} has {self._named('the window')}"
+
+    def _named(self, unnamed: str) -> str:
+        first = self._text().split(" ", 1)[0].casefold()
+        return f"window {first}" if first else unnamed
 
     def parse(self, cluster: Cluster) -> Window:
         """Return the window. The cluster's time zone applies where the text names none.
@@ -105,7 +115,7 @@ class AddWindow(Procedure):
         others = _others(window, cluster)
         since, until = cluster.seen_at, cluster.seen_at + FOUR_WEEKS
         return (
-            f"[[strong {window.kind}]]: {KIND_WORDS[window.kind]}",
+            f"[[strong {window.kind.capitalize()}]]: {KIND_WORDS[window.kind]}",
             *_renewal(window, cluster),
             _meetings(window),
             *_meanwhile(window, cluster),

@@ -70,8 +70,11 @@ class RunDriver:
             self._progress.pop(progress.run.id, None)
         self._tell(progress)
 
-    def drive(self, cluster: str, run_id: str) -> None:
-        """Drive a run, unless this process does, failed to a moment ago, or is closing."""
+    def drive(self, cluster: str, run_id: str, wait: float = 0.0) -> None:
+        """Drive a run, unless this process does, failed to a moment ago, or is closing.
+
+        `wait`: seconds to wait for another worker's lease to end.
+        """
         task = self._driving.get(run_id)
         if self._closing or (task is not None and not task.done()):
             return
@@ -79,7 +82,9 @@ class RunDriver:
         if failed is not None and self._clock.steady() < failed.until:
             return
         task = asyncio.create_task(
-            self._executor.drive(run_id), name=f"run {run_id}", context=task_context(run=run_id)
+            self._executor.drive(run_id, wait),
+            name=f"run {run_id}",
+            context=task_context(run=run_id),
         )
         self._driving[run_id] = task
         task.add_done_callback(partial(self._driven, cluster, run_id))

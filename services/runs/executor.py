@@ -18,8 +18,9 @@ from services.runs.drain_ledger import DrainLedger
 from services.runs.external_changes import ExternalChanges
 from services.runs.journal import Journal
 from services.runs.locks import Lease, LeaseKeeper, Locks
-from services.runs.observation import Observation
+from services.runs.observation import Observation, needs_of
 from services.runs.outages import OutageHandler
+from services.runs.polling import REQUESTS
 from services.runs.progress import Watcher
 from services.runs.questions import StepQuestions
 from services.runs.run import Answered, Ended, Noted, Reached, Run, State, Taken
@@ -57,12 +58,12 @@ class Executor:
         self._watch = watch
         self._beyond = beyond
 
-    async def drive(self, run_id: str) -> None:
+    async def drive(self, run_id: str, wait: float = 0.0) -> None:
         """Drive a run until it ends, stops, or another worker takes it.
 
-        Does nothing while another worker has its lease.
+        Does nothing if another worker has its lease, and keeps it for `wait` seconds.
         """
-        lease = await self._locks.take(run_id)
+        lease = await self._locks.take_within(run_id, wait)
         if lease is None:
             return
         try:
@@ -197,6 +198,10 @@ class RunWorker:
     async def _take(self, step: Step) -> None:
         """Look once and act on it: the step is done, wrong, late, or to be asked for."""
         state, here = self._state, self._state.step
+        if await self._still_waits(step):
+            await self._questions.remind()
+            await state.pause()
+            return
         cluster = await self._observation.look(step)
         kind, sentence = self._changes.wrong(step, cluster)
         if not kind and step.is_done(cluster):
@@ -215,8 +220,32 @@ class RunWorker:
             number = self._asks.due(step, cluster)
         if number is not None and not await self._ask(step, cluster, number):
             return
+        here.waits = True
         await self._questions.remind()
         await state.pause()
+
+    async def _still_waits(self, step: Step) -> bool:
+        """Look only at that in which progress shows. True when nothing is to be done about it yet.
+
+        All else is as it was seen a while ago, so this look decides nothing but to wait: whatever
+        it shows, that the step is done, wrong, late or to be asked for, a whole look decides.
+        """
+        state, here = self._state, self._state.step
+        before, may_glance, here.waits = here.last_good, here.waits, False
+        if before is None or not may_glance or here.unanswered or state.run.unsure:
+            return False
+        aged = needs_of(step) - step.watched_facts(before)
+        if REQUESTS.isdisjoint(aged):
+            return False
+        cluster = await self._observation.glance(step, aged)
+        if cluster is None or _fell_silent(before, cluster):
+            return False
+        if self._changes.wrong(step, cluster)[0] or step.is_done(cluster):
+            return False
+        if self._questions.late(step, cluster) or self._asks.due(step, cluster) is not None:
+            return False
+        here.last_good, here.waits = cluster, True
+        return True
 
     async def _ask(self, step: Step, cluster: Cluster, number: int) -> bool:
         """Ask for the step, as far as it was approved.
@@ -262,6 +291,16 @@ class RunWorker:
         if remark and all(n.text != remark for n in state.run.notes):
             await state.append(Noted(now, remark))
         await state.append(Reached(now, state.run.position, _made(step, cluster)))
+
+
+def _fell_silent(before: Cluster, now: Cluster) -> bool:
+    """Whether a node that answered does no longer: it may be off or deleted."""
+    return not _answering(before) <= _answering(now)
+
+
+def _answering(cluster: Cluster) -> set[int]:
+    media = {n.id for n in cluster.media if n.is_observed}
+    return media | {m.id for m in cluster.masters if m.is_healthy}
 
 
 def _made(step: Step, cluster: Cluster) -> Basis | None:

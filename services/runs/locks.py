@@ -14,7 +14,7 @@ from services.store.keys import claim_key, epoch_key, lease_key, watch_key
 
 TTL = 30.0
 RENEW = 10.0
-AGAIN = 1.0  # after a renewal that the state did not answer
+AGAIN = 1.0  # after a renewal that the state did not answer, and while another worker has it
 # Not trusted for its last seconds: a call sent then may arrive after a takeover
 MARGIN = 3.0
 
@@ -145,6 +145,13 @@ class Locks:
             )
         )
         return lease if taken else None
+
+    async def take_within(self, run: str, seconds: float) -> Lease | None:
+        """Take the lease, waiting so long for the worker that has it to release or lose it."""
+        until = self._clock.steady() + seconds
+        while (lease := await self.take(run)) is None and self._clock.steady() < until:
+            await self._clock.sleep(AGAIN)
+        return lease
 
 
 class LeaseKeeper:

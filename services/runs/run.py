@@ -199,6 +199,19 @@ class State(StrEnum):
     ROLLED_BACK = "rolled back"
     LEFT = "left"  # a person chose to finish by hand
 
+    @property
+    def words(self) -> str:
+        """The state in a sentence: `acme-1 is paused`."""
+        return WORDS.get(self, str(self))
+
+
+# Where the stored name is not what people read.
+WORDS = {
+    State.ASKING: "waiting for a decision",
+    State.STOPPED: "paused",
+    State.LEFT: "stopped for manual work",
+}
+
 
 OVER = frozenset({State.DONE, State.CANCELLED, State.ABANDONED, State.ROLLED_BACK, State.LEFT})
 

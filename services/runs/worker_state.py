@@ -9,9 +9,16 @@ from services.cluster.model import Cluster
 from services.common.bugs import UnexpectedErrors
 from services.common.clock import Clock
 from services.runs.doubts import Doubts, Outage
+from services.runs.durations import Durations
 from services.runs.journal import Journal
 from services.runs.locks import Lease
-from services.runs.polling import expected_until_seen, poll_delay
+from services.runs.polling import (
+    costs_requests,
+    expected_until_seen,
+    poll_delay,
+    request_delay,
+    round_delay,
+)
 from services.runs.progress import Progress
 from services.runs.run import Event, Run, State
 from services.runs.watched_time import Watch
@@ -28,6 +35,7 @@ class StepState:
 
     began: tuple[int, float]  # which step: its position, and when it began
     last_good: Cluster | None = None  # the last look that nothing was wrong with
+    waits: bool = False  # whether the last whole look showed nothing but that it is to wait
     suspicion: str = ""  # the kind of what the last look seemed to show, until another confirms it
     done_since: float | None = None
     counted_from: float | None = None
@@ -61,6 +69,7 @@ class WorkerState:
         self.clock = clock
         self.watch = watch
         self._report = report
+        self._durations = Durations(journal, run.cluster)
         self.cluster: Cluster | None = None
         self.step = StepState((run.position, run.step_began))
         self.trouble = ""
@@ -174,13 +183,46 @@ class WorkerState:
         """Report, then wait that long; None: as long as suits the step."""
         self.report()
         if seconds is None:
-            await self.clock.sleep(self._until_next_look())
+            await self._sleep(await self._until_next_look())
         else:
             await self.clock.sleep(max(seconds, 0.1))
 
-    def _until_next_look(self) -> float:
-        step, cluster, expected = self.run.step, self.cluster, 0.0
-        if step is not None and cluster is not None and step.needs <= cluster.known:
-            expected = expected_until_seen(step, cluster)
-        waited = self.clock.now() - max(self.run.step_began, self.run.asked_at)
-        return self.world.poll_interval(poll_delay(waited, expected, self.look_interval))
+    async def _sleep(self, seconds: float) -> None:
+        """Wait that long, or until others journal something: people do not wait for a look."""
+        until, events = self.clock.now() + seconds, self.run.events
+        while (left := until - self.clock.now()) > 0:
+            await self.clock.sleep(min(left, round_delay(self._waited, self.look_interval)))
+            if self.clock.now() < until:
+                await self.refresh()
+                if self.run.events != events:
+                    return
+                self.report()
+
+    @property
+    def _waited(self) -> float:
+        return self.clock.now() - max(self.run.step_began, self.run.asked_at)
+
+    async def _until_next_look(self) -> float:
+        step, cluster, look = self.run.step, self.cluster, self.look_interval
+        if step is None or cluster is None or not step.needs <= cluster.known:
+            return self.world.poll_interval(poll_delay(self._waited, 0.0, look))
+        usual = await self._durations.usual(step)
+        expected, waited = expected_until_seen(step, cluster, usual), self._waited
+        if not costs_requests(step, cluster):
+            return poll_delay(waited, expected, look)
+        # What was asked for again may come of the first request, or of the last.
+        began = self.clock.now() - self.run.step_began
+        delay = min(
+            request_delay(seconds, expected, look, step.timing.not_before)
+            for seconds in (waited, began)
+        )
+        delay = self.world.poll_interval(delay)
+        return max(look * 0.1, min(delay, self._until_due(step, cluster)))
+
+    def _until_due(self, step: Step, cluster: Cluster) -> float:
+        """Seconds until the step is late, or its request may be due again."""
+        due = self.remaining(step, cluster) + 0.1
+        pause = step.retry_after(cluster)
+        if pause is not None and pause > self._waited:
+            due = min(due, pause - self._waited)
+        return due if due > 0 else float("inf")

@@ -31,7 +31,7 @@ class AutoscalerAlerts:
         Each on its own: what goes wrong with one holds up no other.
         """
         now = self._clock.now()
-        for name in self._reader.operated:
+        for name in self._reader.driven:
             if now - self._looked.get(name, 0.0) < EVERY:
                 continue
             self._looked[name] = now

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from services.access.clusters import ClusterRegistry
-from services.common.bulkheads import Bulkheads
+from services.common.bulkheads import AT_ONCE, Bulkheads
 from services.common.clock import Clock
 from services.common.errors import Refused
 from services.memory.announcements import CalendarEmpty, CalendarUnread, Subject, summary
@@ -115,7 +115,11 @@ class CalendarSync:
             self._read_at = self._clock.now()
             await self._bulkheads.run_each("calendar files", self._calendars, self._read_all)
         await self._bulkheads.run_each(
-            "holidays", [n for n in self._sites.managed if n in self._contents], self._write
+            "holidays",
+            [n for n in self._sites.driven if n in self._contents],
+            self._write,
+            together=True,
+            at_once=AT_ONCE,
         )
 
     async def _read_all(self, name: str) -> None:

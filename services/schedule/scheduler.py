@@ -99,7 +99,7 @@ class WindowScheduler:
 
     async def tick(self) -> None:
         """Evaluate every cluster. Each on its own: what goes wrong with one holds up no other."""
-        await self._bulkheads.run_each(PART, self._clusters.managed, self._tick, together=True)
+        await self._bulkheads.run_each(PART, self._clusters.driven, self._tick, together=True)
 
     async def _tick(self, name: str) -> None:
         async with self._gate:
@@ -302,7 +302,8 @@ class WindowScheduler:
                 seen = await self._reader.look(name)
         while (left := start - self._clock.now()) > 0:
             await self._clock.sleep(left + 0.001)
-        await self.look_after(name, seen)
+        if self._clusters.drives(name):
+            await self.look_after(name, seen)
 
 
 def _advances(turn: Evaluation, opening: RunToOpen | None) -> bool:

@@ -4,6 +4,7 @@ What the bot reads for itself (cards in a cluster's own channel, windows, metric
 desk. Answers to a person go through here; tests/laws/test_no_role.py enforces that.
 """
 
+from services.access.clusters import ClusterRegistry
 from services.access.policy import Actor
 from services.audit.entries import Entry, Head
 from services.billing.busy_hours import HourCounts
@@ -24,6 +25,11 @@ class VisibleClusters:
     def __init__(self, operations: OperationsService, hours: WindowScheduler) -> None:
         self._operations = operations
         self._hours = hours
+
+    @property
+    def clusters(self) -> ClusterRegistry:
+        """All clusters, by name."""
+        return self._operations.clusters
 
     # A cluster
 

@@ -24,6 +24,7 @@ from services.steps.base import (
 )
 from services.steps.drain import STILL_SERVING, WAIT_MORE, close_choice, not_finished
 from services.steps.node_text import (
+    drain_ends,
     in_service_until,
     load_at_stake,
     load_text,
@@ -166,7 +167,7 @@ class Left(Step):
             parts.append(f"{node_names(cluster, drained)} to delete {itself}")
         if kept := self._spared(cluster):
             parts.append(in_service_until(cluster, kept, ends=self.ends))
-        return "; ".join(parts)
+        return ". ".join(filter(None, ("; ".join(parts), drain_ends(cluster, busy))))
 
     # The question at the deadline
 

@@ -238,6 +238,8 @@ class StepTiming:
     retry_after: Seconds | None = None
     # Between the two observations of a step with `twice`.
     confirm_after: Seconds = _second_look
+    # Before that many seconds it is never reached, by what DigitalOcean documents.
+    not_before: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -250,6 +252,8 @@ class Step(ABC):
 
     timing: ClassVar[StepTiming]
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
+    # The facts in which its progress first shows. None: all that it needs. See `watched_facts`.
+    shows_in: ClassVar[frozenset[Fact] | None] = None
     # Must be seen reached in two observations, `confirm_after` seconds apart.
     confirm: ClassVar[bool] = False
     # A verification: kept in the plan once any step before it changes something.
@@ -289,6 +293,14 @@ class Step(ABC):
         Not where a droplet that it names is missing: that list may be incomplete.
         """
         return not self.confirm and set(getattr(self, "ids", ())) <= {n.id for n in cluster.media}
+
+    def watched_facts(self, cluster: Cluster) -> frozenset[Fact]:
+        """Return the facts in which its progress first shows.
+
+        While it waits, only these are looked at anew each time: power shows in the droplets, a
+        drain on the nodes. The others may be some time old, and decide nothing then.
+        """
+        return self.needs if self.shows_in is None else self.shows_in
 
     @property
     def is_waypoint(self) -> bool:

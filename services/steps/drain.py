@@ -21,6 +21,7 @@ from services.steps.base import (
 )
 from services.steps.media_nodes import NEW_NODE, RESTART, MediaServing, Revive, StopService
 from services.steps.node_text import (
+    drain_ends,
     in_service_until,
     load_at_stake,
     load_text,
@@ -51,6 +52,7 @@ class Drain(Step):
         retry_after=lambda t: t.look * 6,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.NODES})
     waits_for_meetings: ClassVar[bool] = True
 
     ids: tuple[int, ...] = ()
@@ -183,10 +185,11 @@ class Drain(Step):
         return f"{nodes_and_verb(cluster, serving, 'takes', 'take')} meetings"
 
     def waits_for(self, cluster: Cluster) -> str:
-        text, kept = load_text(cluster, self._remaining(cluster)), self._spared(cluster)
-        if not kept:
-            return text
-        return f"{text}; {in_service_until(cluster, kept, ends=self.ends)}"
+        remaining, kept = self._remaining(cluster), self._spared(cluster)
+        text = load_text(cluster, remaining)
+        if kept:
+            text += f"; {in_service_until(cluster, kept, ends=self.ends)}"
+        return ". ".join(filter(None, (text, drain_ends(cluster, remaining))))
 
     # The question at the deadline
 

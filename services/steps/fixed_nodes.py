@@ -39,6 +39,7 @@ class NodesOff(Step):
         retry_after=lambda t: t.shutdown_nudge,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
+    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
     confirm: ClassVar[bool] = True
     interruptible: ClassVar[bool] = False
 
@@ -147,6 +148,7 @@ class NodesOn(Step):
         retry_after=lambda t: t.shutdown_nudge,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
     interruptible: ClassVar[bool] = False
 
     ids: tuple[int, ...]
@@ -213,6 +215,7 @@ class NodesServe(Step):
         retry_after=300.0,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.NODES})
     is_verification: ClassVar[bool] = True
 
     ids: tuple[int, ...]
@@ -277,6 +280,7 @@ class NodeSize(Step):
         retry_after=60.0,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
     interruptible: ClassVar[bool] = False
 
     id: int

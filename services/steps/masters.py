@@ -75,6 +75,7 @@ class PowerOff(Step):
         retry_after=lambda t: t.shutdown_nudge,
     )
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.NODES, Fact.LINT})
+    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
     interruptible: ClassVar[bool] = False
 
     names: tuple[str, ...]
@@ -228,6 +229,7 @@ class Healthy(Step):
         retry_after=lambda t: t.masters_nudge,
     )
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.HEALTH, Fact.FRONT})
+    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.HEALTH})
     is_verification: ClassVar[bool] = True
     leaves_change: ClassVar[bool] = False
 
@@ -310,6 +312,7 @@ class RestartService(Step):
         deadline=lambda t: t.power_on_deadline,
     )
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.SERVICES})
+    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.SERVICES})
     interruptible: ClassVar[bool] = False
 
     name: str
@@ -368,6 +371,7 @@ class FrontAnswers(Step):
         deadline=lambda t: t.front_deadline,
     )
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.FRONT})
+    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.FRONT})
     is_verification: ClassVar[bool] = True
     leaves_change: ClassVar[bool] = False
 

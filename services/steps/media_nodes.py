@@ -35,6 +35,7 @@ class StopService(Step):
         retry_after=lambda t: t.look * 6,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
+    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.NODES})
 
     ids: tuple[int, ...]
 
@@ -83,6 +84,7 @@ class Revive(Step):
         retry_after=lambda t: t.power_on_deadline,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.NODES})
 
     ids: tuple[int, ...]
     # Their names, for the title, when they are few.
@@ -195,6 +197,15 @@ class MediaServing(Step):
             in_service(new_node(cluster, len(now.media) + i, self.size)) for i in range(number)
         )
         return replace(now, media=now.media + new)
+
+    @override
+    def watched_facts(self, cluster: Cluster) -> frozenset[Fact]:
+        # A node that is not seen active has no address yet: nothing answers there. Why none comes
+        # is in the pool.
+        active = [n for n in cluster.media if self._comes_up(n) and n.droplet.active]
+        if len([n for n in active if self._counts(n)]) >= self.number:
+            return frozenset({Fact.NODES})
+        return NODE_FACTS
 
     def expected_seconds(self, cluster: Cluster) -> float:
         if self.is_done(cluster):

@@ -56,10 +56,15 @@ def load_text(cluster: Cluster, nodes: list[MediaNode]) -> str:
     if not extra.people:
         return per_node
     people = count_of(extra.people, "person")
-    return (
-        f"{per_node} · LiveKit counts {people} more than the nodes' own metrics: "
-        "they may be in meetings here"
-    )
+    counted = f"LiveKit counts {_counted_by_livekit(cluster)} in all"
+    return f"{per_node} · {people} may be in meetings that no node reports ({counted})"
+
+
+def drain_ends(cluster: Cluster, nodes: list[MediaNode]) -> str:
+    """Return what decides whether these nodes are drained, where the counts of people differ."""
+    if not _uncounted(cluster, nodes).people:
+        return ""
+    return "A node is drained once its media server has ended"
 
 
 def load_at_stake(cluster: Cluster, nodes: list[MediaNode]) -> Observed[Load]:
@@ -114,6 +119,10 @@ def _uncounted(cluster: Cluster, nodes: list[MediaNode]) -> Load:
     if people <= 0:
         return NO_LOAD
     return Load(max(0, rooms), people, 0)
+
+
+def _counted_by_livekit(cluster: Cluster) -> int:
+    return cluster.load.people if isinstance(cluster.load, Load) else 0
 
 
 def load_on_nodes(cluster: Cluster) -> Load:

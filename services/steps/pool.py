@@ -158,7 +158,7 @@ class PoolTarget(Step):
             choices = (self._keep(cluster), _put_back(members), *choices)
         return Question(
             id="zero-refused",
-            text=f'DigitalOcean refused to set the pool to 0 ("{error.message}", {error.status}). '
+            text=f"DigitalOcean refused to set the pool to 0 (“{error.message}”, {error.status}). "
             f"The masters are untouched and powered on. "
             f"{count_of(drained, 'drained media node')} {plural(drained, 'takes', 'take')} "
             "no new meetings.",
@@ -196,7 +196,7 @@ class PoolTarget(Step):
 def _continue_without(error: Rejected) -> Question:
     """Return a question that continues by itself: nodes in use return one by one anyway."""
     text = (
-        f'DigitalOcean refused to add a media node ("{error.message}", {error.status}). '
+        f"DigitalOcean refused to add a media node (“{error.message}”, {error.status}). "
         "Drained nodes return to service when their meetings end."
     )
     without = Choice("without", "Continue without it", steps=(), goes_on=True)

@@ -33,6 +33,7 @@ class MediaGone(Step):
         deadline=lambda t: t.members_gone_deadline,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
     is_verification: ClassVar[bool] = True
     confirm: ClassVar[bool] = True
 
@@ -80,6 +81,7 @@ class Shrunk(Step):
         retry_after=lambda t: t.power_on_deadline,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
     is_verification: ClassVar[bool] = True
 
     number: int
@@ -174,8 +176,10 @@ class OldGone(Step):
     timing: ClassVar[StepTiming] = StepTiming(
         expected=POOL_COOLDOWN - NEW_NODE + 75.0,
         deadline=lambda t: t.members_gone_deadline + POOL_COOLDOWN,
+        not_before=POOL_COOLDOWN - NEW_NODE,
     )
     needs: ClassVar[frozenset[Fact]] = POOL_FACTS
+    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
     is_verification: ClassVar[bool] = True
 
     size: str

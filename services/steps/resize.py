@@ -37,6 +37,7 @@ class Resize(Step):
     )
     # A rollback brings media nodes back.
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
     changed_facts: ClassVar[tuple[str, ...]] = ("sizes",)
     interruptible: ClassVar[bool] = False
 

@@ -12,6 +12,7 @@ from services.cluster.model import Cluster, MediaNode
 from services.common.text import count_of
 from services.steps.autoscaler import Arrived, Autoscaling
 from services.steps.autoscaler_drain import Deleted, FleetGone, Left
+from services.steps.backup import Snapshots
 from services.steps.base import Step
 from services.steps.drain import Drain
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
@@ -207,6 +208,14 @@ def _counted(step: Step, cluster: Cluster) -> Tally | None:
             return _by_master(step, cluster, names, "masters powered off")
         case Healthy(names=names):
             return _by_master(step, cluster, names, "masters healthy")
+        case PowerOn():
+            # One master a step, one after the other: all of them count.
+            on = [m for m in cluster.masters if m.active]
+            return Tally(len(on), len(cluster.masters), "masters powered on")
+        case Resize(names=names):
+            return _by_master(step, cluster, names, "masters resized")
+        case Snapshots(names=names):
+            return _by_master(step, cluster, names, "masters with a snapshot")
         case _:
             return None
 

@@ -2,15 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from redis.exceptions import (
-    AskError,
-    ClusterCrossSlotError,
-    ClusterDownError,
-    MovedError,
-    ReadOnlyError,
-)
+from typing import Any, Protocol, runtime_checkable
 
 CLUSTER = (
     "REDIS_URL names a node of a Redis Cluster, which has no transactions over all keys; "
@@ -45,13 +37,13 @@ class Durability:
         return (*self.weak, *self.unknown)
 
 
-def why_unfit(error: BaseException) -> str:
-    """Return why it can never be the state store, if this error shows it, else ""."""
-    if isinstance(error, MovedError | AskError | ClusterDownError | ClusterCrossSlotError):
-        return CLUSTER
-    if isinstance(error, ReadOnlyError):
-        return REPLICA
-    return ""
+@runtime_checkable
+class WithDurability(Protocol):
+    """A store that tells how durable it is: Redis."""
+
+    async def durability(self) -> Durability:
+        """Return how durable it is now."""
+        ...
 
 
 def _why_unfit(info: Mapping[str, Any]) -> str:

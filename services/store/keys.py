@@ -266,6 +266,19 @@ def members_key(group: str) -> str:
     return f"members:{group}"
 
 
+# Several bots
+
+
+def bot_slot_key(number: int) -> str:
+    """The bot that has this slot among those that share the state; expires with its leases."""
+    return f"bot:{number}"
+
+
+def shard_key(number: int) -> str:
+    """The bot that drives the clusters of this shard; expires with its leases."""
+    return f"shard:{number}"
+
+
 # Nodes
 
 

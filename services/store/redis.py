@@ -10,15 +10,24 @@ caller must not rely on it.
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import (
+    AskError,
+    ClusterCrossSlotError,
+    ClusterDownError,
+    MovedError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 from services.common.causes import Cause, cause_of
 from services.common.errors import Unreachable
 from services.store.address import connect, parse_address
-from services.store.durability import Durability, judge_durability, why_unfit
+from services.store.combined import CombinedReads
+from services.store.durability import CLUSTER, REPLICA, Durability, judge_durability
 from services.store.port import Commit, Unfit
 
 PREFIX = "openvidu-bot"
@@ -82,6 +91,8 @@ class RedisStore:
         self._kept_within = kept_within
         self._speed = speed
         self._commit = self._redis.register_script(COMMIT)
+        # A round asks the same of hundreds of clusters: that is one command, not hundreds.
+        self._reads = CombinedReads(self._read_texts)
         # A burst waits for a free connection; redis-py's pool would raise instead.
         self._free_connections = asyncio.Semaphore(CONNECTIONS)
 
@@ -91,7 +102,7 @@ class RedisStore:
                 return await call()
         except (RedisError, OSError, TimeoutError) as error:
             # With Sentinel a replica answers for a moment after each fail-over.
-            if not self._through_sentinel and (problem := why_unfit(error)):
+            if not self._through_sentinel and (problem := _why_unfit(error)):
                 raise Unfit(problem) from error
             cause = _cause(error)
             raise Unreachable(
@@ -104,6 +115,9 @@ class RedisStore:
     async def get(self, *keys: str) -> list[str | None]:
         if not keys:
             return []
+        return await self._reads.get(keys)
+
+    async def _read_texts(self, keys: Sequence[str]) -> list[str | None]:
         return await self._do(
             lambda: cast(
                 "Awaitable[list[str | None]]", self._redis.mget([self._prefix + k for k in keys])
@@ -253,3 +267,12 @@ def _cause(error: BaseException) -> Cause:
     if type(error) is ResponseError and re.fullmatch(r"[A-Z]{3,20}", code):
         return Cause(f"it answered {code}", "see Redis's log, or its documentation of that code")
     return cause_of(error, "state.redis_ca_file")
+
+
+def _why_unfit(error: BaseException) -> str:
+    """Return why it can never be the state store, if this error shows it, else ""."""
+    if isinstance(error, MovedError | AskError | ClusterDownError | ClusterCrossSlotError):
+        return CLUSTER
+    if isinstance(error, ReadOnlyError):
+        return REPLICA
+    return ""

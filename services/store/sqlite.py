@@ -271,14 +271,18 @@ class SqliteStore:
             self._guard.close()
 
 
+class InUse(Refused):
+    """Another process uses the file."""
+
+
 def _lock(path: Path) -> IO[str]:
-    """Lock the file for this process, until the returned one is closed. Refused if it is locked."""
+    """Lock the file for this process, until the returned one is closed. InUse if it is locked."""
     guard = path.with_suffix(path.suffix + ".lock").open("w")
     try:
         fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         guard.close()
-        raise Refused(
+        raise InUse(
             f"another bot uses {path}. One SQLite file is for one bot; set REDIS_URL to run several"
         ) from None
     return guard

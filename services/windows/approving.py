@@ -17,12 +17,12 @@ NEAR, FAR = 8 * 86400.0, 400 * 86400.0
 def parse_hours(text: str, zone: str) -> Window:
     """Return the hours as a window. Refused with what was written and what is allowed."""
     if text.split()[:2] == ["daily", "00:00-24:00"]:
-        raise Refused(f"{text!r} means always: omit it")
+        raise Refused(f"“{text}” means always: omit it")
     window = parse_window(f"approvals {text}", zone)
     plain = replace(window, number=None, meetings="wait", wait_limit=WAIT_LIMIT, kind="shutdown")
     if window != plain:
         raise Refused(
-            f"{text!r} has more than days, times, a zone and --except. Example: `{EXAMPLE}`"
+            f"“{text}” has more than days, times, a zone and --except. Example: `{EXAMPLE}`"
         )
     return window
 

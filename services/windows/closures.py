@@ -131,8 +131,8 @@ def _kinds_differ(closure: Closure) -> Iterator[str]:
     down = [w.name for w in closure.windows if w.kind == "shutdown"]
     if up and down:
         yield (
-            f"{down[0]} shuts everything down and {up[0]} leaves the masters powered on, directly "
-            "after each other: the masters stay powered on"
+            f"window {down[0]} shuts everything down and {up[0]} leaves the masters powered on, "
+            "directly after each other: the masters stay powered on"
         )
 
 
@@ -262,10 +262,10 @@ def clock_change(window: Window, since: float, until: float) -> str:
 def find_conflicts(windows: Sequence[Window], now: float, days: int = 90) -> tuple[str, ...]:
     """Return what conflicts in the coming days, each once, with the names of both windows."""
     coming, _ = closures(windows, now, now + days * DAY)
-    findings = [f"{w.name}: {caution}" for w in windows if (caution := zone_caution(w.zone))]
+    findings = [f"window {w.name}: {caution}" for w in windows if (caution := zone_caution(w.zone))]
     findings += [conflict for c in coming for conflict in c.conflicts]
     findings += [
-        f"{' and '.join(c.window_names)} together leave it closed for {days} days or more"
+        f"windows {' and '.join(c.window_names)} together leave it closed for {days} days or more"
         for c in coming
         if c.open - c.close > days * DAY
     ]

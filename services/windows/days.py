@@ -34,7 +34,7 @@ def parse_dates(words: str) -> tuple[str, ...]:
     weekdays, dates = parse_days(words)
     if weekdays:
         raise Refused(
-            f"dates are expected, but {words!r} names weekdays; "
+            f"dates are expected, but “{words}” names weekdays; "
             "write 2027-12-24 or 2027-12-24..2028-01-02"
         )
     return dates
@@ -54,7 +54,7 @@ def _weekdays(part: str) -> tuple[int, ...]:
 def _weekday(word: str, part: str) -> int:
     number = weekday_named(word)
     if number is None:
-        raise Refused(f"{part!r} is not a day; {ALLOWED}")
+        raise Refused(f"“{part}” is not a day; {ALLOWED}")
     return number
 
 
@@ -72,7 +72,7 @@ def _dates(part: str) -> list[str]:
     if dots:
         end = _date(last)
     if not 0 <= (end - begin).days < LONGEST:
-        raise Refused(f"{part!r} ends before it begins, or has more than {LONGEST} days; {ALLOWED}")
+        raise Refused(f"“{part}” ends before it begins, or has more than {LONGEST} days; {ALLOWED}")
     return [(begin + timedelta(n)).isoformat() for n in range((end - begin).days + 1)]
 
 
@@ -80,7 +80,7 @@ def _date(word: str) -> date:
     try:
         return date.fromisoformat(word)
     except ValueError:
-        raise Refused(f"{word!r} does not exist; {ALLOWED}") from None
+        raise Refused(f"“{word}” does not exist; {ALLOWED}") from None
 
 
 def day_words(weekdays: Iterable[int], dates: Iterable[str] = ()) -> str:

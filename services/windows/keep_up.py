@@ -41,7 +41,9 @@ def keep_up(
     """
     closure = _next_closed(windows, now, exceptions)
     if closure is None:
-        raise Refused("no window closes it in the coming year, so there is nothing to keep up")
+        raise Refused(
+            "no window closes this cluster in the coming year: there is nothing to keep up"
+        )
     begin = _kept_until(closure, max(now, closure.close), exceptions)
     zone = ZoneInfo(closure.windows[0].zone)
     if isinstance(length, Until):

@@ -17,7 +17,7 @@ def overlaps(
 ) -> tuple[str, ...]:
     """Return a sentence for each way in which that window moves the others' times.
 
-    `late overlaps nights: it opens at 09:00 instead of 07:30 on Tue-Sat`.
+    `window late overlaps nights: it opens at 09:00 instead of 07:30 on Tue-Sat`.
     """
     before = closures(others, since, until)[0]
     days: dict[tuple[tuple[str, ...], str], set[int]] = defaultdict(set)
@@ -28,7 +28,7 @@ def overlaps(
             for change, at in _changes(inside, closure):
                 days[with_others, change].add(at.weekday())
     return tuple(
-        f"{window.name} overlaps {' and '.join(names)}: {change} on {day_words(on)}"
+        f"window {window.name} overlaps {' and '.join(names)}: {change} on {day_words(on)}"
         for (names, change), on in days.items()
     )
 

@@ -114,7 +114,7 @@ def zone_named(name: str) -> ZoneInfo:
     hint = "write a name such as Europe/Madrid, America/New_York or UTC"
     if near:
         hint = f"did you mean {' or '.join(near)}?"
-    raise Refused(f"there is no time zone {name!r}; {hint}")
+    raise Refused(f"there is no time zone “{name}”; {hint}")
 
 
 def _refuse_offset(name: str) -> None:
@@ -139,7 +139,7 @@ def _refuse_offset(name: str) -> None:
     if places:
         hints.append(f"for a place with summer time write {' or '.join(places)}")
     hint = "; ".join(hints) or "write a name such as Europe/Madrid or UTC"
-    raise Refused(f"{name!r} is not a time zone; {hint}")
+    raise Refused(f"“{name}” is not a time zone; {hint}")
 
 
 def _standard(zone: tzinfo) -> timedelta:

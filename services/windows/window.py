@@ -139,7 +139,7 @@ def check(window: Window) -> Window:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", window.name):
         raise Refused(
             "a window's name is up to 32 letters, digits, - and _, such as nights; "
-            f"found {window.name!r}"
+            f"found “{window.name}”"
         )
     if not window.days and not window.dates:
         raise Refused("a window needs a day; write Mon-Fri, daily or a date")
@@ -208,7 +208,7 @@ def _times(text: str) -> tuple[int, int]:
     times = re.fullmatch(r"(\d{1,2}:\d{2})-(\d{1,2}:\d{2})", text)
     if not times:
         raise Refused(
-            f"{text!r} is not a pair of times; "
+            f"“{text}” is not a pair of times; "
             "write when it closes and when it opens on the 24-hour clock: 20:00-07:30"
         )
     return _minutes(times[1]), _minutes(times[2])
@@ -235,7 +235,7 @@ def _media_only(window: Window, value: str) -> Window:
 
 def _number(window: Window, value: str) -> Window:
     if not re.fullmatch(r"[0-9]{1,6}", value):
-        raise Refused(f"--number is how many media nodes it opens with, 1 to 1000; found {value!r}")
+        raise Refused(f"--number is how many media nodes it opens with, 1 to 1000; found “{value}”")
     return replace(window, number=int(value))
 
 
@@ -245,7 +245,7 @@ def _meetings(window: Window, value: str) -> Window:
         if policy == allowed and not colon:
             return replace(window, meetings=allowed)
     if policy != "wait" or not limit:
-        raise Refused(f"--meetings is wait, wait:MINUTES, ask or skip; found {value!r}")
+        raise Refused(f"--meetings is wait, wait:MINUTES, ask or skip; found “{value}”")
     if re.fullmatch(r"[0-9]{1,4}(\.[0-9]+)?", limit):
         return replace(window, meetings="wait", wait_limit=float(limit) * 60)
     return replace(window, meetings="wait", wait_limit=parse_length(limit))

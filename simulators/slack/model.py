@@ -1,9 +1,11 @@
 """The records of a Slack workspace."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 JSON = dict[str, Any]
+MENTION = re.compile(r"<(?:@|!subteam\^)([A-Z0-9]+)>")
 
 
 class SlackError(Exception):
@@ -106,6 +108,8 @@ class Message:
     reactions: dict[str, list[str]] = field(default_factory=dict)
     pinned: bool = False
     error: bool = False
+    notified: tuple[str, ...] = ()
+    """The people and user groups that it mentioned when it was posted; an edit notifies no one."""
     unseen: bool = False
     """An ephemeral in a thread that was not active: Slack answers ok, and no one sees it."""
 
@@ -138,6 +142,12 @@ class Message:
                 for name, who in self.reactions.items()
             ]
         return content
+
+
+def mentioned(message: Message) -> tuple[str, ...]:
+    """Return the people and user groups that a message mentions, in its blocks or its text."""
+    texts = texts_of(message.blocks) or [message.text]
+    return tuple(dict.fromkeys(f for text in texts for f in MENTION.findall(text)))
 
 
 def texts_of(blocks: Any) -> list[str]:
@@ -219,6 +229,7 @@ class Channel:
             "is_private": self.is_private,
             "is_archived": self.is_archived,
             "is_member": True,
+            "is_general": self.name == "general",
             "num_members": len(self.members),
             "topic": {"value": self.topic},
         }

@@ -1,6 +1,6 @@
 """One user's screen, as JSON for the page."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from simulators.slack.blockkit import check_blocks
 from simulators.slack.fake_slack import FakeSlack
@@ -16,15 +16,18 @@ class Guide:
 
     A step is `{"text": ..., "done": {...}}`. `done` has one of: `typed` (how the text begins),
     `pressed` (how a label begins), `acting_as` (a user id), `opened` ("home"), `submitted` (a
-    modal's title), `offered` (how the label of a button in a channel begins, and with `about` a
-    text of that message), `fact` (one of `facts()`: what is true in the world), or these two. `by`
-    narrows actions to a user, `exactly` to that text alone; a label with `…` only opens a form. A
-    list of these is done when one of them is.
+    modal's title), or what is so now: `offered` (how the label of a button in a channel begins, and
+    with `about` a text of that message), `said` (in a message that everyone sees), `fact` (one of
+    `facts()`: what is true in the world), or several of these. `by` narrows actions to a user,
+    `exactly` to that text alone; a label with `…` only opens a form. A list of these is done when
+    one of them is.
 
-    A fact or an offer may be there long before its step, so it counts only once the steps before
-    are done; with `fresh` the same is true of an action. Optional: `fill` (put into the composer at
-    a click on the step), `as` (user to switch to at a click), `open` (a page) and `part` (a name
-    for this step and those that follow it).
+    What is offered, said or true may be so long before its step, so it counts only once the steps
+    before are done; with `fresh` the same is true of an action. Optional: `fill` (put into the
+    composer at a click on the step), `as` (user to switch to at a click), `open` (a page), `press`
+    (labels of buttons in the chat; a click leads to the first that is there), `panel` (a button
+    beside the chat, to which a click leads) and `part` (a name for this step and those that follow
+    it). `detour` is shown in place of a step for as long as a message says its `said`.
     """
 
     def __init__(
@@ -32,9 +35,11 @@ class Guide:
         slack: FakeSlack,
         steps: Sequence[JSON],
         facts: Callable[[], Collection[str]] = tuple,
+        detour: JSON | None = None,
     ) -> None:
         self.slack = slack
         self.steps = list(steps)
+        self.detour = detour
         self.facts = facts
         self.ticked: set[int] = set()
         self._since = 0.0
@@ -47,11 +52,15 @@ class Guide:
             if number not in self.ticked and any(self._is_done(one, number) for one in either):
                 self.ticked.add(number)
                 self._since = self.slack.workspace.clock.now()
-        return [step | {"ticked": number in self.ticked} for number, step in enumerate(self.steps)]
+        shown = [step | {"ticked": number in self.ticked} for number, step in enumerate(self.steps)]
+        if self.detour and _says(self.slack.workspace, self.detour["said"]):
+            for step in [step for step in shown if not step["ticked"]][:1]:
+                step.update(text=self.detour["text"], press=[], panel=None, fill="")
+        return shown
 
     def _is_done(self, done: JSON, number: int) -> bool:
         in_turn = self.ticked.issuperset(range(number))
-        if "fact" in done or "offered" in done:
+        if done.keys() & {"fact", "offered", "said"}:
             return in_turn and self._is_so(done)
         if done.get("fresh") and not in_turn:
             return False
@@ -59,6 +68,8 @@ class Guide:
 
     def _is_so(self, done: JSON) -> bool:
         if "fact" in done and done["fact"] not in self.facts():
+            return False
+        if "said" in done and not _says(self.slack.workspace, done["said"]):
             return False
         label, about = str(done.get("offered", "")), str(done.get("about", ""))
         return not label or is_offered(self.slack.workspace, label, about)
@@ -82,6 +93,18 @@ class Guide:
         return what.startswith(wanted)
 
 
+def _says(place: SlackWorkspace, text: str) -> bool:
+    """Return whether a message that everyone sees has this text."""
+    return any(text in message.text + str(message.blocks) for message in _seen_by_all(place))
+
+
+def _seen_by_all(place: SlackWorkspace) -> Iterator[Message]:
+    for channel in place.channels.values():
+        for message in channel.messages.values():
+            if message.ephemeral_to is None and not channel.im_with:
+                yield message
+
+
 def is_offered(place: SlackWorkspace, label: str, about: str = "") -> bool:
     """Return whether a message that everyone sees has a button whose label begins so.
 
@@ -90,9 +113,7 @@ def is_offered(place: SlackWorkspace, label: str, about: str = "") -> bool:
     return any(
         any(text.startswith(label) for text in _buttons(message))
         and about in message.text + str(message.blocks)
-        for channel in place.channels.values()
-        for message in channel.messages.values()
-        if message.ephemeral_to is None
+        for message in _seen_by_all(place)
     )
 
 
@@ -159,7 +180,10 @@ class ScreenSnapshots:
             "im": bool(channel.im_with),
             "writable": may_write(self.slack.manifest, channel),
             "topic": channel.topic,
-            "members": len(channel.members),
+            # As Slack counts them: an app is no member.
+            "members": sum(
+                not self.slack.workspace.users[member].is_bot for member in channel.members
+            ),
             "messages": [self._message(message) for message in messages],
         }
 

@@ -57,7 +57,8 @@ class SlackServer:
 
     `panel_state` and `panel_act` let the page show and change a world that this simulator does not
     know. `starting` returns what is still being started, and "" when commands are answered.
-    `gallery` (a name, and text and blocks or a view) is what /gallery draws. More than 25 methods:
+    `welcome` stands in an empty channel, a paragraph each. `gallery` (a name, and text and blocks
+    or a view) is what /gallery draws. More than 25 methods:
     one for each route of the page, beside those of the API.
     """
 
@@ -72,8 +73,10 @@ class SlackServer:
         faults: SlackFaults | None = None,
         delivery: AppDelivery | None = None,
         completions: Sequence[JSON] = (),
+        welcome: Sequence[str] = (),
         guide: Sequence[JSON] = (),
         guide_facts: Callable[[], Collection[str]] = tuple,
+        guide_detour: JSON | None = None,
         starting: Callable[[], str] = str,
         panel_state: Callable[[], JSON] | None = None,
         panel_act: Callable[[str, JSON], Awaitable[str]] | None = None,
@@ -89,7 +92,7 @@ class SlackServer:
         self.sockets = SocketMode(self.slack.journal, self.slack.faults, workspace.app_id)
         self.slack.connect(delivery or self.sockets)
         self.slack.webapi.open_socket = self.sockets.open_url
-        self.gallery = list(gallery)
+        self.gallery, self.welcome = list(gallery), list(welcome)
         self.panel_state, self.panel_act, self.panel_actions = (
             panel_state,
             panel_act,
@@ -98,7 +101,7 @@ class SlackServer:
         self.screen = ScreenSnapshots(
             self.slack,
             completions,
-            Guide(self.slack, guide, guide_facts),
+            Guide(self.slack, guide, guide_facts, guide_detour),
             panel_state,
             starting,
         )
@@ -254,6 +257,7 @@ class SlackServer:
         values = {
             "people": people,
             "completions": self.screen.completions,
+            "welcome": self.welcome,
             "panel_actions": self.panel_actions,
         }
         return web.json_response(values, headers=SAFE)

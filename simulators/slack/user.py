@@ -56,6 +56,8 @@ class SimulatedUser:
         Returns the immediate answer, or the message.
         """
         where = self._inside(channel)
+        if not may_write(self.manifest, where):
+            raise NotPossible("sending messages to this app has been turned off")
         if text.startswith("/"):
             return await self._commands(where, text, thread_ts)
         message = self.workspace.post(where, self.user.id, self._escape(text), thread_ts=thread_ts)

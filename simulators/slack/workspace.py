@@ -19,6 +19,7 @@ from simulators.slack.model import (
     UserGroup,
     View,
     copied,
+    mentioned,
     texts_of,
 )
 
@@ -201,6 +202,7 @@ class SlackWorkspace:
             channel, str(message.thread_ts)
         )
         name_blocks(message.blocks)
+        message.notified = mentioned(message)
         channel.messages[message.ts] = message
         self._shown(message)
         return message

@@ -9,6 +9,7 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from tests.support.patience import HANG
 from tests.support.tools import chromium
 
 FLAGS = (
@@ -20,7 +21,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE = 30_000.0  # milliseconds: two cores may have four tests on them
+PATIENCE = 1000 * HANG  # milliseconds
 MOST_TABS = 150
 OVERFLOWING = """[...document.querySelectorAll("main *, dialog[open] *, .top *, #guide *")]
     .filter((e) => {
@@ -61,7 +62,7 @@ def running_demo(speed: int) -> Iterator[str]:
     assert "http://127.0.0.1:" in line
     yield line.split(" open ")[1].split()[0]
     process.terminate()
-    assert process.wait(20) == 0
+    assert process.wait(HANG) == 0
     assert process.stdout.read() == "", "one line, and nothing more"
 
 
@@ -70,6 +71,8 @@ class Watched:
 
     def __init__(self, browser: Browser, url: str, **more: Any) -> None:
         self.page: Page = browser.new_page(**more)
+        self.page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
         self.complaints: list[str] = []
         self.asked_for: set[str] = set()
         self.page.on(

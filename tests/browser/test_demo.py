@@ -46,9 +46,9 @@ def test_shutdown_by_two_people(browser: Browser, demo: str) -> None:
 
     page.get_by_role("button", name="Kill the bot now").click()
     expect(panel).to_contain_text("The bot was killed")
-    expect(panel.locator(".cluster-head")).to_contain_text("shut down", timeout=3 * PATIENCE)
+    expect(panel.locator(".cluster-head")).to_contain_text("shut down", timeout=PATIENCE)
     ended = log.locator(".message", has=page.get_by_role("button", name="Start up acme"))
-    expect(ended).to_have_count(1, timeout=2 * PATIENCE)
+    expect(ended).to_have_count(1, timeout=PATIENCE)
     expect(now).to_contain_text("Press Start up acme", timeout=PATIENCE)
     ended.locator(".replies").click()
     thread = page.get_by_role("complementary", name="Thread")
@@ -59,6 +59,6 @@ def test_shutdown_by_two_people(browser: Browser, demo: str) -> None:
 
     ended.get_by_role("button", name="Start up acme").click()
     log.get_by_role("button", name="Start up", exact=True).click(timeout=PATIENCE)
-    expect(panel.locator(".cluster-head")).to_contain_text("in service", timeout=3 * PATIENCE)
+    expect(panel.locator(".cluster-head")).to_contain_text("in service", timeout=PATIENCE)
     expect(now).to_contain_text("Open App Home", timeout=PATIENCE)
     watched.has_no_complaints()

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.play import Watched
+from tests.support.patience import HANG
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,9 +22,10 @@ def gallery() -> Iterator[str]:
     assert process.stdout is not None
     yield process.stdout.readline().split(" ")[1]
     process.terminate()
-    process.wait(10)
+    process.wait(HANG)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_message_and_view_is_drawn(

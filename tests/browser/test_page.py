@@ -53,7 +53,7 @@ def test_a_modal_leads_to_the_plan_and_the_plan_to_the_run(browser: Browser, dem
     expect(log).to_contain_text("a big evening", timeout=PATIENCE)
     expect(page.locator("#panel .node", has_text="media-4")).to_have_count(1, timeout=PATIENCE)
     expect(page.locator("#panel .node", has_text="media-4")).to_contain_text(
-        "in service", timeout=2 * PATIENCE
+        "in service", timeout=PATIENCE
     )
 
     page.get_by_role("button", name=re.compile("^Under the hood")).click()
@@ -164,7 +164,7 @@ def test_approved_on_app_home_while_digitalocean_refuses(browser: Browser, demo:
     back.click()
     expect(back).to_have_count(0, timeout=PATIENCE)
     head = page.locator("#panel .cluster-head")
-    expect(head).to_contain_text("in service", timeout=2 * PATIENCE)
+    expect(head).to_contain_text("in service", timeout=PATIENCE)
     zero.click()
     expect(zero).to_have_attribute("aria-pressed", "false")
     watched.has_no_complaints()

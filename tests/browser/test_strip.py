@@ -125,6 +125,7 @@ def test_no_one_can_write_to_the_app(browser: Browser, demo: str) -> None:
     page.close()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_page_is_accessible(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.scene import Scene
+from tests.support.scene import Scene, open_message_tab
 
 GROUP, GROUP_LAG = "S0APPROVE", 660.0
 """A user group of approvers, and how long the bot may need to see who has left it."""
@@ -83,6 +83,7 @@ def move_in(scene: Scene, casts: list[ClusterCast]) -> None:
     place.add_channel("CBETA", "beta-ops", ["UANA", "UBEN", "UCARLA", "UDORA", ELI])
     place.add_channel(OTHER, "elsewhere", ["UANA", "UBEN"], with_bot=False)
     place.direct("UANA")
+    open_message_tab(scene.slack)
     if any(c.group for c in casts):
         place.add_group(GROUP, "approvers", [u for c in casts if c.group for u in c.approvers])
 

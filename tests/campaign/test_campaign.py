@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.coverage_level import by_level
+
 ROOT = Path(__file__).parents[2]
-SAMPLE, PARTS = 60, 3
+SAMPLE, PARTS = by_level(30, 60, 60), 3
 
 
 def played(*words: str, seed: str = "") -> subprocess.CompletedProcess[str]:
@@ -42,6 +44,7 @@ RATE_LIMITED = "16"
 """A seed in which Slack's client retries with jitter."""
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("story", ["7", RATE_LIMITED])
 def test_a_seed_is_the_same_story_every_time(story: str) -> None:
     traces = {

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 PARTS = 4
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_fault_is_found_within_so_many_stories(part: int) -> None:
     names = list(FAULTS)[part::PARTS]

@@ -410,6 +410,14 @@ def test_none_that_is_seen_has_a_reason(url: str, reason: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("url", "needed"), [("http://127.0.0.1:{port}/", False), ("http://meet.example.com/", True)]
+)
+def test_plain_http_needs_none_on_this_machine_only(url: str, needed: bool) -> None:
+    seen = asked(None, lambda http, port: http.certificate_of(url.format(port=port)))
+    assert (isinstance(seen, NoCertificate), seen.needed) == (True, needed)
+
+
 def test_it_is_looked_at_once_an_hour_and_sends_nothing_that_is_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

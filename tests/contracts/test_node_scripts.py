@@ -17,6 +17,7 @@ from simulators.faults import WorldFaults
 from simulators.node import NodeShell, UnknownScript
 from simulators.node.docker import NO_ANSWER, NOT_SENT, REFUSALS, short_id
 from tests.contracts.small_world import World
+from tests.support.patience import HANG
 
 needs_shell = pytest.mark.skipif(
     shutil.which("sh") is None or shutil.which("setsid") is None,
@@ -101,7 +102,7 @@ class Box:
             env={"PATH": str(self.path / "bin"), "HOME": "/root"},
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=HANG,
             check=False,
         )
         out = done.stdout.replace(f"{self.path}/", "/")
@@ -363,6 +364,7 @@ SCRIPTS: dict[str, Callable[[Node], str]] = {
 }
 
 
+@pytest.mark.sampled
 @needs_shell
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("state", STATES)
@@ -468,6 +470,7 @@ def test_what_is_detached_outlives_the_session() -> None:
     assert [node.containers[name].draining for name in TARGETS] == [True] * 4
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("commands", range(40))
 def test_a_look_that_is_cut_short_shows_its_beginning(commands: int) -> None:
     node = Node(drains)

@@ -25,6 +25,7 @@ from services.store.durability import CLUSTER, REPLICA, SENTINEL, Durability, ju
 from services.store.origin import open_state
 from services.store.redis import RedisStore
 from simulators.environment import find_free_port
+from tests.support.patience import HANG, LOOKS
 from tests.support.sentinel import (
     HOST,
     Authority,
@@ -280,7 +281,7 @@ def test_a_fail_over_loses_nothing_that_was_acknowledged(tmp_path: Path, tls: bo
         writing = asyncio.create_task(count_up(store, 600))
         await asyncio.sleep(0.02)
         lost.signal(signal.SIGKILL)
-        await asyncio.wait_for(writing, 60)
+        await asyncio.wait_for(writing, HANG)
         assert await store.read("log") == [str(n) for n in range(600)]
         assert await store.get("count") == ["600"]
         assert group.primary() is not lost
@@ -365,7 +366,7 @@ def test_a_primary_that_missed_the_failover_is_not_believed(tmp_path: Path) -> N
 
 
 async def replaced(group: SentinelSetup, primary: Server) -> None:
-    for _ in range(300):
+    for _ in range(LOOKS):
         if group.primary() is not primary:
             return
         await asyncio.sleep(0.1)
@@ -373,7 +374,7 @@ async def replaced(group: SentinelSetup, primary: Server) -> None:
 
 
 async def insists(store: RedisStore, commit: Commit) -> bool:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG):
         while True:
             with contextlib.suppress(Unreachable):
                 return await store.commit(commit)
@@ -462,7 +463,7 @@ def cluster_of_two(folder: Path) -> Iterator[list[Server]]:
         with nodes[0].client() as client:
             client.execute_command("CLUSTER", "MEET", HOST, nodes[1].port, cluster[1][-1])
         for node in nodes:
-            for _ in range(300):
+            for _ in range(LOOKS):
                 with node.client() as client:
                     if "cluster_state:ok" in str(client.execute_command("CLUSTER", "INFO")).replace(
                         "'", ""
@@ -646,7 +647,7 @@ def test_what_cannot_be_seen_is_reported_once_and_is_no_alarm(
         looking = asyncio.create_task(
             state.keep_looking(store, told.append, lambda why: None, Bulkheads(Clock()))
         )
-        for _ in range(400):
+        for _ in range(LOOKS):
             if len(told) >= 5:
                 break
             await asyncio.sleep(0.02)

@@ -588,6 +588,7 @@ def test_what_no_finding_names_reaches_a_new_media_node_as_it_stands(
     assert passed > 50
 
 
+@pytest.mark.sampled(15)
 @pytest.mark.parametrize("seed", range(120))
 def test_a_file_without_problems_is_read_as_it_stands(tmp_path: Path, seed: int) -> None:
     """`problems` misses nothing: everything that a boot changes, or fails on, was reported."""

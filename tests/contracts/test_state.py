@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot import state
-from bot.state import Unusable, keep_looking, must_be_usable, open_store
+from bot.state import StateInUse, Unusable, keep_looking, must_be_usable, open_store
 from config.settings import load
 from config.values import Settings
 from services.common.bulkheads import Bulkheads
@@ -16,6 +16,7 @@ from services.common.clock import Clock
 from services.store.redis import RedisStore
 from services.store.sqlite import SqliteStore
 from tests.contracts.test_redis_kept import one_server
+from tests.support.patience import LOOKS
 from tests.support.sentinel import HOST, Server
 
 SETTINGS = """
@@ -38,7 +39,7 @@ def test_the_store_is_the_one_that_is_meant(tmp_path: Path) -> None:
     async def story() -> None:
         file = open_store(settings(tmp_path).state, Clock())
         assert isinstance(file, SqliteStore)
-        with pytest.raises(Unusable, match="another bot uses"):
+        with pytest.raises(StateInUse, match="another bot uses"):
             open_store(settings(tmp_path).state, Clock())
         await file.aclose()
         redis = open_store(settings(tmp_path, "redis+sentinel://a,b/main").state, Clock())
@@ -118,7 +119,7 @@ def test_possible_data_loss_is_reported_as_long_as_it_lasts(
 
 
 async def until(what: Callable[[], bool]) -> None:
-    for _ in range(400):
+    for _ in range(LOOKS):
         if what():
             return
         await asyncio.sleep(0.02)

@@ -24,6 +24,7 @@ from services.store.redis import RedisStore
 from services.store.sqlite import SqliteStore
 from tests.support.coverage_level import FULL
 from tests.support.memory_store import MemoryStore
+from tests.support.patience import HANG, LOOKS
 from tests.support.tools import redis_server, redis_servers
 
 ROUNDS = 1000 if FULL else 5
@@ -62,7 +63,7 @@ class RedisProcess:
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        for _ in range(200):
+        for _ in range(LOOKS):
             with (
                 contextlib.suppress(redis.ConnectionError, redis.BusyLoadingError),
                 self.client() as client,
@@ -248,7 +249,7 @@ def test_writing_again_sets_the_time_to_live_anew(build: Build) -> None:
         await store.commit(
             Commit(puts={"longer": "1", "ever": "1"}, ttl={"longer": 0.2, "ever": 0.2})
         )
-        await store.commit(Commit(puts={"longer": "2"}, ttl={"longer": 30.0}))
+        await store.commit(Commit(puts={"longer": "2"}, ttl={"longer": HANG}))
         await store.commit(Commit(puts={"ever": "2"}))
         await asyncio.sleep(0.3)
         assert await store.get("longer", "ever") == ["2", "2"]
@@ -491,7 +492,7 @@ def killed_in_the_middle(
         if known == at_least:
             victim(writer)
             break
-    rest = writer.communicate(timeout=20)[0].split()
+    rest = writer.communicate(timeout=HANG)[0].split()
     return int(rest[-1]) + 1 if rest else known
 
 
@@ -775,7 +776,7 @@ def test_what_there_is_can_be_listed_by_how_it_begins(build: Build) -> None:
 def test_what_is_over_is_removed(tmp_path: Path) -> None:
     """SQLite kept it for ever, and only ignored it."""
 
-    soon = {f"seen:{n}": 0.05 for n in range(50)} | {"late": 60.0}
+    soon = {f"seen:{n}": 0.05 for n in range(50)} | {"late": 10 * HANG}
 
     async def story() -> None:
         store = SqliteStore(tmp_path / "bot.db", Clock())

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from simulators.clock import ScaledClock
 from simulators.environment import Addresses, SimulatedEnvironment
+from tests.support.patience import HANG
 
 
 def in_town(
@@ -28,7 +29,7 @@ def in_town(
         finally:
             await town.stop()
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    asyncio.run(asyncio.wait_for(run(), HANG))
 
 
 def test_http_faces() -> None:

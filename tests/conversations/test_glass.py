@@ -6,7 +6,7 @@ from services.audit.entries import AuditAction
 from services.runs.run import State
 from simulators.slack.model import Message
 from tests.support import virtual
-from tests.support.scene import Scene
+from tests.support.scene import Scene, open_message_tab
 from tests.support.stories import question, rejects
 
 GLASS: dict[str, Any] = {"roles": {"break_glass": ["UANA"]}}
@@ -130,7 +130,7 @@ def test_a_hold_and_another_run_are_in_its_way_too() -> None:
         await scene.ana.type_text("COPS", SAID)
         await scene.ephemeral("UANA", "End it with `/openvidu unhold`")
         await scene.ben.type_text("COPS", "/openvidu unhold")
-        await scene.ephemeral("UBEN", "not on hold any more")
+        await scene.ephemeral("UBEN", "no longer on hold")
         await scene.ana.type_text("COPS", SAID)
         card = await scene.card(CARD)
         await scene.ben.type_text("COPS", '/openvidu hold "exam week" for 2h')
@@ -149,6 +149,7 @@ def test_it_is_said_in_the_clusters_own_channel_wherever_it_was_typed() -> None:
         await scene.card(CARD)
         assert not [m for m in scene.ana.visible_messages("CQUIET") if "Break-glass" in m.text]
         await scene.ephemeral("UANA", "only you can confirm it", channel="CQUIET")
+        open_message_tab(scene.slack)
         alone = scene.slack.workspace.direct("UANA").id
         await scene.ana.type_text(alone, f"{SAID} --cluster acme")
         await scene.ephemeral(

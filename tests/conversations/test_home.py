@@ -47,7 +47,7 @@ def test_a_request_is_approved_on_app_home() -> None:
         await scene.ben.press(view, "Approve")
         await home(scene.ben, "acme-1", "Shutting down acme", but="Waiting for you")
         await scene.card("acme is shut down")
-        await home(scene.ben, "acme is powered off", "all powered off", but="Running now")
+        await home(scene.ben, "acme is shut down", "all powered off", but="Running now")
 
     play(story)
 
@@ -154,7 +154,7 @@ def test_another_bot_keeps_it_true_after_a_restart() -> None:
         await scene.wait(60)
         await scene.start_bot()
         await scene.card("acme is shut down")
-        await home(scene.ben, "acme is powered off", but="Running now")
+        await home(scene.ben, "acme is shut down", but="Running now")
 
     play(story)
 
@@ -163,7 +163,7 @@ def test_many_clusters_and_many_people_stay_within_what_slack_takes() -> None:
     async def story(scene: Scene) -> None:
         for who in ("UANA", "UBEN", "UCARLA", "UDORA"):
             await scene.person(who).open_home()
-        await home(scene.ana, "c0", "and 4 clusters more")
+        await home(scene.ana, "c0", "And 4 clusters more")
         for n in range(8):
             await scene.ana.type_text("COPS", f"/openvidu shutdown --cluster c{n}")
             await scene.card(f"Shut down c{n}")

@@ -72,7 +72,7 @@ def test_what_is_offered_fits_the_person_and_the_state() -> None:
         assert "Cancel run…" in offered(busy)
         assert "Shut down…" not in offered(busy)
         await scene.card("acme is shut down")
-        down = offered(await menu(scene, "UANA", "acme is powered off"))
+        down = offered(await menu(scene, "UANA", "acme is shut down"))
         assert "Start up…" in down
         assert "Shut down…" not in down
         assert card.ts
@@ -181,7 +181,7 @@ def test_a_hold_and_its_end() -> None:
         assert "Ana’s exam" in held.text
         assert "Shut down…" not in offered(held)
         await scene.ben.press(held, "End the hold")
-        await scene.ephemeral("UBEN", "is not on hold any more")
+        await scene.ephemeral("UBEN", "is no longer on hold")
 
     play(story)
 

@@ -81,6 +81,7 @@ def test_an_approver_who_wants_none_is_not_mentioned() -> None:
         await with_buttons(scene, "Shut down acme")
         assert await in_thread(scene, NEEDED) == []
         assert direct(scene, "UBEN", NEEDED) == []
+        assert not [m for m in scene.ana.visible_messages("COPS") if "UBEN" in m.notified]
 
     play(story)
 

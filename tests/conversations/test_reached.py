@@ -49,21 +49,63 @@ def test_approvers_are_mentioned_in_the_thread_once_and_again_before_it_expires(
     async def story(scene: Scene) -> None:
         card = await requested(scene, 'shutdown --reason "power work"')
         (asked,) = calls(scene, card, NEEDED)
-        assert asked.startswith("<@UBEN> <@UCARLA>: *shut down acme* needs your approval until")
+        assert asked.startswith("<@UBEN> <@UCARLA>: *Shut down acme* needs your approval until")
         assert "power work" in asked
         await scene.wait(18 * 60)
         assert calls(scene, card, EXPIRES) == []
         await scene.wait(3 * 60)
         (reminder,) = calls(scene, card, EXPIRES)
-        assert reminder.startswith("<@UBEN> <@UCARLA>: *shut down acme* expires at")
+        assert reminder.startswith("<@UBEN> <@UCARLA>: *Shut down acme* expires at")
         assert "It still needs 1 approval" in reminder
         await scene.wait(12 * 60)
         (over,) = calls(scene, card, EXPIRED)
-        assert over.startswith("<@UANA>: *shut down acme* expired at")
+        assert over.startswith("<@UANA>: *Shut down acme* expired at")
         assert "No one approved it. Nothing was changed" in over
         await scene.wait(120)
         counts = [len(calls(scene, card, words)) for words in (NEEDED, EXPIRES, EXPIRED)]
         assert counts == [1, 1, 1]
+
+    play(story)
+
+
+def notified(scene: Scene, who: str) -> list[Message]:
+    """Return the messages in the channel that mentioned someone when they were posted."""
+    return [m for m in scene.ana.visible_messages("COPS") if who in m.notified]
+
+
+def test_a_posting_notifies_each_approver_once_and_the_card_names_them_all_the_same() -> None:
+    """The card is edited to name them: an edit notifies no one, and the thread calls them."""
+
+    async def story(scene: Scene) -> None:
+        card = await requested(scene)
+        assert "needs <@UBEN> or <@UCARLA>" in card.shown()
+        for who in ("UBEN", "UCARLA"):
+            (asked,) = notified(scene, who)
+            assert (asked.thread_ts, NEEDED in asked.text) == (card.ts, True)
+            assert "back in service after" in asked.text, "what decides reaches whoever only hears"
+        await scene.wait(21 * 60)
+        assert [EXPIRES in m.text for m in notified(scene, "UBEN")] == [False, True]
+        scene.slack.webapi.faults.add(SlackFault("chat.update", times=1, lost=True))
+        await scene.ana.type_text("COPS", "/openvidu restart master-2")
+        await with_buttons(scene, "Restart master-2")
+        await scene.wait(120)
+        assert len(notified(scene, "UBEN")) == 3
+
+    play(story)
+
+
+def test_a_card_that_a_bot_left_without_its_approvers_names_them_soon() -> None:
+    async def story(scene: Scene) -> None:
+        scene.slack.webapi.faults.add(SlackFault("chat.update", times=99, status=503))
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
+        card = await with_buttons(scene, "Shut down acme")
+        assert "needs 1 approval" in card.shown()
+        scene.kill()
+        scene.slack.webapi.faults.calls.clear()
+        await scene.start_bot()
+        await scene.wait(120)
+        assert "needs <@UBEN> or <@UCARLA>" in card.shown()
+        assert len(notified(scene, "UBEN")) == 1
 
     play(story)
 

@@ -204,7 +204,7 @@ def test_a_paused_run_says_why_and_what_stays_locked_and_no_time_that_freezes() 
         assert "acme stays locked until you choose Resume run or Abandon run" in shown
         assert "No new meetings on acme" in shown
         assert "running for" not in shown
-        assert f"paused at <!date^{int(run.stopped_at)}^" in shown
+        assert f"Paused at <!date^{int(run.stopped_at)}^" in shown
         assert "acme is unlocked" in dialog(card, "Abandon run…")
         await scene.ben.press(card, "Abandon run…")
         ended = await run_ended(scene, State.ABANDONED)

@@ -190,7 +190,7 @@ def test_people_without_a_role_are_told_whom_to_ask() -> None:
             await told(
                 scene,
                 text,
-                "Only operators of this cluster may change it. Ask <@UANA> or <@UBEN> or <@UCARLA>",
+                "Only operators of this cluster may change it. Ask <@UANA>, <@UBEN> or <@UCARLA>",
                 "UDORA",
             )
         await told(scene, "status", "acme is in service", "UDORA")  # viewers: everyone
@@ -826,7 +826,7 @@ def test_a_drain_deadline_may_be_answered_with_stop() -> None:
         await scene.ana.press(card, "Stop here")
         await scene.run_is("acme-1", "left")
         await press_old(scene.ben, old, "Wait 30 min more")
-        await hears(scene, "UBEN", "acme-1 is over: left by <@UANA>")
+        await hears(scene, "UBEN", "acme-1 is over: stopped for manual work by <@UANA>")
         assert len((await scene.journal.run("acme-1")).answers) == 1, "one answer counts"
         card = await shown(scene, "acme-1 was stopped, to be finished manually")
         assert "media-1 takes no new meetings until restarted" in card.text
@@ -952,8 +952,8 @@ def test_words_that_are_not_understood_change_nothing() -> None:
             ("xyzzy", "`/openvidu help` lists the commands"),
             ("shutdown now", "this was not understood: “now”"),
             ("shutdown --no-drian", "did you mean --no-drain?"),
-            ("shutdown --cluster globex", "There is no cluster globex; there are: acme"),
-            ("status --cluster globex", "There is no cluster globex"),
+            ("shutdown --cluster globex", "There is no cluster “globex”; there are: acme"),
+            ("status --cluster globex", "There is no cluster “globex”"),
             ("run acme-99", "There is no run acme-99; `/openvidu runs` lists them"),
             ("cancel acme-99", "There is no run acme-99"),
             ("resume acme-99", "There is no run acme-99"),

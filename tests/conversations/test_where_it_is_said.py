@@ -9,7 +9,7 @@ from handlers import views
 from handlers.slack.client import ReplyTarget
 from simulators.slack.model import Message
 from tests.support import virtual
-from tests.support.scene import Scene
+from tests.support.scene import Scene, open_message_tab
 from tests.support.stories import with_buttons
 
 
@@ -54,6 +54,7 @@ def test_without_the_bot_in_the_channel_people_are_answered_and_the_card_is_in_t
 
 def test_typed_to_the_bot_alone_it_is_approved_in_the_clusters_channel() -> None:
     async def story(scene: Scene) -> None:
+        open_message_tab(scene.slack)
         alone = scene.slack.workspace.direct("UANA").id
         await scene.ana.type_text(alone, "/openvidu scale 2 --now")
         await scene.ephemeral("UANA", "Its card is in <#COPS>", channel=alone)

@@ -51,10 +51,10 @@ def test_only_a_name_opens_the_form_and_it_leads_to_the_same_request_as_words() 
             "Not on these dates": "2027-12-24..2027-12-26, 2028-01-06",
         }
         assert await scene.ana.fill_and_submit(view, answers) is None
-        card = await scene.card("Add a window to acme")
+        card = await scene.card("Add window nights to acme")
         assert "budget" in card.text
         await scene.ben.press(card, "Approve")
-        await scene.card("acme has the window ·")
+        await scene.card("acme has window nights ·")
         _, book = await scene.bot.scheduler.books.read("acme")
         (window,) = book.windows
         assert window.to_text() == (
@@ -94,7 +94,7 @@ def test_what_is_wrong_is_said_at_its_field_and_the_form_stays() -> None:
         assert view is not None
         assert list(view.errors) == ["opens"]
         assert await scene.ana.fill_and_submit(view, {"In service again by": "07:00"}) is None
-        await scene.card("Add a window to acme")
+        await scene.card("Add window nights to acme")
 
     play(story)
 
@@ -105,7 +105,7 @@ def test_a_name_that_is_there_begins_with_its_window() -> None:
         view = await opened(scene, "nights")
         assert "replaces the window nights" in str(view.blocks)
         assert await scene.ana.fill_and_submit(view, {"In service again by": "07:00"}) is None
-        card = await scene.card("Add a window to acme")
+        card = await scene.card("Add window nights to acme")
         replaces = "Replaces the window nights Sat 20:00-07:30"
         assert replaces in card.text
         assert replaces in str(card.blocks).replace("*", "")

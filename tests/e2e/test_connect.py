@@ -16,6 +16,7 @@ import aiohttp
 import yaml
 
 from config.settings import check_secrets, load
+from tests.support.patience import HANG
 from tests.support.real_sockets import running_world
 
 BOT = [sys.executable, "-m", "bot"]
@@ -35,59 +36,57 @@ def test_from_the_world_to_the_first_word(tmp_path: Path) -> None:
     )
     try:
         told = introduced(world)
-        env = bare(**dict(re.findall(r"export (\w+)=(\S+)", told)))
+        env = bare(**exports_of(told))
         assert {
             "SLACK_BOT_TOKEN",
             "SLACK_APP_TOKEN",
             "DIGITALOCEAN_TOKEN",
             "LIVEKIT_API_SECRET",
         } <= env.keys()
-        answers = [
-            "",
-            "",
-            *answers_in(told, "public address", "may ask", "the channel"),
-            "",
-            *answers_in(told, "SSH key"),
-            "",
-        ]
-        made = play(
-            command_in(told, "init"),
-            "\n".join([*answers, *answers_in(told, "the bucket", "own member id"), ""]),
-            env,
-            tmp_path,
-        )
+        settings = Path(env["OPENVIDU_BOT_CONFIG"])
+        typed = ["" if said.startswith("Enter") else said for said in answers_to(told).values()]
+        made = play([*BOT, "init"], "\n".join([*typed, ""]), env, tmp_path)
         assert made.returncode == 0, made.stderr
-        assert "sim" not in (tmp_path / "pretend.yaml").read_text(), "no secret stands in it"
-        examined = play(command_in(told, "doctor"), "", env, tmp_path)
-        assert (examined.returncode, "Next: openvidu-bot serve" in examined.stdout) == (0, True), (
-            examined.stdout
-        )
+        places = [made.stderr.index(f"\n{asked}\n  ") for asked in answers_to(told)]
+        assert places == sorted(places), "the questions, as they are announced"
+        assert made.stderr.endswith("Next: openvidu-bot doctor\nThen: openvidu-bot serve\n")
+        assert "sim" not in settings.read_text(), "no secret stands in it"
+        examined = play([*BOT, "doctor"], "", env, tmp_path)
+        assert examined.returncode == 0, examined.stdout
+        assert examined.stdout.endswith("Next: openvidu-bot serve\n")
+        assert "certificate (none: plain http on this machine)" in " ".join(examined.stdout.split())
         serve(told, env, tmp_path)
+        assert list(tmp_path.iterdir()) == [], "nothing stays where it was tried"
     finally:
         world.send_signal(signal.SIGINT)
-        assert world.wait(20) == 0
+        assert world.wait(HANG) == 0
+    assert not settings.parent.exists()
 
 
 def introduced(world: "subprocess.Popen[str]") -> str:
     assert world.stdout is not None
     told = ""
-    while not re.search(r"openvidu-bot status --config", told):
+    while not re.search(r"^openvidu-bot status", told, re.MULTILINE):
         line = world.stdout.readline()
         assert line, told
         told += line
     return told
 
 
-def command_in(told: str, name: str) -> list[str]:
-    found = re.search(rf"^    openvidu-bot ({name} .*)$", told, re.MULTILINE)
-    assert found
-    return [*BOT, *shlex.split(found[1])]
+def exports_of(told: str) -> dict[str, str]:
+    """What the script sets that the introduction names, except the path."""
+    script = re.search(r"^    \. (\S+)$", told, re.MULTILINE)
+    assert script
+    lines = [shlex.split(line) for line in Path(script[1]).read_text().splitlines()]
+    assert all(line[0] == "export" and len(line) == 2 for line in lines)
+    found = dict(line[1].split("=", 1) for line in lines)
+    return {name: value for name, value in found.items() if name != "PATH"}
 
 
-def answers_in(told: str, *names: str) -> list[str]:
-    """What the introduction says that these questions are answered with."""
-    found = [re.search(rf"^    .*{name} {{2,}}(.+)$", told, re.MULTILINE) for name in names]
-    return [match[1] for match in found if match]
+def answers_to(told: str) -> dict[str, str]:
+    """What the introduction says that each question of `init` is answered with, in order."""
+    listed = told.partition("In this world:\n\n")[2].partition("\n\n")[0]
+    return dict(re.split(r" {2,}", line.strip(), maxsplit=1) for line in listed.splitlines())
 
 
 def play(
@@ -101,34 +100,34 @@ def play(
         env=dict(env),
         cwd=folder,
         check=False,
-        timeout=90,
+        timeout=HANG,
     )
 
 
 def serve(told: str, env: Mapping[str, str], folder: Path) -> None:
     bot = subprocess.Popen(
-        command_in(told, "serve"), stderr=subprocess.PIPE, text=True, env=dict(env), cwd=folder
+        [*BOT, "serve"], stderr=subprocess.PIPE, text=True, env=dict(env), cwd=folder
     )
     try:
         url = re.search(r"Slack's page: (\S+)", told)
         assert url
         asyncio.run(first_word(url[1]))
-        status = play([*BOT, "status", "--config", "pretend.yaml"], "", env, folder)
+        status = play([*BOT, "status"], "", env, folder)
         assert (status.returncode, "acme is in service" in status.stdout) == (0, True), (
             status.stderr
         )
-        examined = play([*BOT, "doctor", "--config", "pretend.yaml"], "", env, folder)
+        examined = play([*BOT, "doctor"], "", env, folder)
         assert "a bot is running" in examined.stdout
     finally:
         bot.terminate()
-        bot.wait(20)
+        bot.wait(HANG)
 
 
 async def first_word(url: str) -> None:
     async with aiohttp.ClientSession(trust_env=False) as http:
         typed = {"as": "UANA", "kind": "say", "channel": "COPS", "text": "/openvidu status"}
         wanted = {"as": "UANA", "channel": "COPS", "text": "Cost now", "timeout": "5"}
-        for _ in range(10):
+        for _ in range(100):
             await http.post(f"{url}/_control/act", json=typed)
             async with http.get(f"{url}/_control/wait", params=wanted) as seen:
                 if seen.status == 200:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,10 @@ import pytest
 
 from bot.demo.bot_process import BotProcess
 from bot.demo.panel import Panel
+from bot.demo.starting import start_on
+from bot.demo.world import DemoWorld
+from simulators.clock import ScaledClock
+from tests.support.patience import HANG, LOOKS
 from tests.support.real_sockets import running_world
 
 
@@ -26,7 +31,7 @@ def test_the_bot_is_killed_and_comes_back_and_nothing_stays(tmp_path: Path) -> N
         asyncio.run(_kill_and_wait(url))
     finally:
         demo.send_signal(signal.SIGINT)
-        code = demo.wait(20)
+        code = demo.wait(HANG)
     assert code == 0
     assert list(tmp_path.iterdir()) == []
 
@@ -44,7 +49,7 @@ async def _kill_and_wait(url: str) -> None:
     async with aiohttp.ClientSession(trust_env=False) as http:
 
         async def until(number: int) -> None:
-            for _ in range(600):  # a bot takes seconds to start on a busy machine
+            for _ in range(LOOKS):  # a bot takes seconds to start on a busy machine
                 async with http.get(f"{url}/_control/journal") as answer:
                     entries = (await answer.json())["entries"]
                 if sum(entry["name"] == "opened, 2 now" for entry in entries) >= number:
@@ -71,11 +76,28 @@ async def _kill_and_wait(url: str) -> None:
         typed = {"as": "UANA", "kind": "say", "channel": "COPS", "text": "/openvidu status"}
         async with http.post(f"{url}/_control/act", json=typed) as said:
             assert (await said.json())["ok"]
-        wanted = {"as": "UANA", "channel": "COPS", "text": "Cost now", "timeout": "20"}
+        wanted = {"as": "UANA", "channel": "COPS", "text": "Cost now", "timeout": f"{HANG:.0f}"}
         async with http.get(f"{url}/_control/wait", params=wanted) as seen:
             assert seen.status == 200
 
 
+def test_a_usual_port_that_is_in_use_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            taken = other.getsockname()[1]
+            monkeypatch.setattr("bot.demo.starting.PORT", taken)
+            world = DemoWorld(tmp_path / "world", ScaledClock(1.0))
+            assert "try --port 0" in await start_on(world, taken), "it was asked for"
+            assert await start_on(world, None) == ""
+            assert world.slack.url != f"http://127.0.0.1:{taken}"
+            await world.stop()
+
+    asyncio.run(story())
+
+
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("kind", "keeper"),
     [("pool", "pool at 3"), ("fixed", "fixed droplets"), ("autoscaler", "autoscaler on")],
@@ -90,7 +112,7 @@ def test_it_can_be_started_with_each_kind_of_media_fleet(
         assert " open http" in demo.stdout.readline()
     finally:
         demo.send_signal(signal.SIGINT)
-        code = demo.wait(20)
+        code = demo.wait(HANG)
     assert code == 0
     (cluster,) = asyncio.run(_drawn(tmp_path, kind))["clusters"]
     assert keeper in cluster["summary"]

@@ -1,5 +1,6 @@
 """What the doctor reports for each fault of the simulated world, over real sockets, read-only."""
 
+import argparse
 import asyncio
 import dataclasses
 import json
@@ -26,6 +27,7 @@ from bot.doctor.check import (
     examine,
     exit_code,
     fine,
+    skipped,
     unknown,
     wrong,
 )
@@ -33,6 +35,7 @@ from bot.doctor.context import DoctorContext, open_context
 from bot.doctor.fixes import applied, channel_fixes, local_fixes, offered, secrets_file_fixes, tidy
 from bot.doctor.names import ids_of_names
 from bot.doctor.report import as_json, closing, line, report
+from bot.options import given_files
 from bot.settings_files import FoundFiles
 from config.settings import load
 from services.cluster.certificates import Certificate
@@ -240,6 +243,7 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("what", WRONG)
 def test_what_is_wrong_is_named_with_its_remedy(tmp_path: Path, what: str) -> None:
     change, name, said, remedy = WRONG[what]
@@ -291,6 +295,7 @@ WRONG_IN_PART: dict[str, tuple[Change, Part, str, str, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("what", WRONG_IN_PART)
 def test_what_is_wrong_in_the_settings_is_named_with_its_remedy(tmp_path: Path, what: str) -> None:
     change, part, name, said, remedy = WRONG_IN_PART[what]
@@ -675,6 +680,11 @@ def test_exit_codes_and_lines() -> None:
     assert [exit_code(f) for f in ([good], [good, bad, blind], [good, blind])] == [0, 1, 2]
     assert line(bad) == "  b: ill\n      Fix: mend it"
     assert closing([good, good, bad]).startswith("1 wrong, 2 fine. ")
+    scopes = skipped("DigitalOcean: droplet:update, droplet:create", "only using them would show")
+    assert closing([good, scopes]).startswith("2 not checked, 1 fine. "), "as many as are named"
+    named = argparse.Namespace(config=Path("my settings.yaml"), env_file=None)
+    suggested = "Next: openvidu-bot serve --config 'my settings.yaml'"
+    assert closing([good], given_files(named)).endswith(suggested)
     told = json.loads(as_json([bad]))
     assert (told["exit_code"], told["findings"][0]["remedy"]) == (1, "mend it")
 

@@ -13,6 +13,7 @@ import yaml
 from bot.demo.bot_process import BotProcess
 from bot.demo.world import OPS, DemoWorld
 from tests.e2e.test_story import until_seen
+from tests.support.patience import HANG
 from tests.support.real_sockets import running_world
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +108,7 @@ def test_without_rights_on_a_read_only_file_system() -> None:
             home["PYTHONPATH"] = str(place / "project")
             await bot.start(prepared(world, place), {**world.bot_environment(), **home})
             try:
-                await asyncio.wait_for(world.slack.sockets.until(bool), 60)
+                await asyncio.wait_for(world.slack.sockets.until(bool), HANG)
                 status = told_of(bot, "status")
                 assert f"Uid:\t{UID}\t{UID}\t{UID}\t{UID}" in status
                 assert "CapEff:\t0000000000000000" in status
@@ -119,7 +120,7 @@ def test_without_rights_on_a_read_only_file_system() -> None:
                 await until_seen(
                     ana, "Approve", lambda: ana.type_text(OPS, "/openvidu shutdown --media-only")
                 )
-                card = await ana.wait_for_message(OPS, "Approve")
+                card = await ana.wait_for_message(OPS, "Approve", HANG)
                 await until_seen(ben, "acme-1", lambda: ben.press(card, "Approve"))
                 assert (place / "state" / "state.sqlite3").stat().st_uid == UID
                 assert await bot.stop() == 0

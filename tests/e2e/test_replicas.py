@@ -25,6 +25,7 @@ from simulators.slack.httpmode import HttpMode
 from tests.e2e.test_serve import until_up
 from tests.e2e.test_story import keeps_promises, sees, until_seen
 from tests.support.coverage_level import FULL
+from tests.support.patience import HANG, LOOKS
 from tests.support.real_sockets import bot_of, running_world
 from tests.support.redis import running_redis
 from tests.support.sentinel import sentinel_group
@@ -43,8 +44,8 @@ async def journal_at(url: str) -> AsyncIterator[Journal]:
         await store.aclose()
 
 
-async def ended(journal: Journal, name: str, seconds: float = 90.0) -> Run:
-    for _ in range(int(seconds / 0.2)):
+async def ended(journal: Journal, name: str) -> Run:
+    for _ in range(LOOKS):
         with contextlib.suppress(BotError):
             run = await journal.run(name)
             if run.over:
@@ -63,7 +64,7 @@ async def a_shutdown_begins(world: DemoWorld) -> None:
         await ben.press(card, "Approve")
 
     await until_seen(ben, "Shutting down acme", approve)
-    for _ in range(200):
+    for _ in range(LOOKS):
         if world.estate.signals:
             return
         await asyncio.sleep(0.1)
@@ -79,7 +80,7 @@ def test_sigterm_hands_the_run_over(tmp_path: Path) -> None:
         ):
             async with bot_of(world) as one, bot_of(world) as two:
                 await asyncio.wait_for(
-                    world.slack.sockets.until(lambda sockets: len(sockets) == 4), 60
+                    world.slack.sockets.until(lambda sockets: len(sockets) == 4), HANG
                 )
                 await a_shutdown_begins(world)
                 (first,) = takes(await journal.events("acme-1"))
@@ -114,7 +115,7 @@ async def is_answered(world: DemoWorld, user: str) -> None:
         lambda: next(
             (m for m in human.visible_messages(OPS) if m.ephemeral_to == user and not m.error), None
         ),
-        10.0,
+        HANG,
     )
 
 
@@ -127,7 +128,7 @@ def test_a_run_goes_on_through_a_fail_over(tmp_path: Path) -> None:
             ):
                 async with bot_of(world), bot_of(world):
                     await asyncio.wait_for(
-                        world.slack.sockets.until(lambda sockets: len(sockets) == 4), 60
+                        world.slack.sockets.until(lambda sockets: len(sockets) == 4), HANG
                     )
                     await a_shutdown_begins(world)
                     lost = group.primary()

@@ -17,6 +17,7 @@ import yaml
 from bot.demo.world import OPS, DemoWorld
 from simulators.environment import find_free_port
 from simulators.slack.httpmode import HttpMode
+from tests.support.patience import HANG, LOOKS
 from tests.support.real_sockets import bot_of, running_world
 
 SPEED = 12.0
@@ -24,7 +25,7 @@ SPEED = 12.0
 
 async def dies(world: DemoWorld, env: Mapping[str, str]) -> tuple[int, str]:
     async with bot_of(world, env) as bot:
-        return await asyncio.wait_for(bot.wait(), 30), bot.log_tail()
+        return await asyncio.wait_for(bot.wait(), HANG), bot.log_tail()
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
@@ -33,7 +34,7 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=HANG,
     )
 
 
@@ -80,7 +81,7 @@ def test_stays_reachable_and_stops_in_order(tmp_path: Path) -> None:
             async with bot_of(world) as bot, aiohttp.ClientSession() as http:
                 # The first handshake of one of the two failed; the SDK alone would never recover.
                 await asyncio.wait_for(
-                    world.slack.sockets.until(lambda sockets: len(sockets) == 2), 30
+                    world.slack.sockets.until(lambda sockets: len(sockets) == 2), HANG
                 )
                 assert await answer(http, f"http://127.0.0.1:{port}/healthz") == (200, [])
                 assert await answer(http, f"http://127.0.0.1:{port}/readyz") == (200, [])
@@ -91,7 +92,9 @@ def test_stays_reachable_and_stops_in_order(tmp_path: Path) -> None:
                     await asyncio.sleep(0.02)
                 assert await bot.stop() == 0, "it ended by itself, before its own alarm ended it"
             world.slack.slack.journal.assert_clean()
-            assert '"text": "stopped"' in (tmp_path / "bot.log").read_text()
+            written = (tmp_path / "bot.log").read_text()
+            assert '"text": "stopped"' in written
+            assert written.count('"ready: commands in Slack are answered"') == 1
 
     asyncio.run(story())
 
@@ -140,7 +143,7 @@ def test_http_mode(tmp_path: Path) -> None:
                 assert await road.verify()
                 ana = world.slack.human("UANA")
                 assert await ana.type_text(OPS, "/openvidu status") is None
-                await ana.wait_for_message(OPS, "Cost now", 10)
+                await ana.wait_for_message(OPS, "Cost now", HANG)
                 for headers in forged(world.slack.signing_secret):
                     async with http.post(url, data=b"command=%2Fopenvidu", headers=headers) as got:
                         assert got.status == 401
@@ -149,7 +152,7 @@ def test_http_mode(tmp_path: Path) -> None:
 
 
 async def until_up(http: aiohttp.ClientSession, url: str) -> None:
-    for _ in range(300):
+    for _ in range(LOOKS):
         with contextlib.suppress(aiohttp.ClientError):
             if (await answer(http, url))[0] == 200:
                 return

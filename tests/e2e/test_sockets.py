@@ -17,6 +17,7 @@ from simulators.clock import ScaledClock
 from simulators.environment import find_free_port
 from simulators.slack.server import SlackServer
 from simulators.slack.workspace import SlackWorkspace
+from tests.support.patience import HANG, LOOKS
 from tests.support.real_sockets import bot_of, running_world
 from tests.support.scene import MANIFEST
 
@@ -57,12 +58,12 @@ async def lines_to(server: SlackServer) -> AsyncIterator[Sockets]:
             assert await lines.connected() == 0
 
 
-async def until(what: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
-    for _ in range(int(seconds / 0.02)):
+async def until(what: Callable[[], Awaitable[bool]]) -> None:
+    for _ in range(LOOKS):
         if await what():
             return
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"not so after {seconds} s")
+        await asyncio.sleep(0.05)
+    raise AssertionError("it never came to that")
 
 
 @pytest.mark.parametrize("patience", [0.5, 60.0], ids=["made anew", "given a new address"])
@@ -75,7 +76,7 @@ def test_comes_back_from_failed_handshakes(
         async with slack() as server:
             server.slack.faults.fail_handshakes = 4
             async with lines_to(server) as lines:
-                await asyncio.wait_for(server.sockets.until(lambda live: len(live) == 2), 10)
+                await asyncio.wait_for(server.sockets.until(lambda live: len(live) == 2), HANG)
                 await asyncio.sleep(0.2)
                 assert await lines.connected() == 2
 
@@ -94,7 +95,7 @@ def test_a_silent_socket_is_noticed_and_replaced() -> None:
             await until(lambda: has(lines, 0))
             assert await lines.problems() == ["no socket to Slack is open"]
             server.slack.faults.fail_handshakes = 0
-            await until(lambda: has(lines, 2), 20)
+            await until(lambda: has(lines, 2))
             assert await lines.problems() == []
 
     asyncio.run(story())
@@ -115,7 +116,7 @@ def test_the_sixth_bot_says_so_and_does_not_flap() -> None:
     async def story() -> None:
         async with slack() as server, contextlib.AsyncExitStack() as bots:
             five = [await bots.enter_async_context(lines_to(server)) for _ in range(5)]
-            await asyncio.wait_for(server.sockets.until(lambda live: len(live) == 10), 10)
+            await asyncio.wait_for(server.sockets.until(lambda live: len(live) == 10), HANG)
             async with lines_to(server) as sixth:
                 await until(lambda: turned_away(sixth))
                 (told,) = await sixth.problems()
@@ -128,7 +129,7 @@ def test_the_sixth_bot_says_so_and_does_not_flap() -> None:
                 assert [await lines.connected() for lines in five] == [2] * 5
                 # One of the five leaves: there is room, and it is taken by itself.
                 await five[0].close()
-                await until(lambda: has(sixth, 2), 20)
+                await until(lambda: has(sixth, 2))
                 assert await sixth.problems() == []
 
     asyncio.run(story())
@@ -153,7 +154,7 @@ def test_one_line_of_two_is_told() -> None:
         async with slack() as server, contextlib.AsyncExitStack() as bots:
             for _ in range(4):
                 await bots.enter_async_context(lines_to(server))
-            await asyncio.wait_for(server.sockets.until(lambda live: len(live) == 8), 10)
+            await asyncio.wait_for(server.sockets.until(lambda live: len(live) == 8), HANG)
             async with (
                 aiohttp.ClientSession() as session,
                 session.ws_connect(server.sockets.open_url()) as forgotten,
@@ -198,15 +199,15 @@ def test_the_health_page_says_within_a_minute_that_nobody_can_be_heard(tmp_path:
             bot_of(world),
             aiohttp.ClientSession() as http,
         ):
-            await until(lambda: answers(http, url, 200), 60)
+            await until(lambda: answers(http, url, 200))
             world.slack.slack.faults.fail_handshakes = 10_000
             world.slack.sockets.fall_silent()
-            await until(lambda: answers(http, url, 503, "no socket to Slack is open"), 60)
+            await until(lambda: answers(http, url, 503, "no socket to Slack is open"))
             assert (await http.get(f"http://127.0.0.1:{port}/healthz")).status == 200, (
                 "a restart would not help"
             )
             world.slack.slack.faults.fail_handshakes = 0
-            await until(lambda: answers(http, url, 200), 60)
+            await until(lambda: answers(http, url, 200))
 
     asyncio.run(story())
 

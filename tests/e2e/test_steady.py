@@ -8,10 +8,10 @@ import pytest
 
 from tests.e2e.steady.story import steady
 from tests.e2e.steady.weights import Weight, grown, table
-from tests.support.coverage_level import FULL
+from tests.support.coverage_level import FULL, by_level
 from tests.support.tools import redis_server
 
-SECONDS = 600.0 if FULL else 45.0
+SECONDS = by_level(25, 45, 600)
 FLAT = [Weight(5.0 * n, 100_000 + n % 3 * 400, 30 + n % 4, 40, 120, 6) for n in range(40)]
 
 

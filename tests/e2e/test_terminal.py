@@ -24,6 +24,7 @@ from handlers.terminal.session import TerminalCommand
 from services.access.policy import Actor
 from simulators.environment import find_free_port
 from tests.e2e.test_story import keeps_promises, sees
+from tests.support.patience import HANG, LOOKS
 from tests.support.real_sockets import bot_of, running_world
 from tests.support.redis import running_redis
 from tests.support.tools import redis_server
@@ -64,7 +65,7 @@ class TerminalMember:
     async def types(self, verb: str, *words: str) -> tuple[int, str]:
         """Its exit code, and everything it said."""
         process = await self.starts(verb, *words)
-        out, err = await asyncio.wait_for(process.communicate(), 90)
+        out, err = await asyncio.wait_for(process.communicate(), HANG)
         assert process.returncode is not None
         return process.returncode, out.decode() + err.decode()
 
@@ -113,7 +114,7 @@ def test_no_bot_runs_and_two_people_shut_it_down(tmp_path: Path) -> None:
             assert code == 0, said
             assert "acme is shut down" in said
             assert re.search(r"reached: Power off masters 1-4", said)
-            out, _ = await asyncio.wait_for(asking.communicate(), 30)
+            out, _ = await asyncio.wait_for(asking.communicate(), HANG)
             assert (asking.returncode, "acme is shut down" in out.decode()) == (0, True), (
                 "whoever asked sees it to its end"
             )
@@ -147,7 +148,7 @@ def test_a_bot_runs_without_slack_and_is_asked_through_its_socket(tmp_path: Path
                 watching = await ana.starts("run", "shutdown", "--no-drain")
                 request = await until_said(watching, r"approve ([0-9a-f]{8})")
                 watching.send_signal(signal.SIGTERM)
-                assert await asyncio.wait_for(watching.wait(), 10) == 130, "leaving is harmless"
+                assert await asyncio.wait_for(watching.wait(), HANG) == 130, "leaving is harmless"
                 code, said = await ana.types("reject", request)
                 assert (code, "ejected by @" in said) == (0, True), said
                 assert await bot.stop() == 0
@@ -178,7 +179,7 @@ def test_a_file_that_a_bot_holds_is_refused_with_what_to_do(tmp_path: Path) -> N
 async def until_said(process: asyncio.subprocess.Process, pattern: str) -> str:
     assert process.stdout is not None
     said = ""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG):
         while line := (await process.stdout.readline()).decode():
             said += line
             if found := re.search(pattern, line):
@@ -187,7 +188,7 @@ async def until_said(process: asyncio.subprocess.Process, pattern: str) -> str:
 
 
 async def until_there(path: Path) -> None:
-    for _ in range(600):
+    for _ in range(LOOKS):
         if await asyncio.to_thread(path.exists):
             return
         await asyncio.sleep(0.05)
@@ -219,7 +220,7 @@ def test_the_kernel_says_who_asks_and_what_is_no_order_is_not_answered(tmp_path:
                 with contextlib.suppress(ConnectionError):
                     writer.write(junk)
                     writer.write_eof()
-                    assert await asyncio.wait_for(reader.read(), 10) == b""
+                    assert await asyncio.wait_for(reader.read(), HANG) == b""
                 writer.close()
             assert [line.text async for line in ask(path, TerminalCommand("status"), 80)] == [
                 "status by U0000ANA at 80"

@@ -17,6 +17,7 @@ from services.runs.run import State
 from tests.e2e.test_replicas import SPEED, a_shutdown_begins, ended, journal_at
 from tests.e2e.test_story import keeps_promises, sees, until_seen
 from tests.golden.state import COMMITS
+from tests.support.patience import HANG
 from tests.support.real_sockets import bot_of, running_world
 from tests.support.redis import running_redis
 from tests.support.tools import redis_server
@@ -72,12 +73,12 @@ def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(
             sockets = world.slack.sockets
             ana, ben = world.slack.human("UANA"), world.slack.human("UBEN")
             async with older_bot_of(world, program) as older:
-                await asyncio.wait_for(sockets.until(lambda found: len(found) == 2), 90)
+                await asyncio.wait_for(sockets.until(lambda found: len(found) == 2), HANG)
                 await a_shutdown_begins(world)
                 async with bot_of(world) as newer:
-                    await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), 90)
+                    await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), HANG)
                     older.kill()
-                    run = await ended(journal, "acme-1", 120.0)
+                    run = await ended(journal, "acme-1")
                     assert run.state is State.DONE, run.stopped
                     assert run.takes >= 2, "the newer one went on with it"
                     await sees(ana, "acme is shut down")
@@ -88,14 +89,16 @@ def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(
                         lambda: ana.type_text(OPS, "/openvidu startup --now"),
                     )
                     async with older_bot_of(world, program):
-                        await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), 90)
+                        await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), HANG)
                         await newer.stop()
-                        run = await ended(journal, "acme-2", 120.0)
+                        run = await ended(journal, "acme-2")
                         assert run.state is State.DONE, run.stopped
                         await sees(ana, "acme serves")  # in the older one's words
                         # What the newer one asked people, the older one takes the answer to.
                         async with bot_of(world) as again:
-                            await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), 90)
+                            await asyncio.wait_for(
+                                sockets.until(lambda found: len(found) == 4), HANG
+                            )
                             await until_seen(
                                 ana,
                                 "Shut down acme",
@@ -108,7 +111,7 @@ def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(
                             await ben.press(card, "Approve")
 
                         await until_seen(ben, "acme-3", approve)
-                        run = await ended(journal, "acme-3", 120.0)
+                        run = await ended(journal, "acme-3")
                         assert run.state is State.DONE, run.stopped
             keeps_promises(world)
 

@@ -26,8 +26,8 @@ def test_a_window_closes_and_opens(tmp_path: Path) -> None:
             await until_seen(
                 ana, "Approve", lambda: ana.type_text(OPS, f"/openvidu window add {words}")
             )
-            card = await sees(ana, "Add a window to acme")
-            await until_seen(ben, "acme has the window", lambda: ben.press(card, "Approve"))
+            card = await sees(ana, "Add window nights to acme")
+            await until_seen(ben, "acme has window nights", lambda: ben.press(card, "Approve"))
             notice = await sees(ana, f"acme closes at {closes:%H:%M}")
             buttons = {
                 e["text"]["text"]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bot.version import VERSION
 from scripts.image import CannotBuild, fetch
-from tests.e2e.test_connect import BOT, answers_in, bare, command_in, first_word, introduced
+from tests.e2e.test_connect import BOT, answers_to, bare, exports_of, first_word, introduced
 from tests.install.box import CACHE, ROOT, Missing, Report, alone, base, needs, python_in, run
 
 CONFIG = "/etc/openvidu-bot"
@@ -180,41 +180,39 @@ def installed(droplet: BootedSystem) -> None:
 
 def configured(droplet: BootedSystem, told: str) -> None:
     """Run init as the script says; flags and answers come from `demo --world-only`."""
-    secrets = dict(re.findall(r"export (\w+)=(\S+)", told))
-    (key,) = answers_in(told, "SSH key")
+    secrets, answers = exports_of(told), answers_to(told)
+    key = answers["Private SSH key of the nodes"]
     there = droplet.root / KEY[1:]
     there.write_bytes(Path(key).read_bytes())
     droplet.sh(f"chgrp openvidu-bot {KEY} && chmod 640 {KEY}")
-    address, people, channel, bucket, me = answers_in(
-        told, "public address", "may ask", "the channel", "the bucket", "own member id"
-    )
-    words = command_in(told, "init")[len(BOT) :]
-    words[words.index("--config") + 1] = f"{CONFIG}/settings.yaml"
-    del words[words.index("--env-file") : words.index("--env-file") + 2]
+    words = ["env", f"OPENVIDU_BOT_STANDINS={secrets['OPENVIDU_BOT_STANDINS']}", "openvidu-bot"]
     words += [
+        "init",
+        "--config",
+        f"{CONFIG}/settings.yaml",
         "--no-questions",
         "--stack",
         "acme",
         "--region",
         "ams3",
         "--public-url",
-        address,
+        answers["Public address"],
         "--operators",
-        people.replace(" ", ""),
+        answers["Operators"].replace(" ", ""),
     ]
     words += [
         "--channel",
-        channel,
+        entered(answers["Slack channel"]),
         "--timezone",
         "Europe/Madrid",
         "--key-file",
         KEY,
         "--bucket",
-        bucket,
+        entered(answers["Bucket with secrets.env"]),
         "--me",
-        me,
+        answers["Your Slack member id"],
     ]
-    done = droplet.sh(shlex.join(["openvidu-bot", *words]))
+    done = droplet.sh(shlex.join(words))
     report.check(
         "openvidu-bot init", (done.returncode, "" if done.returncode == 0 else done.stderr), (0, "")
     )
@@ -235,6 +233,11 @@ def configured(droplet: BootedSystem, told: str) -> None:
     done = droplet.sh("sh /clone/deploy/droplet/install.sh")
     report.check("install.sh, the second time", (done.returncode, done.stderr), (0, ""))
     report.check("it runs", f"openvidu-bot {VERSION} runs" in done.stdout)
+
+
+def entered(answer: str) -> str:
+    """What `Enter (VALUE)` takes."""
+    return answer.removeprefix("Enter (").removesuffix(")")
 
 
 def served(droplet: BootedSystem, told: str) -> None:

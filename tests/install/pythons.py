@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from bot.version import VERSION
-from tests.e2e.test_connect import BOT, answers_in, bare, command_in, first_word, introduced
+from tests.e2e.test_connect import BOT, answers_to, bare, exports_of, first_word, introduced
 from tests.install.box import ROOT, Report, run
 
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
@@ -124,29 +124,26 @@ def serves(command: str, folder: str) -> None:
         told = introduced(world)
         url = re.search(r"Slack's page: (\S+)", told)
         assert url is not None
-        env = bare(**dict(re.findall(r"export (\w+)=(\S+)", told))) | {"PYTHONPATH": ""}
-        address, people, channel, key = answers_in(
-            told, "public address", "may ask", "the channel", "the SSH key"
-        )
+        env, answers = bare(**exports_of(told)) | {"PYTHONPATH": ""}, answers_to(told)
         words = [
-            *command_in(told, "init")[len(BOT) :],
+            "init",
             "--no-questions",
             "--stack",
             "acme",
             "--region",
             "ams3",
             "--public-url",
-            address,
+            answers["Public address"],
         ]
         words += [
             "--operators",
-            people.replace(" ", ""),
+            answers["Operators"].replace(" ", ""),
             "--channel",
-            channel,
+            "COPS",
             "--timezone",
             "UTC",
             "--key-file",
-            key,
+            answers["Private SSH key of the nodes"],
             "--me",
             "none",
         ]
@@ -157,9 +154,7 @@ def serves(command: str, folder: str) -> None:
             "init", (made.returncode, "" if made.returncode == 0 else made.stderr), (0, "")
         )
         with Path(folder, "bot.log").open("w") as log:
-            bot = subprocess.Popen(
-                [command, "serve", "--config", "pretend.yaml"], cwd=folder, env=env, stderr=log
-            )
+            bot = subprocess.Popen([command, "serve"], cwd=folder, env=env, stderr=log)
         try:
             asyncio.run(first_word(url[1]))
             report.check("serve answers in Slack", True)

@@ -13,6 +13,7 @@ from bot.command_line import build_parser, load_command
 from bot.demo.world import DemoWorld
 from bot.version import VERSION
 from simulators.clock import ScaledClock
+from tests.support.patience import HANG
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = ROOT / ".venv" / "bin" / "openvidu-bot"
@@ -46,7 +47,7 @@ def said(command: Path, *words: str, cwd: Path, **env: str) -> tuple[int, str, s
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG,
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
@@ -143,7 +144,7 @@ def test_sigterm_while_it_is_being_loaded_ends_it(words: tuple[str, ...], code: 
     assert child.stdout is not None
     assert child.stdout.readline() == "importing\n"
     child.send_signal(signal.SIGTERM)
-    assert child.wait(60) == code
+    assert child.wait(HANG) == code
     child.stdout.close()
 
 
@@ -177,7 +178,7 @@ def test_a_first_process_loses_no_sigterm_however_early_it_comes(tmp_path: Path)
     assert status.partition("NSpid:")[2].splitlines()[0].split()[-1] == "1"
     os.kill(first, signal.SIGTERM)
     gate.write_text("go\n")
-    assert outer.wait(60) == 0, "settings that are not there would be 2"
+    assert outer.wait(HANG) == 0, "settings that are not there would be 2"
     outer.stdout.close()
 
 

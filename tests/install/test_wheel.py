@@ -12,6 +12,7 @@ import pytest
 
 from bot.version import VERSION
 from tests.install.test_command import hostile, said
+from tests.support.patience import HANG
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("bot", "config", "handlers", "services", "simulators")
@@ -104,5 +105,5 @@ def the_demo_finds_it_all(command: Path, folder: Path) -> None:
         assert any("openvidu-bot serve" in line for line in iter(world.stdout.readline, ""))
     finally:
         world.terminate()
-        assert world.wait(60) == 0
+        assert world.wait(HANG) == 0
         world.stdout.close()

@@ -25,7 +25,7 @@ EDGE: dict[str, Any] = {
     "windows": ("nights", "weekend"),
     "zone": "Europe/Madrid",
 }
-WINDOWS = "window *nights* and *weekend* (Europe/Madrid)"
+WINDOWS = "Window *nights* and *weekend* (Europe/Madrid)"
 SHOWN: list[tuple[told.Subject, str]] = [
     (
         told.ClosesSoon(**EDGE, rooms=3, meetings="wait", wait_until=UNTIL),
@@ -84,12 +84,12 @@ SHOWN: list[tuple[told.Subject, str]] = [
     (
         told.ClosingGaveWay("acme", "window *nights*", "acme-3", paused=True, why="timed out"),
         "acme opens · Its shutdown `acme-3` was paused and is abandoned: timed out. · "
-        "window *nights*",
+        "Window *nights*",
     ),
     (
         told.ClosingGaveWay("acme", "window *nights*", "acme-3", paused=False, why="timed out"),
         "acme opens · Its shutdown `acme-3` was still running and is cancelled: timed "
-        "out. · window *nights*",
+        "out. · Window *nights*",
     ),
     (
         told.RunFailed("acme", BEN, "acme-3", closes=True, turned_back=False, why="timed out"),
@@ -120,7 +120,7 @@ SHOWN: list[tuple[told.Subject, str]] = [
     ),
     (
         told.HoldExpired("acme", BEN, "exams"),
-        "The hold on acme is over · set by <@UBEN> · exams",
+        "The hold on acme is over · Set by <@UBEN> · exams",
     ),
     (told.HoldEnded("acme", BEN), "acme is no longer on hold · <@UBEN>"),
     (told.WindowRemoved("acme", "nights", BEN), "acme no longer has window nights · <@UBEN>"),
@@ -226,7 +226,7 @@ def test_why_it_can_no_longer_be_answered_stands_below_it() -> None:
     book = replace(EMPTY, outbox=(made,)).with_answer_closed(
         "x/ask", UNTIL - 60, f"{BEN}: close now"
     )
-    ended = "acme stays in service.\n<@UBEN>: close now · window"
+    ended = "acme stays in service.\n<@UBEN>: close now · Window"
     assert ended in announcement_text(book.outbox[0])
     assert announcement_buttons(book.outbox[0])[0][1] == "closenow"
     blocks = announcement_card(book.outbox[0], "", UNTIL - 60).blocks

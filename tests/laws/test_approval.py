@@ -150,7 +150,7 @@ def test_a_closed_request_says_how_when_by_whom_and_what_came_of_it() -> None:
 def test_at_most_three_people_are_named_and_always_the_same() -> None:
     assert (
         people_to_ask(frozenset({"U5", "U1", "U4", "U2", "U3"}))
-        == "[[person U1]] or [[person U2]] or [[person U3]]"
+        == "[[person U1]], [[person U2]] or [[person U3]]"
     )
     assert people_to_ask(frozenset({"U1"})) == "[[person U1]]"
     assert "bot's administrator" in people_to_ask(frozenset())

@@ -27,6 +27,7 @@ from services.common.errors import BadRecord
 from services.common.metrics import METRICS
 from services.store import Commit
 from tests.support import virtual
+from tests.support.coverage_level import share
 from tests.support.scene import Scene
 from tests.support.stories import request_and_approve, run_ended
 
@@ -80,7 +81,7 @@ def test_whatever_a_part_does_every_other_part_does_its_work(
             bot, calls = scene.bot, Counter[str]()
             for part in bot.parts:
                 spied_on(bot, part, calls)
-            for part in bot.parts:
+            for part in share(list(bot.parts), list(MISDEEDS).index(misdeed), 4):
                 owner, method = method_of(bot, part)
                 well = getattr(owner, method)
                 setattr(owner, method, MISDEEDS[misdeed])
@@ -305,6 +306,7 @@ POISON: dict[str, Commit] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("poison", POISON)
 def test_one_unreadable_value_of_a_cluster_is_no_other_clusters_trouble(poison: str) -> None:
     """The other one closes on time.
@@ -381,6 +383,7 @@ async def gives(value: object) -> object:
     return value
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("outside", OUTSIDES)
 def test_a_cluster_that_cannot_be_looked_at_is_no_other_clusters_trouble(outside: str) -> None:
     """A token with a line feed at its end made every round of every cluster end in ValueError."""
@@ -422,7 +425,7 @@ def test_a_run_whose_drive_always_fails_is_taken_up_ever_more_seldom() -> None:
             bot, times = await scene.start_bot(), 0
             drive = bot.operations.driver._executor.drive
 
-            async def fails(_: str) -> None:
+            async def fails(_: str, _wait: float) -> None:
                 nonlocal times
                 times += 1
                 raise KeyError("x")

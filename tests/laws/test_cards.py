@@ -3,6 +3,7 @@
 `OPENVIDU_BOT_UPDATE=1 pytest tests/laws/test_cards.py` writes the golden files anew; read the diff.
 """
 
+import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -60,7 +61,7 @@ from services.runs.run import (
 )
 from services.steps.results import tally
 from simulators.slack.blockkit import check_blocks, check_view
-from tests.laws.first_screen import MOST_IN_TEXT, MOST_WORDS, texts_above_buttons
+from tests.laws.first_screen import MOST_IN_SENTENCE, MOST_IN_TEXT, MOST_WORDS, texts_above_buttons
 from tests.laws.first_screen import words as words_of
 from tests.support.clusters import (
     ANA,
@@ -85,6 +86,11 @@ from tests.support.goldens import as_json, check_golden
 
 GOLDEN = Path(__file__).parent / "golden"
 APPROVERS = "<@UBEN> or <@UCARLA>"
+# What may stand before a sentence; names with which one begins in lower case: clusters, windows,
+# nodes, sizes, files, commands.
+LEADING = re.compile(r"^(?:[*_> •✓–○▸█░]|:[a-z_]+:|&gt;)*")
+NAME_FIRST = re.compile(r"(?:acme|far|lab|nights)\b|[a-z]+[-_.]\w")
+CAPITALISED = re.compile(r"\b(?:Acme|Nights)\b")
 HELD = re.compile(r"<(@[A-Z0-9]+|!subteam\^[A-Z0-9]+|!date\^\d+\^[^|<>]*\|[^<>]*)>")
 DATE = re.compile(r"<!date\^\d+\^(\{time\}|\{date_short\}|\{date_short_pretty\} \{time\})\|[^<>]+>")
 
@@ -115,12 +121,26 @@ def fit_to_send(card: Card) -> None:
         assert "`code`" not in text
         assert all(DATE.fullmatch(found) for found in re.findall(r"<!date[^>]*>", text))
         assert not re.search(r"&(?!amp;|lt;|gt;)", text)
+    assert begins_in_lower_case(sent) == []
     for element in (e for b in sent["blocks"] if b["type"] == "actions" for e in b["elements"]):
         if "url" in element:
             assert "value" not in element, "a link decides nothing"
             continue
         for pressed in element.get("options", [element]):
             assert re.fullmatch(r"[\w|:.-]{1,150}", pressed["value"]), "opaque ids only"
+
+
+def begins_in_lower_case(sent: dict[str, Any]) -> list[str]:
+    """Return the texts that do not begin as a sentence, and names that lost their case."""
+    lines: list[str] = []
+    for block in sent["blocks"]:
+        own = [block.get("text"), *block.get("elements", ())]
+        if block["type"] in ("header", "section", "context"):
+            lines += [t["text"] for t in own if t is not None]
+    first = [LEADING.sub("", line) for text in lines for line in text.split("\n")]
+    first.append(LEADING.sub("", sent["text"]))
+    begun = [line for line in first if line[:1].islower() and not NAME_FIRST.match(line)]
+    return begun + [word for line in (sent["text"], *lines) for word in CAPITALISED.findall(line)]
 
 
 def says(card: Card, *words: str) -> None:
@@ -163,6 +183,65 @@ def test_the_audit(deeds: list[AuditRecord]) -> None:
     says(card, f"{len(entries)} decision" if entries else "Nothing was decided")
     if head is not None:
         fit_to_send(views.digest_card("acme", Digest(head, len(entries))))
+
+
+@law
+@given(
+    st.lists(
+        st.lists(st.sampled_from(("line", "7,", "DOMAIN_NAME:", "is;", "empty.", "Restore", "x")))
+        .filter(bool)
+        .map(lambda words: f"[[warning]] Secrets.env: {' '.join(words)}"),
+        max_size=4,
+    )
+)
+def test_every_warning_of_a_plan_is_above_the_fold(warnings: list[str]) -> None:
+    """Each in few words; of many, how many more there are."""
+    plan = replace(make_plan(ready(3), Shutdown(no_drain=True)), notes=tuple(warnings))
+    asked = Request("a" * 32, plan, ANA, "power work", NOW, NOW + 1800, 1, "it ends meetings")
+    later = replace(asked, later=NOW + 3600, zone="UTC", until=NOW + 3600, needs=0).agreed(NOW)
+    run = a_run(notes=tuple(warnings) or ("x",))
+    cards = [
+        views.request_card(asked, APPROVERS),
+        views.request_card(replace(asked, glass=True), APPROVERS),
+        views.request_card(later, APPROVERS),
+        views.plan_card(plan, dry=True),
+        views.run_card(Progress(run, ready(3), "", None, "", NOW)),
+    ]
+    for card in cards:
+        above = texts_above_buttons(list(card.blocks))
+        lines = [line for text in above for line in text.split("\n") if "warning" in line]
+        told = [line for line in lines if "Secrets.env" in line]
+        others = [int(n) for line in lines for n in re.findall(r"(\d+) (?:more )?warning", line)]
+        assert len(told) + sum(others) == len(warnings), lines
+        assert len(others) <= 1
+        assert all(words_of(line) <= MOST_IN_SENTENCE for line in told)
+        assert sum(map(words_of, above)) <= MOST_WORDS
+
+
+def test_a_sentence_needs_to_know_the_names_and_keeps_their_case() -> None:
+    parameters = inspect.signature(views.sentence).parameters
+    assert parameters["names"].default is inspect.Parameter.empty, "no caller can forget them"
+    names = {"acme"}
+    for kept in (
+        "acme is shut down",
+        "media-2 is off",
+        "secrets.env is empty",
+        "`x` is",
+        "acme: y",
+    ):
+        assert views.sentence(kept, names).startswith(kept.split()[0])
+    assert views.sentence("nothing was changed", names) == "Nothing was changed."
+
+
+def test_a_note_about_windows_keeps_their_names() -> None:
+    """No note begins with a window's name, which `sentence` could not tell from a word."""
+    windows = ("nights Mon-Fri 20:00-07:30 UTC", "late Sat 10:00-12:00 Etc/GMT+3")
+    for words in ("deep Mon-Fri 21:00-09:00 UTC --media-only", "deep daily 21:00-06:00 UTC"):
+        plan = make_plan(replace(ready(3), windows=windows), AddWindow(words))
+        asked = Request("a" * 32, plan, ANA, "", NOW, NOW + 1800, 1, "it closes acme")
+        read = " ".join(texts_of(views.details_blocks(asked, APPROVERS)))
+        assert "overlaps nights" in read
+        assert not re.search(r"\b(?:Nights|Late|Deep)\b", read)
 
 
 @law
@@ -309,7 +388,7 @@ def test_status(
     fit_to_send(card)
     says(card, "acme")
     if isinstance(cluster.load, Unobserved):
-        says(card, "none while powered off" if cluster.is_down else "unknown")
+        says(card, "none while shut down" if cluster.is_down else "unknown")
         assert "no meetings now" not in card.text
         assert "0 meetings" not in card.text
     if busy:
@@ -390,12 +469,21 @@ def test_a_name_in_bold_does_not_end_a_bold_line() -> None:
 # Golden files
 
 
-def a_run(*more: Event, procedure: Shutdown | Startup | None = None) -> Run:
+def a_run(
+    *more: Event, procedure: Shutdown | Startup | None = None, notes: tuple[str, ...] = ()
+) -> Run:
     plan = make_plan(
         down(ready(3)) if isinstance(procedure, Startup) else ready(3), procedure or Shutdown()
     )
+    plan = replace(plan, notes=notes or plan.notes)
     opened = Opened(NOW, "acme-7", plan, ANA, (BEN,), "power work in ams3", "COPS", "r")
     return fold([opened, Taken(NOW, "host:1", 1, again=False), *more])
+
+
+def started_masters(cluster: Cluster) -> Cluster:
+    """Return the cluster with masters on which OpenVidu is seen to run."""
+    masters = tuple(replace(m, start="Thu 2027-01-14 07:30:00 UTC") for m in cluster.masters)
+    return replace(cluster, masters=masters)
 
 
 def halfway(cluster: Cluster) -> Cluster:
@@ -404,6 +492,17 @@ def halfway(cluster: Cluster) -> Cluster:
     return replace(
         cluster, media=(replace(first, look=look), *(replace(n, look=IDLE) for n in rest))
     )
+
+
+def powering_off(cluster: Cluster) -> Card:
+    """Return the card of a shutdown at its last step: two of four masters are off."""
+    told = a_run(*(Reached(NOW + 60 * n, n - 1) for n in range(1, 4)), Asked(NOW + 181, 3, 0))
+    first, second, *others = cluster.masters
+    off = (replace(first, status="off"), replace(second, status="off"), *others)
+    here = replace(cluster, media=(), masters=off)
+    assert told.step is not None
+    waits, counted = told.step.waits_for(here), tally(told.step, here)
+    return views.run_card(Progress(told, here, waits, NOW + 600, "", NOW + 240, tally=counted))
 
 
 def by_window() -> Run:
@@ -433,6 +532,13 @@ def closed_by_window() -> Run:
     return replace(apply(run, ended), opens=NOW + 11 * 3600)
 
 
+WARNINGS = (
+    "[[warning]] secrets.env: line 7, DOMAIN_NAME: has a command in it, which runs as root on each "
+    "master that boots; line 9, LIVEKIT_API_KEY: is empty. Restore a version of "
+    "[[command config history]] with [[command config rollback]]",
+    "[[warning]] Introduces a new problem: line 12 has no equals sign",
+    "[[warning]] Introduces a new problem: line 13 has no equals sign",
+)
 TIMED_OUT = (
     "“Set media pool to 0” timed out after 2 min: still waiting for DigitalOcean to show 0 "
     "(shows 3)"
@@ -465,6 +571,7 @@ def shown() -> dict[str, Card]:
     other = Act("acme-7", "other-hand.1", "continue", "Continue from new state")
     onward = replace(without, act=other, differs="1 media node was added since the approval")
     eased, sold = replace(asked, needs=0), replace(up, sizes=SOLD)
+    warned = replace(asked, plan=replace(plan, notes=WARNINGS))
 
     def wanted(procedure: Procedure, cluster: Cluster = up) -> Card:
         """Return the request for another procedure."""
@@ -481,7 +588,12 @@ def shown() -> dict[str, Card]:
     )
     instead = agreed.closed(RequestState.SUPERSEDED, NOW + 21601, replaced_by="b")
     instead = replace(instead, why_closed="the approval of <@UBEN> no longer counts")
-    strange = Cluster("acme", "acme", problem="acme has 3 masters (…); exactly four are needed")
+    names = ", ".join(m.name for m in up.masters[:3])
+    strange = replace(
+        up,
+        masters=up.masters[:3],
+        problem=f"acme has 3 masters ({names}); exactly four are needed",
+    )
     drain = halfway(up)
     step = plan.steps[0]
     question = step.timeout_question(drain)
@@ -535,6 +647,11 @@ def shown() -> dict[str, Card]:
         "request-eased-expired": views.request_card(
             eased.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS
         ),
+        "request-silent": views.request_card(asked, ""),
+        "request-media-only": wanted(Shutdown(media_only=True)),
+        "request-startup": wanted(Startup(), down(up)),
+        "request-restart-service": wanted(Restart("master-2", service=True), started_masters(up)),
+        "request-warned": views.request_card(warned, APPROVERS),
         "request-scale": wanted(Scale(2)),
         "request-scale-up": wanted(Scale(5)),
         "request-restart": wanted(Restart("master-2")),
@@ -585,7 +702,13 @@ def shown() -> dict[str, Card]:
         "dry-run": views.plan_card(plan, dry=True),
         "nothing-to-do": views.plan_card(make_plan(down(up), Shutdown()), dry=False),
         "run-draining": run(Asked(NOW + 1, 0, 0), waits=step.waits_for(drain), until=NOW + 7200),
-        "run-trouble": run(Asked(NOW + 1, 0, 0), trouble="listing droplets: answered 503"),
+        "run-trouble": run(
+            Asked(NOW + 1, 0, 0), trouble="listing droplets: DigitalOcean answered 503"
+        ),
+        "run-powering-off": powering_off(up),
+        "run-warned": views.run_card(
+            Progress(a_run(notes=WARNINGS), drain, "", None, "", NOW + 600)
+        ),
         "run-cancelling": run(Asked(NOW + 1, 0, 0), CancelAsked(NOW + 9, BEN)),
         "run-drain-question": run(
             Asked(NOW + 1, 0, 0), Questioned(NOW + 7200, question), at=NOW + 7260
@@ -617,6 +740,7 @@ def shown() -> dict[str, Card]:
             Ended(NOW + 99, State.ABANDONED, "", BEN),
         ),
         "run-left": run(
+            Asked(NOW, 0, 0),
             Questioned(NOW, question),
             Answered(NOW + 9, question.id, "stop", BEN),
             Ended(

@@ -38,6 +38,14 @@ def test_nothing_is_said_of_one_that_is_good(seen: CertificateSeen | None) -> No
     assert ("*Certificate*" in str(card.blocks)) == bool(certificate_days(seen, NOW))
 
 
+def test_a_simulated_cluster_needs_none_and_none_is_missed() -> None:
+    """Plain http on this machine: nothing about a certificate, and nothing that sounds broken."""
+    here = NoCertificate("the address is not https://", needed=False)
+    assert (certificate_problem(here, ready(3), NOW), certificate_days(here, NOW)) == ("", "")
+    elsewhere = NoCertificate("the address is not https://")
+    assert certificate_days(elsewhere, NOW) == "unknown (the address is not https://)"
+
+
 @pytest.mark.parametrize("days", [0.01, 1, 13.9])
 def test_the_end_within_two_weeks_is_said_as_each_reader_s_own_time(days: float) -> None:
     words = certificate_problem(lasting(days), ready(3), NOW)

@@ -13,6 +13,9 @@ TYPED = {
     ("setup",): "there is no command setup. Did you mean init?",
     ("check",): "there is no command check. Did you mean doctor?",
     ("shutdown",): "As in Slack: openvidu-bot run shutdown",
+    ("shutdown", "--dry-run", "--reason", "power work"): (
+        "As in Slack: openvidu-bot run shutdown --dry-run --reason 'power work'"
+    ),
     ("hold",): "As in Slack: openvidu-bot say hold",
     ("audit", "verfy"): "Did you mean verify?",
     ("doctor", "--confg", "x"): "there is no option --confg. Did you mean --config?",

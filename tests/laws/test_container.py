@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from simulators.environment import find_free_port
+from tests.support.patience import HANG
 from tests.support.tools import redis_server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,7 +158,7 @@ def run_as_compose_does(test: list[str], port: int) -> int:
     (line,) = words
     line = line.replace("redis-cli", f"redis-cli -p {port}")
     return subprocess.run(
-        ["sh", "-c", line], capture_output=True, check=False, timeout=30
+        ["sh", "-c", line], capture_output=True, check=False, timeout=HANG
     ).returncode
 
 
@@ -192,5 +193,5 @@ def test_redis_is_healthy_when_it_says_so_and_not_when_it_answers_with_an_error(
         ) is healthy
     finally:
         server.terminate()
-        server.communicate(timeout=30)
+        server.communicate(timeout=HANG)
     assert run_as_compose_does(COMPOSE["services"]["redis"]["healthcheck"]["test"], port) != 0

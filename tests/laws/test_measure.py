@@ -62,8 +62,16 @@ def test_private_words_are_found_in_names_and_prose() -> None:
     assert measure.private_prose(one) == 1
 
 
+@pytest.mark.thorough
 def test_the_working_tree_is_measured_as_git_has_it() -> None:
-    now = measure.working_tree()
+    each_figure_has_a_row(measure.working_tree())
+
+
+def test_a_small_tree_has_all_figures_too() -> None:
+    each_figure_has_a_row(tree(**CHAIN))
+
+
+def each_figure_has_a_row(now: Tree) -> None:
     table = measure.table(now, now, "a", "b").splitlines()
     assert len(table) == 2 + len(list(measure.figures()))
     assert len({len(line) for line in table}) == 1

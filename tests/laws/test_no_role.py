@@ -85,6 +85,7 @@ def allow(monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("user", [DORA, EVE])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_role_no_word_in_slack(family: str, user: str) -> None:
@@ -274,6 +275,7 @@ def _named(action: ast.expr, module: ModuleType) -> str:
 # The law itself
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_law_finds_it_when_roles_are_not_checked(
     family: str, monkeypatch: pytest.MonkeyPatch

@@ -222,7 +222,7 @@ def facts_in(view: str, blocks: list[Block]) -> Iterator[tuple[str, str]]:
             label, _, value = field["text"].partition("\n")
             if view != "request" or label == "*Meetings now*":
                 yield label.strip("*").lower(), value
-    for detail in (t for t in texts(blocks) if view == "home" and "backups: " in t):
+    for detail in (t for t in texts(blocks) if view == "home" and "Backups: " in t):
         yield from _details(detail)
     if view in ("status", "menu", "home") and (step := STEP.search(whole)):
         yield "step", step[0]
@@ -241,7 +241,8 @@ def facts_in(view: str, blocks: list[Block]) -> Iterator[tuple[str, str]]:
 
 
 def _details(detail: str) -> Iterator[tuple[str, str]]:
-    yield from re.findall(r"(backups|certificate): (.+?)(?= · certificate|$)", detail)
+    for label, value in re.findall(r"(Backups|Certificate): (.+?)(?= · Certificate|$)", detail):
+        yield label.lower(), value
 
 
 def _below(blocks: list[Block], heading: str) -> str:
@@ -325,12 +326,12 @@ def test_they_are_true(it: Situation) -> None:
             assert cluster.front is not False
             found = service_state(cluster)
             assert found is None or found.can_meet is True
-        assert (state == f"{cluster.name} is powered off") == (
+        assert (state == f"{cluster.name} is shut down") == (
             cluster.is_down and cluster.unseen[:1] != UNSEEN[3]
         )
         load = cluster.load
         if cluster.is_down:
-            assert meetings == "none while powered off"
+            assert meetings == "none while shut down"
         elif isinstance(load, Load):
             assert meetings == "none" if load.idle else meetings.startswith(f"{load.rooms} (")
         else:

@@ -28,7 +28,7 @@ DAYS = [
 
 
 def drawn(days: list[Day], hours: Sequence[BusyHour] = ()) -> Image.Image:
-    image = Image.open(BytesIO(asyncio.run(month_picture(days, hours))))
+    image = Image.open(BytesIO(asyncio.run(month_picture("acme", days, hours)).png))
     assert image.format == "PNG"
     image.load()
     return image

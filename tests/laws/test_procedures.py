@@ -1,7 +1,10 @@
 """Laws of every procedure, on every cluster."""
 
 import re
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, replace
+from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -84,6 +87,29 @@ def test_every_procedure_describes_itself(kind: type[Procedure]) -> None:
     assert kind.usage().startswith(kind.command)
     for field in kind.parameters():
         assert field.metadata["help"], f"{kind.__name__}.{field.name} explains itself"
+
+
+SAMPLES = {"argument": ("2", "3"), "flag": (False, True), "rest": ("nights daily", "days daily")}
+
+
+@pytest.mark.parametrize("kind", PROCEDURES, ids=lambda k: k.__name__)
+def test_a_title_tells_apart_whatever_can_be_typed(kind: type[Procedure]) -> None:
+    """No flag and no argument is left out: two people who read a title mean the same change."""
+    parameters = kind.parameters()
+    samples = [SAMPLES[field.metadata["kind"]] for field in parameters]
+    variants = [kind(**_typed(parameters, values)) for values in product(*samples)]
+    variants += [kind()] if all(f.default is not MISSING for f in parameters) else []
+    for say in (lambda p: f"{p.verb} {p.target_text('acme')}", Procedure.command_line):
+        assert len({say(variant) for variant in variants}) == len(set(variants))
+    assert all("acme" in variant.target_text("acme") for variant in variants)
+
+
+def _typed(parameters: Sequence[Field[Any]], values: Sequence[Any]) -> dict[str, Any]:
+    """Return values of the fields' own types."""
+    return {
+        f.name: int(value) if "int" in str(f.type) else value
+        for f, value in zip(parameters, values, strict=True)
+    }
 
 
 def test_every_command_is_unique() -> None:

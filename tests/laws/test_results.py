@@ -25,7 +25,7 @@ from services.steps import (
 )
 from services.steps.base import Choice
 from services.steps.results import changes, narrowed, remaining, subjects, tally
-from tests.support.clusters import clusters, law, plans, ready, steps
+from tests.support.clusters import clusters, folded, law, plans, ready, steps
 
 # What they leave stays whatever comes later.
 ALONE = {BreakLock, DropBackups, KeepSecrets, Snapshots}
@@ -99,6 +99,20 @@ def test_a_tally_counts_no_more_than_there_are(cluster: Cluster, data: st.DataOb
     if counted is not None:
         assert 0 <= counted.done <= counted.total
         assert counted.total > 1
+
+
+@law
+@given(plans())
+def test_a_step_of_several_masters_counts_them(both: tuple[Cluster, Plan]) -> None:
+    """A bar moves at each of them, as it does with media nodes."""
+    cluster, plan = both
+    for step, before, after in folded(cluster, plan.steps):
+        if isinstance(step, PowerOn) or len(getattr(step, "names", ())) > 1:
+            was, becomes = tally(step, before), tally(step, after)
+            assert was is not None
+            assert becomes is not None
+            assert was.done < becomes.done <= becomes.total
+            assert "masters" in was.what
 
 
 def test_a_restarted_node_does_not_wait_for_a_restart() -> None:

@@ -431,7 +431,7 @@ def test_a_second_window_that_overlaps_the_first_promises_what_it_adds() -> None
         "saves about $6.43 in four weeks, in addition to what nights saves ("
     )
     assert overlaps([nights], late, since, since + 28 * DAY) == (
-        "late overlaps nights: it opens at 09:00 instead of 07:30 on Tue-Sat",
+        "window late overlaps nights: it opens at 09:00 instead of 07:30 on Tue-Sat",
     )
 
 
@@ -472,7 +472,7 @@ def test_where_two_windows_meet_both_are_named_with_what_changes(
     since = utc("2027-02-01T12:00")
     one, other = (parse_window(f"{w} UTC") for w in (first, second))
     assert list(overlaps([one], other, since, since + 28 * DAY)) == [
-        f"{other.name} overlaps {one.name}: {s}" for s in said
+        f"window {other.name} overlaps {one.name}: {s}" for s in said
     ]
 
 

@@ -2,10 +2,7 @@
 
 import base64
 import json
-import sys
 import urllib.parse
-from collections.abc import Callable
-from types import FrameType
 
 import pytest
 from hypothesis import example, given
@@ -35,6 +32,7 @@ from services.secrets_env import (
     worst_consequence,
 )
 from services.secrets_env.keys import URLS
+from tests.support.calls import calls_of
 
 R44 = "Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Qq"
 EDITABLE = {
@@ -646,20 +644,3 @@ def test_masking_a_line_costs_as_many_calls_as_it_holds_secrets() -> None:
     line = f"2026-11-01 12:00:00 INFO something happened to {R44}7 and nobody noticed " * 3
     few, many = (Masker([f"{R44}{n}x" for n in range(count)] + [f"{R44}7"]) for count in (10, 400))
     assert calls_of(lambda: few(line)) == calls_of(lambda: many(line)) < 100
-
-
-def calls_of(work: Callable[[], object]) -> int:
-    """Return how many functions it calls."""
-    calls = 0
-
-    def count(_frame: FrameType, event: str, _arg: object) -> None:
-        nonlocal calls
-        calls += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return calls

@@ -1,12 +1,17 @@
 """The first lines of `serve`: what it operates, with which files, where its state is."""
 
+import asyncio
+import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
-from bot.serve import introduction, state_line
+from bot.packages import LATE, missing_packages
+from bot.serve import CannotStart, introduction, serve, state_line
 from bot.version import VERSION
 from config.settings import Settings, load
+from services.common.clock import Clock
 from services.store.origin import Origin
 
 CLUSTER = {"stack": "acme", "region": "ams3", "public_url": "https://meet.example.com"}
@@ -48,3 +53,16 @@ def test_where_the_state_is_and_since_when(tmp_path: Path) -> None:
         "state: Redis (REDIS_URL); new; for any number of bots"
     )
     assert state_line(shared, None) == "state: Redis (REDIS_URL); it does not answer yet"
+
+
+def test_a_missing_package_is_known_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert missing_packages() == []
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(CannotStart, match="not installed: boto3; install openvidu-bot again"):
+        asyncio.run(serve(settings(tmp_path, acme=FULL), Clock()))
+
+
+def test_the_packages_that_are_looked_for_are_not_imported_by_that() -> None:
+    assert missing_packages([*LATE, "no_such_package"]) == ["no_such_package"]

@@ -18,6 +18,7 @@ from config.settings import Settings, SettingsError, check_secrets, load
 from config.values import ImpactName
 from handlers.app import SHORTCUTS
 from services.access.policy import PolicyImpact
+from services.cloud.clients.pace import SHARE
 from services.cloud.health import health_page
 from services.cluster.model import Droplet, Timings
 from services.common.errors import Refused
@@ -113,6 +114,7 @@ def test_everything_but_the_cluster_has_a_default(tmp_path: Path) -> None:
     assert settings.state.path == Path("/home/ana/.local/state/openvidu-bot/state.sqlite3")
     assert settings.slack.mode == "socket"
     assert settings.digitalocean.api_url == "https://api.digitalocean.com"
+    assert settings.digitalocean.request_share == SHARE
     assert cluster.roles.operators == ()
     assert cluster.health_url == "http://{address}:7880/health/caddy"
     assert cluster.drain.method == "signal"
@@ -177,6 +179,8 @@ def test_values_are_frozen(tmp_path: Path) -> None:
         ({**GOOD, "slack": {"mode": "sockets"}}, "slack.mode: found 'sockets'; allowed: 'socket' or 'http' (did you mean socket?)"),
         ({**GOOD, "log": []}, "log: found a list; allowed: keys and values"),
         ({**GOOD, "digitalocean": {"ca_file": "/nowhere.pem"}}, "digitalocean.ca_file: found /nowhere.pem, which is not a file; allowed: certificates in PEM form"),
+        ({**GOOD, "digitalocean": {"request_share": 80}}, "digitalocean.request_share: found 80; allowed: less than or equal to 1"),
+        ({**GOOD, "digitalocean": {"request_share": 0}}, "digitalocean.request_share: found 0; allowed: greater than or equal to 0.05"),
         (acme(people_per_node=0), "clusters.acme.people_per_node: found 0; allowed: greater than or equal to 1"),
         (acme(ssh={"key_file": "/nowhere"}), "clusters.acme.ssh.key_file: found /nowhere, which is not a file; allowed: a file that can be read"),
     ],

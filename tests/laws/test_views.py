@@ -185,7 +185,7 @@ def test_home_of_very_many_clusters_in_very_much_trouble() -> None:
     ]
     view = home_view(glances, NOW)
     fit_to_open(view)
-    assert "and 180 clusters more" in str(view["blocks"])
+    assert "And 180 clusters more" in str(view["blocks"])
 
 
 @law
@@ -328,10 +328,16 @@ def shown() -> dict[str, Json | Card]:
     lost = ClusterOverview(
         "far",
         None,
-        trouble=("could not be observed: DigitalOcean answered 503; nothing is known of it",),
+        trouble=("It could not be observed: listing droplets: DigitalOcean answered 503",),
     )
     opened = Opened(NOW, "acme-7", run.plan, ANA, (BEN,), "r")
-    stopped = fold([opened, Taken(NOW, "h", 1, again=False), Stopped(NOW + 60, "no one answered")])
+    stopped = fold(
+        [
+            opened,
+            Taken(NOW, "h", 1, again=False),
+            Stopped(NOW + 60, "no one answered the question in time"),
+        ]
+    )
     mine = UserActions(
         frozenset({asked.id}), operates=True, offers=all_mine, approvers={asked.id: APPROVERS}
     )
@@ -413,7 +419,7 @@ def shown() -> dict[str, Json | Card]:
         "form-resize-media": form(ResizeMedia),
         "form-resize-masters": form(ResizeMasters),
         "form-plan": plan_view(
-            views.plan_card(asked.plan, dry=True),
+            views.plan_card(asked.plan, dry=False),
             ModalState("shutdown", "acme", "COPS", "shutdown"),
             submit="Request approval",
             note=(

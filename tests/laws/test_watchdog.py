@@ -13,6 +13,7 @@ import pytest
 
 from bot.watchdog import FEEDINGS, Supervisor, Watchdog, supervisor_of
 from tests.support import virtual
+from tests.support.patience import HANG
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -130,7 +131,7 @@ def test_a_process_that_hangs_ends_itself_and_shows_where() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG,
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "well\n")

@@ -68,9 +68,10 @@ class Stubborn(InstantWorld):
         since: float | None = None,
         *,
         tolerates: frozenset[Fact] = frozenset(),
+        aged: frozenset[Fact] = frozenset(),
     ) -> Cluster:
         began = self.clock.now()
-        cluster = await super().observe(needs, since, tolerates=tolerates)
+        cluster = await super().observe(needs, since, tolerates=tolerates, aged=aged)
         if self.deaf:
             self.seen.failed.append(self.clock.now())
             raise Unreachable("listing droplets: no connection")

@@ -4,9 +4,9 @@ import pytest
 
 from tests.nights.luck import night
 from tests.nights.play import play
-from tests.support.coverage_level import FULL
+from tests.support.coverage_level import by_level
 
 
-@pytest.mark.parametrize("number", range(365 if FULL else 6))
+@pytest.mark.parametrize("number", range(by_level(3, 6, 365)))
 def test_a_night_keeps_its_promises(number: int) -> None:
     assert list(play(night(number)).faults()) == []

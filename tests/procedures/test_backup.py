@@ -387,7 +387,7 @@ def test_show_lists_the_commands_and_restores_nothing() -> None:
             assert len(scene.estate.actions) == before
             assert stored(scene, "secrets.env")
             await scene.ana.type_text("COPS", "/openvidu backup show 20200101")
-            await scene.ephemeral("UANA", f"There is no backup 20200101; there are: `{text}`")
+            await scene.ephemeral("UANA", f"There is no backup “20200101”; there are: `{text}`")
             await scene.dora.type_text("COPS", "/openvidu backup create --now")
             await scene.ephemeral("UDORA", "Only operators")
 

@@ -80,6 +80,7 @@ async def pressed(scene: Scene, command: str) -> None:
 CASES = [(k, w, f) for k in KINDS for w in WORDS[k] for f in BLIND]
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(("kind", "command", "fault"), CASES if FULL else CASES[::7])
 def test_no_one_is_disconnected_because_a_node_was_unseen(
     kind: str, command: str, fault: str
@@ -136,7 +137,7 @@ def test_a_question_shows_the_people_livekit_counts_and_metrics_do_not(
             await request_and_approve(scene, f"drain {node}", f"Drain {node} of acme")
             scene.environment.faults.make_ill(last(scene).name, "metrics-empty")
             card = await question(scene)
-            assert "LiveKit counts 8 people more than the nodes' own metrics" in whole(card)
+            assert "8 people may be in meetings that no node reports" in whole(card)
             stored = (await scene.journal.run("acme-1")).question
             assert stored is not None
             assert stored.stake is not None

@@ -55,7 +55,7 @@ async def ask(scene: Scene, key: str = "DASHBOARD_ADMIN_PASSWORD", value: str = 
         )
         is None
     )
-    card = await scene.card("Change the configuration of acme")
+    card = await scene.card(f"Change {key} of acme")
     assert value not in str(card.blocks) + card.text
     return card
 

@@ -237,7 +237,7 @@ def test_a_dry_run_shows_the_plan_without_a_value_and_leaves_nothing() -> None:
     async def story(scene: Scene) -> None:
         before, boots = secrets(scene), [m.node.boot_id for m in scene.estate.masters("acme")]
         await scene.ana.type_text("COPS", "/openvidu config set LIVEKIT_API_SECRET --dry-run")
-        plan = whole(await scene.ephemeral("UANA", "Dry run: Change the configuration of acme"))
+        plan = whole(await scene.ephemeral("UANA", "Dry run: Change LIVEKIT_API_SECRET of acme"))
         changes = ("Changes LIVEKIT_API_SECRET in secrets.env", "Restarts OpenVidu on master 1")
         for expected in (*changes, "Power off master 1", "masters 1-4 are healthy"):
             assert expected in plan, f"{expected!r} in {plan}"

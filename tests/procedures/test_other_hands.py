@@ -74,6 +74,7 @@ CASES: dict[str, tuple[str, str, Callable[[Scene], None], str]] = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("answer", ["Continue from new state", "Stop here"])
 def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:

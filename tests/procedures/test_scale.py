@@ -160,7 +160,7 @@ def test_up_in_slack() -> None:
             assert len(scene.estate.serving("acme")) == 4
             assert run.approvers == ()
             await scene.ana.type_text("COPS", "/openvidu scale 4 --now")
-            await scene.ephemeral("UANA", "nothing to do: acme has 4 media nodes already")
+            await scene.ephemeral("UANA", "nothing to do. acme has 4 media nodes already")
 
     virtual.run(story())
 
@@ -297,7 +297,7 @@ def test_a_startup_keeps_the_last_requested_number() -> None:
             await request_and_approve(scene, "scale 2", "Scale acme to 2 media nodes")
             await run_ended(scene, run="acme-3")
             await scene.ana.type_text("COPS", "/openvidu startup --now")
-            await scene.ephemeral("UANA", "nothing to do: acme is in service already")
+            await scene.ephemeral("UANA", "nothing to do. acme is in service already")
             assert scene.estate.pool("acme").target == 2
 
     virtual.run(story())

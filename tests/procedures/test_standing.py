@@ -29,7 +29,7 @@ def play(story: Story, **more: Any) -> None:
 async def adds(scene: Scene, command: str = WORDS, *by: str) -> None:
     """Request a window as Ana and approve it as these people. The clock begins at 08:00."""
     await scene.ana.type_text("COPS", f"/openvidu window add {command}")
-    card = await scene.card("Add a window to acme")
+    card = await scene.card("Add window nights to acme")
     for who in by or ("UBEN",):
         await scene.person(who).press(card, "Approve")
         await scene.wait(2)
@@ -57,7 +57,7 @@ def test_a_window_takes_as_many_approvals_as_scaling_to_the_number_that_it_start
         await scene.ana.type_text("COPS", "/openvidu scale 30 --now")
         await scene.card("3 approvals: ")
         await scene.ana.type_text("COPS", f"/openvidu window add {WORDS} --number 30")
-        card = await scene.card("Add a window to acme")
+        card = await scene.card("Add window nights to acme")
         assert "3 approvals: " in card.text
         shown = str((await details(scene.ben, card)).body)
         assert "adds media nodes beyond the 3 that need no approval" in shown

@@ -313,7 +313,7 @@ def test_a_runs_last_card_and_once_a_day_the_channel_hold_the_head() -> None:
                 return [
                     m.text
                     for m in scene.ana.visible_messages("COPS")
-                    if m.text.startswith("audit of acme")
+                    if m.text.startswith("Audit of acme")
                 ]
 
             await scene.wait(86400 + 60)

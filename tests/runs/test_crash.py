@@ -97,6 +97,7 @@ def test_killed_at_any_point(story: str, part: int) -> None:
     assert_survives_any_crash(story, partial(STORIES[story], AT_ONCE), 40, part)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("story", STORIES)
 @pytest.mark.parametrize("away", ABSENCES[1:])
 @pytest.mark.parametrize("part", range(PARTS))

@@ -74,6 +74,7 @@ def tell(name: str, away: str, die_at: CrashPoint) -> int:
     return virtual.run(story())
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", STORIES)
 @pytest.mark.parametrize("away", ABSENCES)
 @pytest.mark.parametrize("part", range(PARTS))

@@ -114,6 +114,7 @@ def tell(name: str, away: str, die_at: CrashPoint) -> int:
     return virtual.run(story())
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", STORIES)
 @pytest.mark.parametrize("away", ABSENCES)
 @pytest.mark.parametrize("part", range(PARTS))
@@ -123,6 +124,7 @@ def test_killed_at_any_point(name: str, away: str, part: int) -> None:
     )
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", ["fixed", "autoscaler"])
 @pytest.mark.parametrize("seed", range(20 if FULL else 3))
 def test_bad_luck_on_every_side(kind: str, seed: int) -> None:

@@ -126,6 +126,7 @@ STORIES = {"resize": resize, "rolling": rolling, "live": live, "offline": offlin
 USUAL = {"resize": 2, "rolling": 2, "live": 3, "offline": 2, "prune": 2}
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("story", STORIES)
 @pytest.mark.parametrize("away", ABSENCES)
 @pytest.mark.parametrize("part", range(PARTS))

@@ -135,7 +135,7 @@ def test_an_edit_that_slack_put_off_does_not_come_after_the_end() -> None:
             await scene.wait(60)
             assert run.state is State.DONE
             shown = next(m for m in scene.ana.visible_messages("COPS") if m.ts == card.ts)
-            assert "acme has the window" in shown.text
+            assert "acme has window nights" in shown.text
 
     virtual.run(story())
 

@@ -35,6 +35,7 @@ async def middle(scene: Scene, seconds: float = 30.0) -> None:
     await scene.wait(seconds)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("shape", NAMES)
 def test_a_shape_that_comes_for_a_while_delays_a_run_and_does_nothing_else(shape: str) -> None:
     async def story() -> None:
@@ -260,9 +261,9 @@ def test_status_shows_the_rest_and_says_what_was_not_seen(path: str) -> None:
                 await scene.ephemeral("UANA", "No usable answer: listing")
             else:
                 assert "pool at 2, 2 droplets" in str(card.blocks)
-                assert ("unknown (listing snapshots: answered 500" in str(card.blocks)) == (
-                    path == "/v2/snapshots"
-                )
+                assert (
+                    "unknown (listing snapshots: DigitalOcean answered 500" in str(card.blocks)
+                ) == (path == "/v2/snapshots")
                 await scene.ana.type_text("COPS", "/openvidu shutdown --dry-run")
                 await scene.ephemeral("UANA", "saves $0.14/h")
 
@@ -277,7 +278,9 @@ def test_the_functions_of_an_autoscaler_that_cannot_be_read_are_named_in_status(
             )
             await scene.ana.type_text("COPS", "/openvidu status")
             card = await scene.ephemeral(
-                "UANA", "Not all media nodes were seen: listing functions namespaces: answered 500"
+                "UANA",
+                "Not all media nodes were seen: listing functions namespaces: "
+                "DigitalOcean answered 500",
             )
             assert "Masters: 4 of 4 healthy" in card.text
 

@@ -26,6 +26,7 @@ def heard(scene: Scene, user: str) -> list[str]:
     return [m.text for m in scene.person(user).visible_messages("COPS") if m.ephemeral_to == user]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", ["429-minute", "html-502", "reset-before"])
 @pytest.mark.parametrize("nth", range(4))
 def test_one_look_that_fails_loses_no_approval(kind: str, nth: int) -> None:

@@ -203,7 +203,7 @@ def test_what_a_newer_version_wrote_beside_is_kept_by_whoever_writes_over_it() -
     async def story() -> None:
         async with Scene(media=2, policy={"approvals": 2}) as scene:
             await scene.ana.type_text("COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 UTC")
-            card = await with_buttons(scene, "Add a window to acme")
+            card = await with_buttons(scene, "Add window nights to acme")
             for who in (scene.ben, scene.person("UCARLA")):
                 await who.press(card, "Approve")
                 await scene.wait(2)

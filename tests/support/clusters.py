@@ -60,7 +60,7 @@ from services.runs.run import (
 from services.secrets_env import SecretsFile, SecretsFindings, SecretsUnread, findings
 from services.steps import STEPS, Choice, Question, Step
 from services.steps.pool import PoolTarget, TemplateSize
-from tests.support.coverage_level import FULL
+from tests.support.coverage_level import by_level
 
 NOW = 1_800_000_000.0
 BAD_FILES = tuple(
@@ -78,7 +78,7 @@ FILES: tuple[SecretsFindings | SecretsUnread, ...] = (
     *BAD_FILES,
 )
 """Usually no problem."""
-EXAMPLES = 500 if FULL else 30
+EXAMPLES = by_level(10, 30, 500)
 law = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -741,7 +741,7 @@ def question_of(draw: st.DrawFn) -> Question:
     )
     return Question(
         draw(st.sampled_from(("drain-deadline", "zero-refused"))),
-        f"what now? {draw(texts)}",
+        f"What now? {draw(texts)}",
         choices,
         draw(st.booleans()),
     )

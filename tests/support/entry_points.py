@@ -45,7 +45,7 @@ from simulators.slack.elements import interactive, state_of
 from simulators.slack.journal import WireLogEntry
 from simulators.slack.model import JSON, View
 from tests.support.clusters import plan_of, ready
-from tests.support.scene import Scene
+from tests.support.scene import Scene, open_message_tab
 
 SECRET, OTHER = "osprey", "beta"
 OWN, GENERAL, ANY = (
@@ -174,6 +174,7 @@ async def place(
     workspace.add_channel("CBETA", OTHER, [EVE])
     workspace.add_channel(GENERAL, "general", everybody)
     workspace.add_channel(ANY, "any", everybody)
+    open_message_tab(scene.slack)
     scene.slack.webapi.limited = False  # No one uses so many entry points in so little time.
     async with scene:
         lived_in = await _lived_in(scene)

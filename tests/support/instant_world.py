@@ -52,6 +52,7 @@ class InstantWorld:
         since: float | None = None,
         *,
         tolerates: frozenset[Fact] = frozenset(),
+        aged: frozenset[Fact] = frozenset(),
     ) -> Cluster:
         await asyncio.sleep(self._latency)
         self.looks += 1

@@ -18,6 +18,7 @@ import asyncssh
 import pytest
 
 from services.cloud.clients.ssh import Host, Output, SshClient
+from tests.support.patience import LOOKS
 from tests.support.tools import sshd
 
 START = "2027-01-15T08:00:00.000000084Z"
@@ -74,7 +75,7 @@ def quit(*_):
 signal.signal(signal.SIGQUIT, quit)
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 open(os.path.join(box, "up-" + sys.argv[2]), "w").close()
-end = time.monotonic() + 300
+end = time.monotonic() + 3600
 while time.monotonic() < end:
     if state["asked"] > 1:
         open(os.path.join(box, "thrown-out"), "w").close()
@@ -83,7 +84,7 @@ while time.monotonic() < end:
         sys.exit(0)
     time.sleep(0.05)
 """
-DEAF = "import signal, time; time.sleep(300)"
+DEAF = "import signal, time; time.sleep(3600)"
 SSHD = """
 Port {port}
 ListenAddress 127.0.0.1
@@ -231,10 +232,10 @@ async def _container(box: Path, name: str, label: str, program: str) -> asyncio.
 
 
 async def _appears(path: Path) -> None:
-    for _ in range(1000):
+    for _ in range(LOOKS):
         if await asyncio.to_thread(path.exists):
             return
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
     raise AssertionError(f"{path.name} never appeared")
 
 
@@ -245,7 +246,7 @@ def _free_port() -> int:
 
 
 async def _listens(port: int, daemon: asyncio.subprocess.Process, box: Path) -> None:
-    for _ in range(400):
+    for _ in range(LOOKS):
         if daemon.returncode is not None:
             break
         with contextlib.suppress(OSError):

@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from tests.support.patience import LOOKS
+
 
 @contextlib.asynccontextmanager
 async def running_redis(program: str) -> AsyncIterator[str]:
@@ -31,10 +33,10 @@ async def running_redis(program: str) -> AsyncIterator[str]:
         program, *words, stdout=asyncio.subprocess.DEVNULL
     )
     try:
-        for _ in range(200):
+        for _ in range(LOOKS):
             if path.exists():
                 break
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
         yield f"unix://{path}"
     finally:
         process.kill()

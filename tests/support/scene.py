@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import contextvars
+import copy
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import pytest
 import yaml
 
+from bot import app
 from bot.app import Bot, build
 from bot.clusters import Adapters
 from bot.reread import SettingsFile
@@ -38,6 +41,7 @@ from simulators.slack.model import Message
 from simulators.slack.user import SimulatedUser
 from simulators.slack.workspace import SlackWorkspace
 from tests.support.bucket import InProcessBucket
+from tests.support.coverage_level import QUICK
 from tests.support.crash_injector import (
     CrashingHttp,
     CrashingShell,
@@ -56,6 +60,8 @@ MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "config" / "slack-manifest.yam
 PEOPLE = {"UANA": "ana", "UBEN": "ben", "UCARLA": "carla", "UDORA": "dora"}
 SSH_SECONDS = 0.2
 HTTP_SECONDS = 0.05
+BUSY = 900.0  # at either end of a long wait, in which something begins or is about to happen
+QUIET_ROUND = 60.0
 _life: contextvars.ContextVar[CrashInjector | None] = contextvars.ContextVar("life", default=None)
 
 
@@ -128,13 +134,21 @@ class InProcessShell:
         return Output(output.exit_status, output.stdout, output.stderr)
 
 
+def open_message_tab(slack: FakeSlack) -> None:
+    """Let people write to the app, as where it was installed with a manifest of their own."""
+    manifest = copy.deepcopy(slack.manifest)
+    manifest["features"]["app_home"]["messages_tab_read_only_enabled"] = False
+    slack.manifest = manifest
+
+
 class Scene:
     """`async with Scene() as scene:` inside `virtual.run`.
 
     The invariants are checked at the end, whatever the story was.
 
     `reach` is how the bots reach the state, `road` how Slack's deliveries reach them; `pydo` False
-    leaves pydo's pipeline out.
+    leaves pydo's pipeline out, as `make test` does in scenes that are not about it.
+    `shared`: the bots divide the clusters, as on a Redis.
     `sites` are a stack's settings beside `site`, `each` the options of its cluster beside the
     common ones.
     """
@@ -156,10 +170,11 @@ class Scene:
         reach: Callable[[Store], Store] = lambda store: store,
         road: Callable[[Receive], Receive] = lambda receive: receive,
         shell: Callable[[SimulatedEnvironment], Any] | None = None,
-        pydo: bool = True,
+        pydo: bool = not QUICK,
         livekit: bool = True,
         start: bool = True,
         reread: bool = False,
+        shared: bool = False,
         origin: float = ORIGIN,
         **cluster: Any,
     ) -> None:
@@ -179,6 +194,7 @@ class Scene:
         self.sites = sites or {}
         self.file: SettingsFile | None = None
         self._keeps_file = reread
+        self._shared = shared
         self.settings = self._settings(
             stacks, policy or {}, roles or {}, settings or {}, livekit=livekit
         )
@@ -212,6 +228,8 @@ class Scene:
             "SLACK_BOT_TOKEN": "xoxb-sim",
             "SLACK_APP_TOKEN": "xapp-sim",
         }
+        if self._shared:
+            env["REDIS_URL"] = "redis://127.0.0.1:9/0"  # `self.store` stands for it
         clusters = {}
         for stack in stacks:
             domain = self.estate.clusters[stack].domain
@@ -462,8 +480,16 @@ class Scene:
         return await self.person(user).wait_for_message(channel, text, timeout)
 
     async def wait(self, seconds: float) -> None:
-        """Let time pass."""
-        await asyncio.sleep(seconds)
+        """Let time pass; in `make test` the middle of a long time has a round a minute."""
+        middle = seconds - 2 * BUSY
+        if not QUICK or middle < BUSY or vars(app)["SWEEP_INTERVAL"] == QUIET_ROUND:
+            await asyncio.sleep(seconds)
+            return
+        await asyncio.sleep(BUSY)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(app, "SWEEP_INTERVAL", QUIET_ROUND)
+            await asyncio.sleep(middle)
+        await asyncio.sleep(BUSY)
 
     async def run_is(self, run_id: str, *states: str, timeout: float = 6 * 3600.0) -> Run:
         """Wait until a run is in one of these states."""

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from simulators.environment import find_free_port
+from tests.support.patience import LOOKS
 
 SERVICE = "bot"
 HOST = "127.0.0.1"
@@ -44,7 +45,7 @@ class Server:
     def start(self) -> None:
         """Start it and wait until it answers."""
         self.launch()
-        for _ in range(200):
+        for _ in range(LOOKS):
             with (
                 contextlib.suppress(redis.ConnectionError, redis.BusyLoadingError),
                 self.client() as client,
@@ -170,7 +171,7 @@ def sentinel_group(
                 _sentinel(program, folder / f"sentinel{number}", ports[0], authority, tls)
             )
             group.sentinels[-1].start()
-        for _ in range(200):
+        for _ in range(LOOKS):
             if group.whole():
                 break
             time.sleep(0.1)

@@ -137,14 +137,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             for _ in range(len(ready)):
                 call = ready.popleft()
                 if not call._cancelled:
-                    try:
-                        call._context.run(call._callback, *call._args)
-                    except BaseException as error:
-                        if isinstance(error, KeyboardInterrupt | SystemExit):
-                            raise
-                        self.call_exception_handler(
-                            {"message": f"error in {call}", "exception": error, "handle": call}
-                        )
+                    call._run()
             if self._stopping:
                 return
 

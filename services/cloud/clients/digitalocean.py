@@ -7,7 +7,6 @@ No text raised here holds a body, sent or received: a pool's `user_data` carries
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,8 +28,10 @@ from services.cloud.clients.list_pages import (
     page_of,
     whole_list,
 )
+from services.cloud.clients.pace import SHARE, RequestPace
 from services.common.clock import Clock
 from services.common.errors import Forbidden, NotFound, Rejected, Unreachable, Unreadable
+from services.common.imports import import_once
 
 if TYPE_CHECKING:
     from azure.core.pipeline.transport import AsyncHttpTransport
@@ -40,10 +41,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 Ask = Callable[[Any], Awaitable[Any]]
 
+PYDO_CLIENT = "services.cloud.clients.pydo_client"
 CALL_SECONDS = 35.0
-MINUTE = 60.0
-# Reads in a minute, of the 250 requests that are allowed; the rest is for writes and other clients.
-READS_PER_MINUTE = 215
 DEFAULT_WAIT = 60.0
 
 # What a token needs, by operation. PUT of a pool needs droplet:create and not droplet:update, as a
@@ -91,15 +90,16 @@ class ApiRequests:
         clock: Clock,
         ca_file: str | None,
         transport: "AsyncHttpTransport[Any, Any] | None",
+        share: float,
     ) -> None:
         self._token = token
         self._endpoint = endpoint
         self._clock = clock
         self._ca_file = ca_file
         self._transport = transport
-        self._sent: deque[float] = deque(maxlen=1000)
         self._client: PydoClient | None = None
         self.budget = RequestBudget()
+        self.pace = RequestPace(clock, share)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -108,8 +108,7 @@ class ApiRequests:
 
     async def one(self, key: str, what: str, scope: str, ask: Ask) -> Json:
         """Read one object."""
-        await self.wait_for_rate_limit()
-        return only(key, what, await self.send(what, scope, ask))
+        return only(key, what, await self.read(what, scope, ask))
 
     async def list(
         self,
@@ -126,31 +125,21 @@ class ApiRequests:
             async def ask(api: Any) -> Any:
                 return await pick(api)(*args, per_page=PER_PAGE, page=number, **kwargs)
 
-            await self.wait_for_rate_limit()
-            return page_of(key, what, number, await self.send(what, scope, ask))
+            return page_of(key, what, number, await self.read(what, scope, ask))
 
         return await whole_list(what, read)
 
-    async def wait_for_rate_limit(self) -> None:
-        """Wait until the per-minute limit allows another read.
-
-        DigitalOcean refuses more than 250 requests a minute, and a token serves many clusters. Only
-        reads wait. A write is counted and sent at once: it was decided on what was seen just now.
-        """
-        while True:
-            now = self._clock.now()
-            while self._sent and now - self._sent[0] >= MINUTE:
-                self._sent.popleft()
-            if len(self._sent) < READS_PER_MINUTE:
-                return
-            await self._clock.sleep(MINUTE - (now - self._sent[0]) + 0.05)
+    async def read(self, what: str, scope: str, ask: Ask) -> Any:
+        """Send one request that changes nothing, when it fits into the bot's share."""
+        await self.pace.read(what)
+        return await self.send(what, scope, ask)
 
     async def send(
         self, what: str, scope: str, ask: Ask, hide: frozenset[str] = frozenset()
     ) -> Any:
-        """Send one request now. `hide`: texts that an error must not repeat."""
+        """Send one request, which was counted. `hide`: texts that an error must not repeat."""
+        await import_once(PYDO_CLIENT)
         client = self.client()
-        self._sent.append(self._clock.now())
         error: Exception
         try:
             # In the loop's own time, not the clock's: a network is not faster in a simulated world.
@@ -173,7 +162,7 @@ class ApiRequests:
     def client(self) -> "PydoClient":
         """Return pydo's client."""
         if self._client is None:
-            # With the first request and not at the start: pydo takes 60 MB.
+            # With the first request and not at the start: it takes a tenth of a second.
             from services.cloud.clients.pydo_client import PydoClient  # noqa: PLC0415
 
             self._client = PydoClient(
@@ -184,14 +173,16 @@ class ApiRequests:
     def note_budget(self, headers: Mapping[str, str]) -> None:
         """Note what an answer says about the hourly limit."""
         if "ratelimit-remaining" in headers:
+            limit = _whole(number(headers.get("ratelimit-limit")))
+            self.pace.note_limit(limit)
             self.budget = RequestBudget(
-                limit=_whole(number(headers.get("ratelimit-limit"))),
+                limit=limit,
                 remaining=_whole(number(headers.get("ratelimit-remaining"))),
                 reset=number(headers.get("ratelimit-reset")),
             )
 
     def _error_of(self, answer: Answer, what: str, scope: str, hide: frozenset[str]) -> Exception:
-        summary = f"{what}: answered {answer.status}"
+        summary = f"{what}: DigitalOcean answered {answer.status}"
         if answer.status == 429:
             return Unreachable(
                 f"{what}: too many requests", again_in=self._again_in(answer), sent=False
@@ -243,9 +234,10 @@ class DigitalOceanClient:
         clock: Clock,
         ca_file: str | None = None,
         transport: "AsyncHttpTransport[Any, Any] | None" = None,
+        share: float = SHARE,
     ) -> None:
         self._endpoint = endpoint.rstrip("/")
-        self.requests = ApiRequests(token, self._endpoint, clock, ca_file, transport)
+        self.requests = ApiRequests(token, self._endpoint, clock, ca_file, transport, share)
 
     def __repr__(self) -> str:
         return f"DigitalOcean({self._endpoint})"
@@ -340,8 +332,7 @@ class DigitalOceanClient:
         The key in each gives access to the namespace, and is dropped here.
         """
         what = "listing functions namespaces"
-        await self.requests.wait_for_rate_limit()
-        answer = await self.requests.send(
+        answer = await self.requests.read(
             what, READ_FUNCTIONS, lambda api: api.functions.list_namespaces()
         )
         return [
@@ -367,9 +358,8 @@ class DigitalOceanClient:
 
         Forbidden if not.
         """
-        await self.requests.wait_for_rate_limit()
         pick = SCOPES_SEEN_BY_READING[scope]
-        await self.requests.send(
+        await self.requests.read(
             f"trying {scope}", scope, lambda api: pick(api)(per_page=1, page=1)
         )
 
@@ -448,6 +438,9 @@ class DigitalOceanWrites:
     async def _send(
         self, what: str, scope: str, ask: Ask, hide: frozenset[str] = frozenset()
     ) -> Any:
+        await import_once(PYDO_CLIENT)
+        await self._requests.pace.write(what)
+        # After the waits: the lease may be over by now.
         self._check()
         return await self._requests.send(what, scope, ask, hide)
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import ip_address
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -165,8 +166,10 @@ class HttpClient:
         return cause
 
     async def _look_at(self, url: str) -> CertificateSeen:
-        if urlsplit(url).scheme != "https":
-            return NoCertificate("the address is not https://")
+        parts = urlsplit(url)
+        if parts.scheme != "https":
+            needed = not _is_this_machine(parts.hostname or "")
+            return NoCertificate("the address is not https://", needed=needed)
         refused: Cause | None = None
         try:
             shown = await _shake_hands(url, trust(self._ca_file))
@@ -231,6 +234,13 @@ def _refused_for(seen: CertificateSeen) -> float:
 
 def _is_accepted(seen: CertificateSeen) -> bool:
     return isinstance(seen, Certificate) and seen.accepted
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _origin(url: str) -> str:

@@ -59,7 +59,7 @@ class LivekitClient:
         """Close nothing: the `HttpClient` is its maker's to close."""
 
     async def _list(self, method: str, body: dict[str, object], key: str) -> list[dict[str, Any]]:
-        what = f"asking livekit for {method}"
+        what = f"asking LiveKit for {method}"
         headers = {"Authorization": f"Bearer {self._token()}"}
         reply = await self._http.post(
             f"{self._url}/twirp/livekit.{method}", body, headers=headers, timeout=10.0
@@ -98,7 +98,7 @@ def _refusal(what: str, status: int) -> BotError:
         why = f"the api key and secret were refused ({status})"
         remedy = "take LIVEKIT_API_KEY and LIVEKIT_API_SECRET from the deployment's secrets.env"
         return Forbidden(f"{what}: {why}", status=status, cause=why, remedy=remedy)
-    why = f"answered {status}"
+    why = f"LiveKit answered {status}"
     if status >= 500 or status in {404, 408, 429}:
         # 404 and the like come from the proxy in front of LiveKit while that is not up.
         return Unreachable(
@@ -121,7 +121,7 @@ def _number(item: dict[str, Any], name: str) -> int:
     try:
         return int(value)
     except (TypeError, ValueError):
-        raise Unreachable(f"asking livekit: its answer has no number for {name}") from None
+        raise Unreachable(f"asking LiveKit: its answer has no number for {name}") from None
 
 
 def _publishes(ingress: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from services.common.errors import Rejected, Unreachable
+from services.common.imports import freeze_again
 
 T = TypeVar("T")
 Client = Any
@@ -158,12 +159,13 @@ class SpacesClient:
         raise error
 
     def _in_thread(self, what: str, work: Callable[[Client], T]) -> T:
-        # With the first call and not at the start, and in a thread: boto3 takes 34 MB.
+        # With the first call and not at the start, and in a thread: boto3 takes 14 MB.
         from services.cloud.clients import s3  # noqa: PLC0415
 
         def run() -> T:
             if self._client is None:
                 self._client = self._connect(s3.make_client)
+                freeze_again()
             return work(self._client)
 
         return s3.call(what, run)

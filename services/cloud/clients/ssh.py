@@ -8,6 +8,8 @@ look.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from services.common.imports import import_once
+
 if TYPE_CHECKING:
     from services.cloud.clients.ssh_pool import SshPool
 
@@ -80,23 +82,24 @@ class SshClient:
 
     async def run(self, host: Host, command: str, *, stdin: str = "", timeout: float) -> Output:
         """Run a command and wait for it. Sent once: after a lost answer, the caller has to look."""
-        return await self._pool().run(host, command, stdin, timeout)
+        return await (await self._pool()).run(host, command, stdin, timeout)
 
     async def host_keys(self, host: Host, *, timeout: float) -> tuple[str, ...]:
         """Return the host keys offered there, one of each kind, as `algorithm base64`.
 
         Pins nothing and does not log in.
         """
-        return await self._pool().host_keys(host, timeout)
+        return await (await self._pool()).host_keys(host, timeout)
 
     async def aclose(self) -> None:
         """Close every connection. What runs detached on the nodes goes on."""
         if self._opened is not None:
             await self._opened.aclose()
 
-    def _pool(self) -> "SshPool":
+    async def _pool(self) -> "SshPool":
+        # With the first command and not at the start: asyncssh takes 11 MB and 0.1 s.
+        await import_once("services.cloud.clients.ssh_pool")
         if self._opened is None:
-            # With the first command and not at the start: asyncssh takes 14 MB and 0.2 s.
             from services.cloud.clients.ssh_pool import SshPool  # noqa: PLC0415
 
             self._opened = SshPool(self._login, self._pins, self._idle_seconds)

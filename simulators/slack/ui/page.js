@@ -6,7 +6,7 @@ import { mrkdwn, textOf, when } from "/mrkdwn.js";
 import { drawHood, drawPanel } from "/panel.js";
 
 const $ = (id) => document.getElementById(id);
-const state = { me: "", place: "", thread: null, told: "", seen: {}, snapshot: null, start: null, source: null, modalKey: "", steps: false, held: [] };
+const state = { me: "", place: "", thread: null, told: "", read: "0", point: null, filled: {}, seen: {}, snapshot: null, start: null, source: null, modalKey: "", steps: false, held: [] };
 
 // --- who and where --------------------------------------------------------------------------------------------------------
 
@@ -115,6 +115,7 @@ function draw(jump = false) {
   if (state.place !== "home" && !channels.some((one) => one.id === state.place)) state.place = channels.find((one) => !one.im)?.id ?? "home";
   $("team").textContent = shot.team;
   $("clock").textContent = shot.panel?.clock ?? when("time", shot.now, world());
+  $("clock-slim").textContent = when("time", shot.now, world());
   $("hood-count").textContent = shot.journal;
   $("hood-count").classList.toggle("bad", shot.problems > 0);
   drawPeople();
@@ -124,15 +125,20 @@ function draw(jump = false) {
   drawMain(jump);
   drawThread();
   drawModal();
-  drawPanel($("panel"), shot.panel, state.start.panel_actions, state.told, press);
+  drawPanel($("panel"), shot.panel, state.start.panel_actions, state.told, press, () => closePanel());
   $("estate-toggle").hidden = $("panel").hidden;
   drawHood($("hood"), shot.journal, toggleHood);
   remember();
+  // After a change of the person only with that person's screen: it begins at the end of the chat.
+  if (state.point && shot.me === state.me) { const point = state.point; state.point = null; point(); }
 }
 
+let toldTimer;
 async function press(one) {
   const answer = await ask("/_ui/panel", { id: one.id });
   state.told = answer.ok ? answer.text : answer.error;
+  clearTimeout(toldTimer);
+  toldTimer = setTimeout(() => { state.told = ""; draw(); }, 10000);
   draw();
 }
 
@@ -170,27 +176,32 @@ function answered() {
 function drawGuide(steps) {
   $("guide").hidden = !steps.length;
   if (!steps.length) return;
-  const done = steps.filter((step) => step.ticked).length;
   const current = steps.findIndex((step) => !step.ticked);
   const now = steps[current];
   const then = steps.slice(current + 1).find((step) => !step.ticked);
+  const chapter = chapters(steps).findLast((one) => one.from <= current);
   renew($("guide"), [
     h("div", { class: "guide-bar", data: { key: "bar" } },
-      h("span", { class: "guide-count" }, now ? `Step ${current + 1} of ${steps.length}` : `All ${steps.length} steps done`),
-      h("progress", { class: "guide-progress", max: steps.length, value: done, "aria-label": "Steps done" }),
-      h("div", { class: "guide-now", role: "status" }, now && drawStep(now, "now")),
+      h("span", { class: "guide-count" }, now ? [h("span", { class: "guide-part" }, `${chapter.part}: `), `${current - chapter.from + 1} of ${chapter.steps.length}`] : `All ${steps.length} steps done`),
+      now && h("progress", { class: "guide-progress", max: chapter.steps.length, value: current - chapter.from, "aria-label": `Steps done of: ${chapter.part}` }),
+      h("div", { class: "guide-now", role: "status" }, now && (isTyped(now) ? h("span", { class: "step now" }, mrkdwn("Press *Enter* to send it", world())) : drawStep(now, "now"))),
       then && now && h("span", { class: "guide-then hint" }, "then: ", mrkdwn(then.text, world())),
       h("button", { type: "button", class: "quiet guide-all", "aria-expanded": String(state.steps), "aria-controls": "guide-steps", onclick: () => { state.steps = !state.steps; draw(); } }, state.steps ? "Hide steps" : "All steps")),
-    h("div", { class: "guide-steps", id: "guide-steps", data: { key: "steps" }, hidden: !state.steps }, chapters(steps).map((chapter) => [
+    h("div", { class: "guide-steps", id: "guide-steps", data: { key: "steps" }, hidden: !state.steps }, chapters(steps).map((chapter) => h("section", {},
       h("h2", {}, chapter.part),
       h("ol", { start: chapter.from + 1 }, chapter.steps.map((step, place) => h("li", { class: step.ticked ? "done" : chapter.from + place === current ? "now" : "", "aria-current": chapter.from + place === current ? "step" : null },
         h("span", { class: "tick", "aria-hidden": "true" }, step.ticked ? "✓" : String(chapter.from + place + 1)), drawStep(step, ""), step.ticked && h("span", { class: "sr" }, " done")))),
-    ])),
+    ))),
   ]);
 }
 
+/** Whether what a step fills in stands in the message box, not yet sent. */
+function isTyped(step) {
+  return state.filled.step === step.text && $("text")?.value === state.filled.text;
+}
+
 function drawStep(step, more) {
-  const acts = step.fill || step.as || step.open;
+  const acts = step.fill || step.as || step.open || step.press || step.panel;
   return h(acts ? "button" : "span", { type: acts ? "button" : null, class: `step ${more}`, onclick: acts ? () => follow(step) : null }, mrkdwn(step.text, world()));
 }
 
@@ -204,18 +215,52 @@ function chapters(steps) {
   return parts;
 }
 
+/** What a click on a step does. It never takes the step itself: it leads to where that is done. */
 function follow(step) {
   state.steps = false;
-  if (step.as && step.as !== state.me) become(step.as);
-  if (step.open) go(step.open);
-  else draw();
-  if (step.fill) {
-    if (state.place === "home" || state.snapshot.channels.find((one) => one.id === state.place)?.im) go(state.snapshot.channels.find((one) => !one.im)?.id);
-    const box = $("text");
-    box.value = step.fill;
-    box.focus();
-    box.dispatchEvent(new Event("input"));
+  closePanel();
+  if (step.as && step.as !== state.me) {
+    become(step.as);
+    toast(`You are ${state.start.people.find((one) => one.id === step.as)?.real_name} now.`);
   }
+  if (step.fill) state.point = () => fill(step);
+  if (step.press) state.point = () => point(step.press.map((label) => buttonOf($("log"), label)).find(Boolean));
+  if (step.panel) state.point = () => { openPanel(); point($("panel").querySelector(`[data-key="${step.panel}"]`)); };
+  const { channels } = state.snapshot;
+  if (step.open) go(step.open);
+  else if ((step.fill || step.press) && !channels.some((one) => one.id === state.place && !one.im)) go(channels.find((one) => !one.im)?.id);
+  else draw();
+}
+
+function fill(step) {
+  const box = $("text");
+  // What a step fills in may change meanwhile, with the time in it.
+  state.filled = { step: step.text, text: step.fill };
+  box.value = step.fill;
+  box.focus();
+  box.dispatchEvent(new Event("input"));
+}
+
+/** The newest button with this label. */
+function buttonOf(root, label) {
+  return [...root.querySelectorAll("button.button")].findLast((one) => one.textContent.trim() === label);
+}
+
+/** Lead a person to a button, also one who has only a keyboard. */
+function point(node) {
+  if (!node) { toast("That button is not there yet."); return; }
+  node.scrollIntoView({ block: "nearest" });
+  node.focus();
+  const ring = { boxShadow: "0 0 0 4px #e0a800" };
+  node.animate([ring, { ...ring, offset: 0.9 }, { boxShadow: "none" }], 2500);
+}
+
+function openPanel() {
+  if (!$("panel").classList.contains("open")) toggle($("estate-toggle"), $("panel"), "open");
+}
+
+function closePanel() {
+  if ($("panel").classList.contains("open")) toggle($("estate-toggle"), $("panel"), "open");
 }
 
 function drawSidebar() {
@@ -258,14 +303,43 @@ function drawMain(jump) {
   document.title = `${$("title").textContent} · pretend Slack`;
   if (home) return drawHome();
   const log = $("log");
-  const low = jump || state.drawn !== state.place + state.me || log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+  if (jump || state.drawn !== state.place + state.me) log.away = false;
   const shown = channel.messages.filter((one) => !one.thread || one.thread === one.ts || one.broadcast);
   // What only one person sees is not counted as a reply, and makes no thread.
   renewKeyed(log, rows(shown, (root) => channel.messages.filter((one) => one.thread === root.ts && one.ts !== root.ts && !one.private)));
-  if (!shown.length) renew(log, [h("p", { class: "empty" }, channel.writable ? `No messages yet. Type ${state.start.completions[0]?.text ?? "a message"} below.` : "No messages yet.")]);
-  if (low) log.scrollTop = log.scrollHeight;
+  if (!shown.length) renew(log, [drawEmpty(channel)]);
+  const newest = shown.at(-1)?.ts ?? "0";
+  if (!log.away) { followEnd(log); state.read = newest; }
   state.drawn = state.place + state.me;
+  $("newer").hidden = !log.away || newest <= state.read;
   drawComposer($("composer"), "text", channel.im ? state.snapshot.app : `#${channel.name}`, null);
+}
+
+function drawEmpty(channel) {
+  if (!channel.writable) return h("p", { class: "empty" }, "No messages yet.");
+  const welcome = state.start.welcome.map((text) => h("p", {}, mrkdwn(text, world())));
+  return h("div", { class: "empty" }, welcome.length ? welcome : h("p", {}, `No messages yet. Type ${state.start.completions[0]?.text ?? "a message"} below.`));
+}
+
+/** Keep a log at its end, unless its reader scrolled away from it. */
+function followEnd(log) {
+  if (!log.away) log.scrollTop = log.scrollHeight;
+}
+
+// A log whose size changes (a keyboard, a longer strip, another window) stays at its end, too.
+const sizes = new ResizeObserver((entries) => entries.forEach((entry) => followEnd(entry.target)));
+
+function watchEnd(log) {
+  let height = 0;
+  log.addEventListener("scroll", () => {
+    const resized = height !== log.clientHeight;
+    height = log.clientHeight;
+    if (resized && !log.away) return;
+    log.away = log.scrollHeight - log.scrollTop - log.clientHeight > 60;
+    if (!log.away && log === $("log")) $("newer").hidden = true;
+  });
+  log.addEventListener("load", () => followEnd(log), true); // a picture that came later
+  sizes.observe(log);
 }
 
 function rows(messages, repliesOf) {
@@ -324,13 +398,14 @@ function drawThread() {
     pane.append(h("div", { class: "head" }, h("h2", {}, "Thread"), h("span", { class: "grow" }),
       h("button", { type: "button", class: "quiet", "aria-label": "Close the thread", onclick: () => { state.thread = null; draw(); $("text")?.focus(); } }, "✕")),
     h("div", { class: "log", role: "log", "aria-label": "Replies", tabindex: "0" }), h("form", { class: "composer" }));
+    watchEnd(pane.querySelector(".log"));
   }
   const log = pane.querySelector(".log");
-  const low = pane.dataset.of !== root.ts || log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+  if (pane.dataset.of !== root.ts) log.away = false;
   const none = () => [];
   none.plain = true;
   renewKeyed(log, rows(channel.messages.filter((one) => one.ts === root.ts || one.thread === root.ts), none));
-  if (low) log.scrollTop = log.scrollHeight;
+  followEnd(log);
   pane.dataset.of = root.ts;
   pane.querySelector("form").hidden = !channel.writable;
   drawComposer(pane.querySelector("form"), "thread-text", "the thread", () => state.thread);
@@ -396,7 +471,7 @@ function drawComposer(form, id, target, thread) {
   const mark = () => {
     list.hidden = !offered.length;
     renew(list, offered.map((one, place) => h("li", { id: `${id}-${place}`, role: "option", "aria-selected": String(place === chosen), onclick: () => take(one) },
-      h("strong", {}, one.text), one.hint && h("span", { class: "usage" }, ` ${one.hint}`), one.about && h("span", { class: "hint" }, one.about))));
+      h("strong", {}, one.text), one.hint && h("span", { class: "usage" }, ` ${one.hint}`), one.about && h("span", { class: "hint" }, mrkdwn(one.about, world())))));
     if (chosen >= 0) { box.setAttribute("aria-activedescendant", `${id}-${chosen}`); list.children[chosen].scrollIntoView({ block: "nearest" }); }
     else box.removeAttribute("aria-activedescendant");
   };
@@ -415,11 +490,13 @@ function drawComposer(form, id, target, thread) {
     box.value = "";
     show();
     size();
+    box.closest(".main, .thread").querySelector(".log").away = false;
     const answer = await act({ kind: "say", channel: place, text, thread_ts: root });
     if (!answer.ok && !box.value) box.value = text;
+    remind(text, answer, root);
   };
   const size = () => { box.style.height = "auto"; box.style.height = `${Math.min(box.scrollHeight, 160)}px`; };
-  box.oninput = () => { show(); size(); };
+  box.oninput = () => { show(); size(); if (!thread) drawGuide(state.snapshot.guide); };
   box.onblur = () => setTimeout(() => { list.hidden = true; }, 150);
   box.onkeydown = (event) => {
     if (event.isComposing) return;
@@ -432,6 +509,14 @@ function drawComposer(form, id, target, thread) {
   };
   form.onsubmit = (event) => { event.preventDefault(); send(); };
   form.append(list, box, h("button", { type: "submit", class: "send", "aria-label": "Send" }, "➤"));
+}
+
+/** Say what Slack does not: that the bot heard nothing. */
+function remind(text, answer, inThread) {
+  const command = state.start.completions[0]?.text.split(" ")[0];
+  if (!command || inThread) return;
+  if (!answer.ok && text.startsWith("/") && !text.startsWith(command)) toast(`${answer.error} The bot's command is ${command}: type ${command} help.`);
+  else if (answer.ok && !/^[/]|@/.test(text) && text.split(/\s+/).length <= 3) toast(`People read this, the bot does not. Its command is ${command}: type ${command} help.`);
 }
 
 function complete(box, inThread) {
@@ -459,11 +544,19 @@ function toggleHood() {
   if ($("hood").hidden) $("hood-toggle").focus();
 }
 
+watchEnd($("log"));
+$("newer").onclick = () => { $("log").away = false; draw(); $("text").focus(); };
 $("menu").onclick = () => toggle($("menu"), $("sidebar"), "open");
 $("estate-toggle").onclick = () => toggle($("estate-toggle"), $("panel"), "open");
 $("hood-toggle").onclick = toggleHood;
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.("a[href]");
+  if (link && link.origin !== location.origin && link.protocol.startsWith("http")) {
+    // Nothing leaves this machine: what the address names is simulated, or not there at all.
+    event.preventDefault();
+    toast(`In this pretend world, the link leads nowhere: ${link.href}`);
+    return;
+  }
   const found = link && link.origin === location.origin && /^\/archives\/(\w+)\/p(\d+)(\d{6})$/.exec(link.pathname);
   if (!found) return;
   // A permalink leads to the message on this page, not to another page.

@@ -12,11 +12,12 @@ const tone = (...words) => words.some((word) => BAD.test(String(word ?? ""))) ? 
 const count = (number, one, many) => (number === undefined || number === null ? null : `${number} ${number === 1 ? one : many}`);
 
 /** The cloud at the right of the chat. */
-export function drawPanel(root, state, actions, told, press) {
+export function drawPanel(root, state, actions, told, press, close) {
   root.hidden = !state && !actions.length;
   if (root.hidden) return;
   renew(root, [
-    h("div", { class: "head", data: { key: "head" } }, h("h2", {}, state?.title ?? "Cloud"), h("span", { class: "grow" }), state?.cost && h("span", { class: "cost", title: "What all of it costs now" }, state.cost)),
+    h("div", { class: "head", data: { key: "head" } }, h("h2", {}, state?.title ?? "Cloud"), h("span", { class: "grow" }), state?.cost && h("span", { class: "cost", title: "What all of it costs now" }, state.cost),
+      h("button", { type: "button", class: "quiet narrow", "aria-label": "Close the cloud", onclick: close }, "✕")),
     h("p", { class: told ? "told" : "told sr", role: "status", data: { key: "told" } }, told),
     h("div", { class: "scroll", data: { key: "scroll" }, tabindex: "0", role: "region", "aria-label": "Clusters and what can go wrong" },
       (state?.clusters ?? []).map(drawCluster),

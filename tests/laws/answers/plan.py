@@ -58,6 +58,29 @@ ANSWERS: dict[str, Answers] = {
     "request-later-undone": AGAIN,
     "request-later-asked-again": _over("A new request for approval was posted"),
     "request-later-called-off": DECIDED,
+    "request-silent": replace(SHUTDOWN, do=("Needs 1 approval", "needs 1 approval")),
+    "request-media-only": replace(
+        SHUTDOWN,
+        cost="saves $0.21/h",
+        long=("Shut down only the media nodes of acme", "Back in service after /openvidu startup"),
+    ),
+    "request-startup": Answers(
+        who=("No one is disconnected", "Disconnected no one"),
+        long="Takes about",
+        cost="more",
+        do=("Approve or reject", "Approve startup"),
+        undo=NotAsked("a shutdown undoes it, and is a change of its own"),
+    ),
+    "request-restart-service": Answers(
+        who=("No one is disconnected", "Disconnected no one"),
+        long="Takes about",
+        cost="no change",
+        do=("Approve or reject", "Approve restart"),
+        undo=NotAsked("a restart changes nothing"),
+    ),
+    "request-warned": replace(
+        SHUTDOWN, do=("3 warnings in Details", "secrets.env: line 7, DOMAIN_NAME")
+    ),
     "request-scale": Answers(
         who=("No one is disconnected: 1 meeting (5 people)", "Disconnected no one"),
         long="about 74 s after the last meeting",

@@ -48,6 +48,13 @@ DOWN = Answers(
 ANSWERS: dict[str, Answers] = {
     "run-draining": replace(RUNNING, who=("1 meeting, 2 people", "1 meeting, 2 people")),
     "run-trouble": RUNNING,
+    "run-powering-off": replace(
+        RUNNING,
+        who=("waiting for master-3 and master-4", "2 of 4 masters powered off"),
+        long=("running for 4 min", "about 25 s left"),
+        do=("running for 4 min", "Cancel run…"),
+    ),
+    "run-warned": replace(RUNNING, who=("Drain 3 media nodes", "secrets.env: line 7")),
     "run-doubted": RUNNING,
     "run-cancelling": replace(RUNNING, do=("Cancelling acme-7", "Cancelling acme-7")),
     "run-by-window": BEGUN,
@@ -72,7 +79,9 @@ ANSWERS: dict[str, Answers] = {
         DOWN, who="Opens by itself", do=("Opens by itself", "Start up acme"), undo="Opens by itself"
     ),
     "run-left": replace(
-        ENDED, who="Changed", long=("took 10 s", "10 s, until"), do=_NOTHING, undo="nothing"
+        ENDED,
+        long=("took 10 s", "10 s, until"),
+        undo=("Changed: 3 media nodes draining", "Restore service"),
     ),
     "run-done": DOWN,
     "run-noted": DOWN,

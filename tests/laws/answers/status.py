@@ -29,10 +29,10 @@ def _now(
 
 ANSWERS: dict[str, Answers] = {
     "status-up": ALL_WELL,
-    "status-down": _now(who="none while powered off", cost="$0.29/h for powered-off masters"),
+    "status-down": _now(who="none while shut down", cost="$0.29/h for powered-off masters"),
     "status-problem": _now(
         who="Nothing can be changed here",
-        cost="unknown: no droplet was seen",
+        cost="$0.43/h",
         do="exactly four are needed",
     ),
     "status-unknown": _now(
@@ -53,7 +53,7 @@ ANSWERS: dict[str, Answers] = {
     "views/menu-approver": _now(do=("Waiting for you: Shut down acme", "Approve shutdown")),
     "views/menu-busy": _now(long="step 1 of 4", do=("this run has ended", "Cancel run…")),
     "views/menu-down": _now(
-        who="none while powered off",
+        who="none while shut down",
         cost="$0.29/h for powered-off masters",
         do=("You may: Status, Start up", "Start up…"),
     ),

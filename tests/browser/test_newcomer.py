@@ -1,0 +1,169 @@
+"""What someone tries who has never seen the demo: wide, on a phone, and with the keyboard alone."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.play import PATIENCE, Watched, running_demo
+
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[str]:
+    with running_demo(60) as url:
+        yield url
+
+
+def says(page: Page, text: str) -> None:
+    page.fill("#text", text)
+    page.keyboard.press("Enter")
+
+
+def test_the_first_sight_says_what_this_is(browser: Browser, demo: str) -> None:
+    watched = Watched(browser, demo)
+    page = watched.page
+    expect(page.locator("#log")).to_contain_text("A real bot in a pretend world.")
+    expect(page.locator("#log")).to_contain_text("Nothing leaves this machine")
+    expect(page.locator(".guide-count")).to_have_text("Shut down and start again: 1 of 7")
+    expect(page.locator("#topic")).to_have_text("4 members")
+    watched.is_ready()
+    watched.is_accessible("the first sight")
+    watched.has_no_complaints()
+    page.close()
+
+
+def test_words_without_a_slash_get_a_hint(browser: Browser, demo: str) -> None:
+    watched = Watched(browser, demo)
+    watched.is_ready()
+    page, toast = watched.page, watched.page.locator("#toast")
+    says(page, "help")
+    expect(toast).to_have_text(
+        "People read this, the bot does not. Its command is /openvidu: type /openvidu help."
+    )
+    says(page, "/help")
+    expect(toast).to_contain_text("/help is not a valid command.")
+    expect(toast).to_contain_text("The bot's command is /openvidu: type /openvidu help.")
+    page.close()
+
+
+def test_completions_show_commands_as_code(browser: Browser, demo: str) -> None:
+    watched = Watched(browser, demo)
+    watched.is_ready()
+    page = watched.page
+    page.fill("#text", "/openvidu h")
+    offered = page.get_by_role("listbox", name="Completions")
+    expect(offered.locator("code").first).to_have_text("all")
+    assert "`" not in offered.inner_text()
+    page.close()
+
+
+def test_the_chat_follows_what_is_new_until_its_reader_scrolls_up(
+    browser: Browser, demo: str
+) -> None:
+    watched = Watched(browser, demo, viewport={"width": 1280, "height": 620})
+    watched.is_ready()
+    page, log = watched.page, watched.page.locator("#log")
+    answers = log.locator(".message.private")
+    for number in (1, 2):
+        says(page, "/openvidu status")
+        expect(answers).to_have_count(number, timeout=PATIENCE)
+    assert log.evaluate("e => e.scrollHeight > e.clientHeight + 200"), "there is much to scroll"
+    # Another window, a phone's keyboard: the end stays the end.
+    for height in (420, 700, 480):
+        page.set_viewport_size({"width": 1000, "height": height})
+        expect(answers.last.locator(".block").last).to_be_in_viewport(ratio=1)
+    says(page, "/openvidu runs")
+    expect(answers).to_have_count(3, timeout=PATIENCE)
+    expect(answers.last).to_be_in_viewport()
+
+    newer = page.get_by_role("button", name="New messages ↓")
+    log.hover()
+    page.mouse.wheel(0, -5000)
+    expect(log).to_have_js_property("scrollTop", 0)
+    expect(newer).to_be_hidden()
+    order = {"as": "UBEN", "kind": "say", "channel": "COPS", "text": "is this thing on?"}
+    page.evaluate(
+        """order => fetch("/_control/act", {method: "POST", body: JSON.stringify(order),
+           headers: {"Content-Type": "application/json"}}).then(r => r.json())""",
+        order,
+    )
+    expect(newer).to_be_visible()
+    assert log.evaluate("e => e.scrollTop") == 0, "nothing is taken out of a reader's hands"
+    watched.is_accessible("new messages")
+    newer.click()
+    expect(log.get_by_text("is this thing on?")).to_be_in_viewport()
+    expect(newer).to_be_hidden()
+    watched.fits()
+    page.close()
+
+
+def test_no_link_leads_out_of_the_pretend_world(browser: Browser, demo: str) -> None:
+    watched = Watched(browser, demo)
+    watched.is_ready()
+    page = watched.page
+    page.evaluate(
+        """() => { const link = document.createElement("a");
+            link.href = "https://cloud.digitalocean.com/droplets"; link.target = "_blank";
+            link.textContent = "Open in DigitalOcean"; document.querySelector(".head").append(link);
+        }"""
+    )
+    page.get_by_role("link", name="Open in DigitalOcean").click()
+    expect(page.locator("#toast")).to_have_text(
+        "In this pretend world, the link leads nowhere: https://cloud.digitalocean.com/droplets"
+    )
+    assert len(page.context.pages) == 1
+    watched.has_no_complaints()
+    page.close()
+
+
+def test_a_phone_shows_who_one_is_and_what_time_it_is(browser: Browser, demo: str) -> None:
+    watched = Watched(browser, demo, viewport=PHONE)
+    watched.is_ready()
+    page = watched.page
+    people = page.locator("#people")
+    expect(people.get_by_text("ana")).to_be_visible()
+    expect(people.get_by_text("carla")).to_be_hidden()
+    page.get_by_role("radio", name="Carla Silva").click()
+    expect(people.get_by_text("carla")).to_be_visible()
+    expect(page.locator("#clock-slim")).to_be_visible()
+    watched.fits()
+    page.get_by_role("button", name="All steps").click()
+    page.get_by_role("button", name="Press An hour a minute").click()
+    expect(page.get_by_role("button", name="An hour a minute 60×")).to_be_focused()
+    watched.is_accessible("the cloud on a phone")
+    page.get_by_role("button", name="Close the cloud").click()
+    expect(page.locator("#panel")).to_be_hidden()
+    page.close()
+
+
+def test_the_strip_leads_someone_with_a_keyboard(browser: Browser, demo: str) -> None:
+    """From the first step to an approved shutdown: Tab and Enter."""
+    watched = Watched(browser, demo)
+    watched.is_ready()
+    page, log = watched.page, watched.page.locator("#log")
+    now = page.locator(".guide-now .step")
+
+    def takes(text: str) -> None:
+        expect(now).to_have_text(text, timeout=PATIENCE)
+        page.locator("body").evaluate("() => document.activeElement.blur()")
+        watched.tab_to(now)
+        page.keyboard.press("Enter")
+
+    takes("Request a shutdown")
+    expect(page.locator("#text")).to_be_focused()
+    expect(now).to_have_text("Press Enter to send it")
+    page.keyboard.press("Enter")
+    takes("Become Ben: Ana cannot approve her own request")
+    expect(page.get_by_role("radio", name="Ben Okafor")).to_be_checked()
+    expect(page.locator("#toast")).to_have_text("You are Ben Okafor now.")
+    takes("Press Approve shutdown")
+    expect(log.get_by_role("button", name="Approve shutdown")).to_be_focused()
+    page.keyboard.press("Enter")
+    confirm = page.locator("#confirm")
+    watched.tab_to(confirm.get_by_role("button", name="Approve shutdown"))
+    page.keyboard.press("Enter")
+    expect(now).to_contain_text("Watch", timeout=PATIENCE)
+    watched.has_no_complaints()
+    page.close()

@@ -1,0 +1,150 @@
+"""What every run shares: which tests are played and in which order, and a frugal process.
+
+CONTRIBUTING.md says what `make test`, `make test-fast` and `make test-all` play.
+"""
+
+import gc
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.coverage_level import QUICK, covering, rotated
+
+ROOT = Path(__file__).parents[1]
+FIRST = ("e2e", "browser", "install", "campaign", "nights")
+"""Folders whose tests take longest, mostly in other processes: none of them is to end last."""
+
+OBJECTS_BETWEEN_COLLECTIONS = 50_000
+"""Python's default of 700 to 2,000 collects again and again what tests never free."""
+
+SCENES = ("procedures", "runs")
+"""Folders in which each case is a whole story: `make test` plays FEW of each test's cases."""
+
+FEW = 2
+
+RESULTS = ("passed", "failed", "skipped", "xfailed", "xpassed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--costs", help="append the CPU seconds of each test to this file")
+    parser.addoption("--until", type=float, help="begin no test after this time (seconds, epoch)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "thorough: `make test` leaves it to `make test-all`")
+    config.addinivalue_line(
+        "markers",
+        "sampled(few=None): `make test` plays so many of the cases, or each value of each "
+        "parameter once",
+    )
+    if file := config.getoption("--costs"):
+        config.pluginmanager.register(Costs(file))
+    if until := config.getoption("--until"):
+        config.pluginmanager.register(Until(until))
+
+
+# --- which
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if QUICK:
+        left_out = {id(item) for item in items if item.get_closest_marker("thorough")}
+        left_out |= {id(item) for item in _beyond_the_sample(items)}
+        config.hook.pytest_deselected(items=[item for item in items if id(item) in left_out])
+        items[:] = [item for item in items if id(item) not in left_out]
+    if not config.getoption("--until"):  # by nearness to what changed, as they were named
+        items.sort(key=_rank)
+
+
+def _beyond_the_sample(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """Yield the cases that are not among the chosen ones."""
+    families: dict[tuple[object, str], list[pytest.Function]] = {}
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            families.setdefault((item.parent, item.originalname), []).append(item)
+    for family in families.values():
+        chosen = _chosen(family)
+        yield from (item for index, item in enumerate(family) if index not in chosen)
+
+
+def _chosen(family: list[pytest.Function]) -> set[int]:
+    first = family[0]
+    marker = first.get_closest_marker("sampled")
+    if marker is not None and not marker.args:
+        return covering([_case(item) for item in family])
+    if marker is not None:
+        return rotated(len(family), marker.args[0], first.originalname)
+    if _folder(first) in SCENES:
+        return rotated(len(family), FEW, first.originalname)
+    return set(range(len(family)))
+
+
+def _case(item: pytest.Function) -> dict[str, Any]:
+    """Return the index of each parameter's value."""
+    return dict(item.callspec.indices)
+
+
+def _rank(item: pytest.Item) -> int:
+    folder = _folder(item)
+    return FIRST.index(folder) if folder in FIRST else len(FIRST)
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(ROOT / "tests").parts[0]
+
+
+# --- at what cost
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector away from what stays until the end: modules and thousands of tests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 20, 50)
+
+
+class Costs:
+    """Notes what each test costs, with the processes that it started and that have ended."""
+
+    def __init__(self, file: str) -> None:
+        self.file = Path(file)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        began = _cpu()
+        try:
+            return (yield)
+        finally:
+            with self.file.open("a") as lines:
+                lines.write(f"{_cpu() - began:.3f}\t{item.nodeid}\n")
+
+
+class Until:
+    """Begins no test after that time; says how many were left out."""
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+        self.left = 0
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self) -> bool | None:
+        return time.time() > self.until or None
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+        if isinstance(terminal, pytest.TerminalReporter):
+            played = sum(len(terminal.stats.get(kind, ())) for kind in RESULTS)
+            self.left = session.testscollected - played
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.left:
+            terminalreporter.write_line(f"no time for {self.left} more: `make test` has them")
+
+
+def _cpu() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
