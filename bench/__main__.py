@@ -1,4 +1,7 @@
-"""`make bench`: measure, print the tables, write them to docs/. `--short`: print the quick ones."""
+"""`make bench`: measure, print the tables, write them to docs/. `--short`: print the quick ones.
+
+`compare`: measure, write nothing, and name what became worse than the committed figures.
+"""
 
 import argparse
 import datetime as dt
@@ -12,25 +15,37 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from bench.curves import curve
-from bench.figures import Figure, as_markdown, as_text
-from bench.fleets import close, closings, histories, idling
+from bench.compare import regressions
+from bench.droplet import droplet
+from bench.figures import Figure, Unmeasured, as_markdown, as_text
+from bench.fleets import closings, histories, idling
+from bench.goals import goals_table
+from bench.growth import growth, pictures
 from bench.procedures import CASES, measure
 from bench.processes import answers, weights
+from bench.sharing import sharing
 from bench.simulation import simulation
+from bench.store_load import store_load
+from bench.suite import suite
 
 DOCS = Path(__file__).parents[1] / "docs"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
-CROWDS = (1, 10, 25, 50)
+COMPARE = "compare"
 SHORT = ("shutdown", "scale 3 → 2")
-SECTIONS: dict[str, Callable[[], list[Figure]]] = {
+Section = Callable[[], list[Figure]]
+SECTIONS: dict[str, Section] = {
     "procedures": measure,
     "answers": answers,
     "closings": closings,
     "idling": idling,
+    "sharing": sharing,
+    "store": store_load,
     "histories": histories,
+    "growth": growth,
     "weights": weights,
+    "droplet": droplet,
     "simulation": simulation,
+    "suite": suite,
 }
 
 
@@ -40,8 +55,8 @@ def main() -> int:
     arguments.add_argument(
         "sections",
         nargs="*",
-        choices=[*SECTIONS, []],
-        help="only these; left out: all. Their tables are renewed",
+        choices=[COMPARE, *SECTIONS, []],
+        help="only these; left out: all. Their tables are renewed, or compared",
     )
     arguments.add_argument(
         "--short",
@@ -54,16 +69,54 @@ def main() -> int:
     if options.short:
         print(as_text(measure(tuple(c for c in CASES if c.name in SHORT))))
         return 0
-    for name in options.sections or SECTIONS:
-        figures = SECTIONS[name]()
-        print(as_text(figures), end="\n\n", flush=True)
-        write(name, figures)
-    return 0
+    names = [name for name in options.sections if name != COMPARE] or list(SECTIONS)
+    if COMPARE in options.sections:
+        return compare({name: SECTIONS[name] for name in names}, DOCS)
+    return renew({name: SECTIONS[name] for name in names}, DOCS)
 
 
-def write(section: str, figures: Sequence[Figure]) -> None:
-    """Write a section to docs/performance.json, and all sections from there to performance.md."""
-    file, page = DOCS / "performance.json", DOCS / "performance.md"
+def renew(sections: Mapping[str, Section], docs: Path) -> int:
+    """Measure and write each; return 1 if one could not be measured: its page then tells why."""
+    failed = 0
+    for name, section in sections.items():
+        figures, why = measured_or_why(section)
+        failed += bool(why)
+        print(why or as_text(figures), end="\n\n", flush=True)
+        write(name, figures, why, docs)
+    return min(failed, 1)
+
+
+def compare(sections: Mapping[str, Section], docs: Path) -> int:
+    """Measure each beside the committed figures; return 1 if one is worse or is not measured."""
+    committed = json.loads((docs / "performance.json").read_text("utf-8"))
+    worse: list[str] = []
+    for name, section in sections.items():
+        figures, why = measured_or_why(section)
+        print(why or as_text(figures), end="\n\n", flush=True)
+        if why:
+            worse.append(f"{name}: {why}")
+        elif name in committed:
+            worse += regressions(committed[name]["figures"], figures)
+        else:
+            print(f"{name}: nothing is committed yet\n")
+    print("\n".join(worse) or "Nothing is worse than the committed figures allow.")
+    return bool(worse)
+
+
+def measured_or_why(section: Section) -> tuple[list[Figure], str]:
+    """Return the figures, or why they cannot be measured."""
+    try:
+        return section(), ""
+    except Unmeasured as error:
+        return [], f"not measured: {error}"
+
+
+def write(section: str, figures: Sequence[Figure], why: str, docs: Path = DOCS) -> None:
+    """Write a section to performance.json, and all sections from there to performance.md.
+
+    `why` it was not measured replaces the figures of an earlier time.
+    """
+    file, page = docs / "performance.json", docs / "performance.md"
     parts = {}
     if file.is_file():
         parts = json.loads(file.read_text("utf-8"))
@@ -72,18 +125,25 @@ def write(section: str, figures: Sequence[Figure]) -> None:
         "machine": machine(),
         "figures": [figure.record() for figure in figures],
     }
+    if why:
+        parts[section]["unmeasured"] = why
     parts = {name: parts[name] for name in SECTIONS if name in parts}
     file.write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n", "utf-8")
     head, _, rest = page.read_text("utf-8").partition(BEGIN)
     _, _, tail = rest.partition(END)
-    tables = "\n".join(
-        f"{as_markdown([read(r) for r in part['figures']])}\n{measured(part)}\n"
-        for part in parts.values()
-    )
+    known = [read(record) for part in parts.values() for record in part["figures"]]
+    tables = "\n".join([goals_table(known), *(table(name, part) for name, part in parts.items())])
     page.write_text(f"{head}{BEGIN}\n\n{tables}\n{END}{tail}", "utf-8")
-    if section in GROWTH:
-        name, draw = GROWTH[section]
-        (DOCS / "pictures" / f"{name}.svg").write_text(draw(figures), "utf-8")
+    for name, picture in pictures(known).items():
+        (docs / "pictures" / f"{name}.svg").write_text(picture, "utf-8")
+
+
+def table(name: str, part: Mapping[str, Any]) -> str:
+    """Return the tables of a section, or why there are none."""
+    what = as_markdown([read(record) for record in part["figures"]])
+    if "unmeasured" in part:
+        what = f"### {name}\n\n**{part['unmeasured']}**\n"
+    return f"{what}\n*{part['date']}, {part['machine']}*\n"
 
 
 def machine() -> str:
@@ -92,35 +152,9 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}"
 
 
-def measured(part: Mapping[str, Any]) -> str:
-    """Return when and on what a section was measured."""
-    return f"*{part['date']}, {part['machine']}*"
-
-
 def read(record: Mapping[str, Any]) -> Figure:
-    """Return the figure of a record."""
-    return Figure(**{f.name: record[f.name] for f in fields(Figure)})
-
-
-def long_history(figures: Sequence[Figure]) -> str:
-    """Draw the cost of a run as its journal grows."""
-    points = [(int(f.name.split()[1].replace(",", "")), f.ours) for f in figures]
-    return curve(
-        "Computing for one run, as the journal grows",
-        "earlier runs",
-        "milliseconds",
-        [(10, figures[0].peer), *points],
-    )
-
-
-def crowds(_: Sequence[Figure]) -> str:
-    """Draw the requests of each of many clusters that close at the same minute."""
-    points = [(n, len(close(n).requests) / n) for n in CROWDS]
-    title = "Requests to DigitalOcean for each cluster, as more close at the same minute"
-    return curve(title, "clusters under one token", "requests each", points)
-
-
-GROWTH = {"histories": ("history", long_history), "closings": ("crowd", crowds)}
+    """Return the figure of a record, which an older version may have written."""
+    return Figure(**{f.name: record[f.name] for f in fields(Figure) if f.name in record})
 
 
 if __name__ == "__main__":

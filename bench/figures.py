@@ -66,6 +66,11 @@ class Figure:
             return f"≥ {self.limit:g}"
         return f"≤ {self.limit:g}"
 
+    @property
+    def amounts(self) -> tuple[str, str]:
+        """Return both values with their unit."""
+        return _with_unit(self.ours, self.unit), _with_unit(self.peer, self.unit)
+
     def record(self) -> dict[str, object]:
         """Return the figure as JSON."""
         return {**asdict(self), "ratio": round(self.ratio, 4), "kept": self.kept}
@@ -81,8 +86,7 @@ def _row(figure: Figure) -> tuple[str, ...]:
     verdict = {None: "", True: "kept", False: "MISSED"}[figure.kept]
     return (
         figure.name,
-        _with_unit(figure.ours, figure.unit),
-        _with_unit(figure.peer, figure.unit),
+        *figure.amounts,
         figure.against,
         f"{figure.ratio:.3g}",
         figure.promise,

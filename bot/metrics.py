@@ -101,9 +101,12 @@ class MetricsCollector:
         self._budgets()
         if not state_up:
             return
-        for name in self._clusters:
-            with self._bulkheads.contained("metrics", name):
-                await self._cluster(name)
+        # Each cluster is in the metrics of the bot that drives it.
+        await asyncio.gather(*map(self._contained, self._clusters.driven))
+
+    async def _contained(self, name: str) -> None:
+        with self._bulkheads.contained("metrics", name):
+            await self._cluster(name)
 
     async def _cluster(self, name: str) -> None:
         # What cannot be read raises and stays unset: unknown is never 0.

@@ -21,6 +21,11 @@ FIRST = ("e2e", "browser", "install", "campaign", "nights")
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """Python's default of 700 to 2,000 collects again and again what tests never free."""
 
+SCENES = ("procedures", "runs")
+"""Folders in which each case is a whole story: `make test` plays FEW of each test's cases."""
+
+FEW = 2
+
 RESULTS = ("passed", "failed", "skipped", "xfailed", "xpassed")
 
 
@@ -56,18 +61,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _beyond_the_sample(items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    """Yield the cases of `sampled` tests that are not among the chosen ones."""
+    """Yield the cases that are not among the chosen ones."""
     families: dict[tuple[object, str], list[pytest.Function]] = {}
     for item in items:
-        if isinstance(item, pytest.Function) and item.get_closest_marker("sampled"):
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
             families.setdefault((item.parent, item.originalname), []).append(item)
     for family in families.values():
-        marker = family[0].get_closest_marker("sampled")
-        assert marker is not None, "looked at above"
-        chosen = covering([_case(item) for item in family])
-        for few in marker.args:
-            chosen = rotated(len(family), few, family[0].originalname)
+        chosen = _chosen(family)
         yield from (item for index, item in enumerate(family) if index not in chosen)
+
+
+def _chosen(family: list[pytest.Function]) -> set[int]:
+    first = family[0]
+    marker = first.get_closest_marker("sampled")
+    if marker is not None and not marker.args:
+        return covering([_case(item) for item in family])
+    if marker is not None:
+        return rotated(len(family), marker.args[0], first.originalname)
+    if _folder(first) in SCENES:
+        return rotated(len(family), FEW, first.originalname)
+    return set(range(len(family)))
 
 
 def _case(item: pytest.Function) -> dict[str, Any]:
@@ -76,8 +89,12 @@ def _case(item: pytest.Function) -> dict[str, Any]:
 
 
 def _rank(item: pytest.Item) -> int:
-    folder = item.path.relative_to(ROOT / "tests").parts[0]
+    folder = _folder(item)
     return FIRST.index(folder) if folder in FIRST else len(FIRST)
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(ROOT / "tests").parts[0]
 
 
 # --- at what cost

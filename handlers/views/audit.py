@@ -30,9 +30,9 @@ def _line(entry: Entry) -> str:
     who = "the bot"
     if entry.user:
         who = Actor(entry.user).mention
-    decision = f"*{action_text(entry.what)}*"
+    decision = f"*{action_text(_one_line(entry.what))}*"
     if entry.about:
-        decision += f" {escape(truncate(entry.about, 40))}"
+        decision += f" {escape(truncate(_one_line(entry.about), 40))}"
     line = f"{entry.number}. {date_time(entry.at)} {decision} by {who}"
     if entry.reason:
         line += f" · _{escape(_short(entry.reason))}_"
@@ -42,7 +42,11 @@ def _line(entry: Entry) -> str:
 
 
 def _short(text: str) -> str:
-    return truncate(" ".join(text.split()), LONGEST)
+    return truncate(_one_line(text), LONGEST)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def seal(head: Head) -> Block:

@@ -204,7 +204,7 @@ def _unanswered(question: Question) -> str:
 
 
 def _trouble(progress: Progress) -> str:
-    return f"{escape(progress.trouble)}; trying again, nothing is lost"
+    return f"{escape(' '.join(progress.trouble.split()))}; trying again, nothing is lost"
 
 
 def _foot(progress: Progress) -> str:

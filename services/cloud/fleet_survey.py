@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from services.cloud.confirm import Confirmed
+from services.cloud.droplet_listing import DropletListing
 from services.cloud.listings import SharedAccount
 from services.cloud.parse import DropletEntry, Listed, Member, Namespace, PoolEntry
 from services.cloud.pool_members import Members
@@ -95,7 +96,7 @@ class FleetSurvey:
 
     async def look(
         self,
-        droplets: tuple[DropletEntry, ...],
+        droplets: DropletListing,
         pools: Listed[PoolEntry] | BotError,
         age: Age,
     ) -> SurveyedFleet:
@@ -110,7 +111,8 @@ class FleetSurvey:
             named = [read or named[0]]
             self._pool_id = named[0].id
             pool, members = await self._pool(named[0], droplets, age)
-        kind, problem, autoscaler = await self._kind(droplets, named, age.oldest(Fact.POOL))
+        ours = droplets.of(self._names)
+        kind, problem, autoscaler = await self._kind(ours, named, age.oldest(Fact.POOL))
         return SurveyedFleet(kind, problem or self._pool_problem(named), pool, members, autoscaler)
 
     def confirm(self, fleet: SurveyedFleet) -> None:
@@ -135,12 +137,12 @@ class FleetSurvey:
         return ""
 
     async def _pool(
-        self, entry: PoolEntry, droplets: tuple[DropletEntry, ...], age: Age
+        self, entry: PoolEntry, droplets: DropletListing, age: Age
     ) -> tuple[Pool | None, tuple[Member, ...]]:
         if entry.pool is None:
             return None, ()
-        nodes = [d.droplet for d in droplets if self._names.is_media(d.droplet.name, d.tags)]
-        here = frozenset(d.droplet.id for d in droplets)
+        ours, here = droplets.of(self._names), droplets.ids
+        nodes = [d.droplet for d in ours if self._names.is_media(d.droplet.name, d.tags)]
         members, trouble = await asyncio.gather(
             self._members.now(
                 entry,

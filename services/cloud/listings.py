@@ -9,9 +9,9 @@ from services.cloud.clients.digitalocean import DigitalOceanClient
 from services.cloud.clients.list_pages import requests_for
 from services.cloud.clients.pace import FEW, PLENTY
 from services.cloud.confirm import RefusalConfirmer
+from services.cloud.droplet_listing import DropletListing
 from services.cloud.parse import (
     Action,
-    DropletEntry,
     Listed,
     Member,
     Namespace,
@@ -88,7 +88,7 @@ class SharedAccount:
 
     def __init__(self, api: DigitalOceanClient, clock: Clock) -> None:
         self.api = api
-        self.droplets: SharedListing[Listed[DropletEntry]] = SharedListing(clock, self._droplets)
+        self.droplets: SharedListing[DropletListing] = SharedListing(clock, self._droplets)
         self.pools: SharedListing[Listed[PoolEntry]] = SharedListing(clock, self._pools)
         self.namespaces: SharedListing[Listed[Namespace] | None] = SharedListing(
             clock, self._namespaces
@@ -105,8 +105,9 @@ class SharedAccount:
 
     # What all clusters under the token share
 
-    async def _droplets(self) -> Listed[DropletEntry]:
-        return listed(droplet_entry, await self._answers.of("droplets", self.api.droplets()))
+    async def _droplets(self) -> DropletListing:
+        read = listed(droplet_entry, await self._answers.of("droplets", self.api.droplets()))
+        return DropletListing(read.entries, read.unread)
 
     async def _pools(self) -> Listed[PoolEntry]:
         return listed(pool_entry, await self._answers.of("pools", self.api.pools()))

@@ -8,6 +8,7 @@ import asyncio
 from dataclasses import dataclass
 from decimal import Decimal
 
+from services.cloud.droplet_listing import DropletListing
 from services.cloud.fleet_survey import Age, FleetSurvey, SurveyedFleet
 from services.cloud.listings import SharedAccount
 from services.cloud.parse import DropletEntry, Listed, Member, PoolEntry, limit_of
@@ -70,21 +71,23 @@ class Survey:
         droplets, pools = await asyncio.gather(
             self._account.droplets.since(age.oldest(Fact.DROPLETS)), self._fleet.pools(needs, age)
         )
-        masters = self._masters(droplets.entries)
+        entries = droplets.of(self._names)
+        masters = self._masters(entries)
         fleet = SurveyedFleet()
         if Fact.POOL in needs:
-            fleet = await self._look_at_fleet(droplets.entries, pools, age, unseen)
+            fleet = await self._look_at_fleet(droplets, pools, age, unseen)
         self._require_all_read(droplets, fleet.members, unseen)
         problem = (
             unseen.problem(self._names.stack)
             or self._masters_problem(masters)
             or fleet.problem
-            or self._tags_problem(droplets.entries)
+            or self._tags_problem(entries)
         )
         if not problem and Fact.POOL not in age.of:
             # An answer that is used again is not another one that agrees.
             fleet = self._confirmed(fleet, unseen)
-        price = await self._price(fleet, droplets.entries)
+        entries = droplets.of(self._names, (member.droplet for member in fleet.members))
+        price = await self._price(fleet, entries)
         limit, sizes, snapshots = await asyncio.gather(
             self._limit(needs),
             self._sizes(needs, unseen),
@@ -92,7 +95,7 @@ class Survey:
         )
         return Surveyed(
             masters=masters,
-            media=self._media(droplets.entries, fleet, price),
+            media=self._media(entries, fleet, price),
             pool=fleet.pool,
             kind=fleet.kind,
             autoscaler=fleet.autoscaler,
@@ -109,7 +112,7 @@ class Survey:
 
     async def _look_at_fleet(
         self,
-        droplets: tuple[DropletEntry, ...],
+        droplets: DropletListing,
         pools: Listed[PoolEntry] | BotError,
         age: Age,
         unseen: UnseenFacts,

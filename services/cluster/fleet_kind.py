@@ -10,6 +10,15 @@ from services.common.text import join_words
 FUNCTION_READ = "function:read"
 
 
+OF_STACK = re.compile(r"(.+)(-master-node-[1-4]|-media-node-[1-9]\d*|-media-\d{10,}-\d{4})")
+
+
+def stack_of(name: str) -> str:
+    """Return the stack whose master or media node has this name; "" for any other name."""
+    found = OF_STACK.fullmatch(name)
+    return "" if found is None else found[1]
+
+
 @dataclass(frozen=True)
 class ResourceNames:
     """Names that the vendor's Terraform gives to the resources of a stack.

@@ -1,5 +1,6 @@
 """Many seeds, on every core."""
 
+import gc
 import logging
 import multiprocessing
 import signal
@@ -10,6 +11,7 @@ from tests.campaign.story import StoryResult, play
 
 PATIENCE = 120  # Seconds of a core that one seed may take.
 TOGETHER = 20
+GARBAGE = 50_000  # Objects; a story that has ended leaves most of its own in cycles.
 RENEWED = 60  # Shares of seeds until a worker is replaced by a new one.
 
 
@@ -43,9 +45,12 @@ def _too_long(*_: object) -> None:
     raise TooLong(f"more than {PATIENCE} s")
 
 
-def quiet() -> None:
-    """Silence the bots' logs: they matter only when one seed is looked at."""
+def prepared() -> None:
+    """Silence the bots' logs, which matter only for a single seed, and look for garbage rarely."""
     logging.disable(logging.CRITICAL)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE, 20, 20)
 
 
 def some(seeds: list[int]) -> list[StoryResult]:
@@ -57,12 +62,14 @@ def campaign(seeds: range, jobs: int) -> Iterator[StoryResult]:
     """Play all of them, and yield results as they come."""
     shares = [list(seeds[n : n + TOGETHER]) for n in range(0, len(seeds), TOGETHER)]
     if jobs == 1:
-        quiet()
+        prepared()
         for share in shares:
             yield from some(share)
         return
     # Not a ProcessPoolExecutor: with max_tasks_per_child it can wait for ever for a worker that it
     # never started.
-    with multiprocessing.get_context("spawn").Pool(jobs, quiet, maxtasksperchild=RENEWED) as pool:
+    with multiprocessing.get_context("spawn").Pool(
+        jobs, prepared, maxtasksperchild=RENEWED
+    ) as pool:
         for done in pool.imap(some, shares):
             yield from done

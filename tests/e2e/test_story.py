@@ -16,13 +16,14 @@ from simulators.slack import delivery
 from simulators.slack.elements import NotPossible
 from simulators.slack.model import Message
 from simulators.slack.user import SimulatedUser
+from tests.support.coverage_level import by_level
 from tests.support.patience import HANG
 from tests.support.real_sockets import bot_of, running_world
 from tests.support.redis import running_redis, slow_door
 from tests.support.tools import redis_server
 
 SPEED = 60.0
-KILLS = 5
+KILLS = by_level(3, 5, 5)
 
 
 async def sees(human: SimulatedUser, text: str) -> Message:

@@ -197,6 +197,14 @@ def looked_at() -> None:
         "docker", "run", "--rm", "--entrypoint", "/venv/bin/python", TAG, "-I", "-c", code
     ).stdout
     report.check("what is compiled counts whatever the time stamps are", flags, "1\n")
+    code = (
+        "import pathlib; files = pathlib.Path('/venv/lib').rglob('*'); "
+        "print(sum(f.stat().st_size for f in files if f.is_file()) <= 80 * 2**20)"
+    )
+    is_slim = run(
+        "docker", "run", "--rm", "--entrypoint", "/venv/bin/python", TAG, "-I", "-c", code
+    ).stdout
+    report.check("all packages, compiled, take at most 80 MB", is_slim, "True\n")
 
 
 def stops_at_any_moment(folder: Path) -> None:

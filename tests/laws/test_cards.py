@@ -132,14 +132,15 @@ def fit_to_send(card: Card) -> None:
 
 def begins_in_lower_case(sent: dict[str, Any]) -> list[str]:
     """Return the texts that do not begin as a sentence, and names that lost their case."""
-    lines = [sent["text"]]
+    lines: list[str] = []
     for block in sent["blocks"]:
         own = [block.get("text"), *block.get("elements", ())]
         if block["type"] in ("header", "section", "context"):
             lines += [t["text"] for t in own if t is not None]
     first = [LEADING.sub("", line) for text in lines for line in text.split("\n")]
+    first.append(LEADING.sub("", sent["text"]))
     begun = [line for line in first if line[:1].islower() and not NAME_FIRST.match(line)]
-    return begun + [word for line in lines for word in CAPITALISED.findall(line)]
+    return begun + [word for line in (sent["text"], *lines) for word in CAPITALISED.findall(line)]
 
 
 def says(card: Card, *words: str) -> None:

@@ -553,6 +553,7 @@ def test_nodes_that_appear_while_it_is_down_are_posted_with_age_and_price() -> N
     play(story, site={"channel": "COPS"})
 
 
+@pytest.mark.thorough
 def test_a_forgotten_freeze_is_posted_once_a_day() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.type_text("COPS", "/openvidu freeze --now")

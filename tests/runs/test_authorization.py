@@ -14,6 +14,7 @@ from simulators.slack.faults import SlackFault
 from simulators.slack.model import Message
 from tests.procedures.test_other_hands import set_pool
 from tests.support import virtual
+from tests.support.coverage_level import by_level
 from tests.support.scene import Scene
 from tests.support.stories import (
     details,
@@ -174,7 +175,7 @@ def test_a_resume_that_takes_nothing_from_anyone_is_one_press_however_late() -> 
         await scene.ana.type_text("COPS", "/openvidu startup --now")
         await scene.run_is("acme-2", State.STOPPED)
         scene.environment.faults.rules.clear()
-        await scene.wait(20 * 3600)
+        await scene.wait(by_level(5, 20, 20) * 3600)
         await scene.ana.press(await with_buttons(scene, "acme-2 is paused"), "Resume run")
         await scene.run_is("acme-2", State.DONE)
 

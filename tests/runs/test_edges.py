@@ -241,6 +241,7 @@ def test_a_late_opening_is_told_before_it_is_late() -> None:
     play(story)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("seed", range(12 if FULL else 2))
 def test_what_was_forecast_is_what_happened(seed: int) -> None:
     """Two weeks over the autumn clock change with random crashes.
@@ -313,6 +314,7 @@ def test_what_was_forecast_is_what_happened(seed: int) -> None:
     virtual.run(story(), at_most=60 * 86400.0)
 
 
+@pytest.mark.thorough
 def test_a_thousand_windows_at_the_same_minute() -> None:
     """Fifty accounts of twenty clusters: claimed and journaled within a second of each other."""
     number = 1000

@@ -78,7 +78,7 @@ FILES: tuple[SecretsFindings | SecretsUnread, ...] = (
     *BAD_FILES,
 )
 """Usually no problem."""
-EXAMPLES = by_level(15, 30, 500)
+EXAMPLES = by_level(10, 30, 500)
 law = settings(
     max_examples=EXAMPLES,
     deadline=None,

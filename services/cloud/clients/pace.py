@@ -1,8 +1,8 @@
 """This process's share of one token's requests, and when the next request fits into it.
 
-DigitalOcean allows a token 5,000 requests an hour and 250 a minute, of the bot, Terraform and people
-together. The bot keeps to its share by itself. So it is never refused for its own requests, and what
-it leaves is there for the others.
+DigitalOcean allows a token 5,000 requests an hour and 250 a minute, of the bot, Terraform and
+people together. The bot keeps to its share by itself. So it is never refused for its own requests,
+and what it leaves is there for the others.
 """
 
 from collections import deque
