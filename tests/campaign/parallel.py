@@ -68,6 +68,8 @@ def campaign(seeds: range, jobs: int) -> Iterator[StoryResult]:
         return
     # Not a ProcessPoolExecutor: with max_tasks_per_child it can wait for ever for a worker that it
     # never started.
-    with multiprocessing.get_context("spawn").Pool(jobs, prepared, maxtasksperchild=RENEWED) as pool:
+    with multiprocessing.get_context("spawn").Pool(
+        jobs, prepared, maxtasksperchild=RENEWED
+    ) as pool:
         for done in pool.imap(some, shares):
             yield from done

@@ -80,6 +80,9 @@ def exports_of(told: str) -> dict[str, str]:
     lines = [shlex.split(line) for line in Path(script[1]).read_text().splitlines()]
     assert all(line[0] == "export" and len(line) == 2 for line in lines)
     found = dict(line[1].split("=", 1) for line in lines)
+    command = Path(sys.executable).with_name("openvidu-bot")
+    if command.exists():  # else these tests run without an installation
+        assert found["PATH"] == f"{command.parent}:$PATH"
     return {name: value for name, value in found.items() if name != "PATH"}
 
 
