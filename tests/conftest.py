@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -41,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "sampled(few=None): `make test` plays so many of the cases, or each value of each "
         "parameter once",
     )
+    config.addinivalue_line("markers", "nights(of): `make test` plays one test in so many")
     if file := config.getoption("--costs"):
         config.pluginmanager.register(Costs(file))
     if until := config.getoption("--until"):
@@ -53,11 +55,20 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if QUICK:
         left_out = {id(item) for item in items if item.get_closest_marker("thorough")}
+        left_out |= {id(item) for item in items if not _is_its_turn(item)}
         left_out |= {id(item) for item in _beyond_the_sample(items)}
         config.hook.pytest_deselected(items=[item for item in items if id(item) in left_out])
         items[:] = [item for item in items if id(item) not in left_out]
     if not config.getoption("--until"):  # by nearness to what changed, as they were named
         items.sort(key=_rank)
+
+
+def _is_its_turn(item: pytest.Item) -> bool:
+    """Return whether it is the one of so many that is played, by its name."""
+    marker = item.get_closest_marker("nights")
+    if marker is None or not isinstance(item, pytest.Function):
+        return True
+    return crc32(item.originalname.encode()) % int(marker.args[0]) == 0
 
 
 def _beyond_the_sample(items: list[pytest.Item]) -> Iterator[pytest.Item]:

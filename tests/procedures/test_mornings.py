@@ -6,11 +6,15 @@ The night is short, from 20:00 to 21:30, so that the tests are fast.
 
 from typing import Any
 
+import pytest
+
 from handlers.views.schedule import schedule_words
 from services.cloud.clients.oncall import OnCallPage
 from services.runs.run import State
 from tests.procedures.test_windows import at, every_kind, play, until, up
 from tests.support.scene import Scene
+
+pytestmark = pytest.mark.nights(3)  # each is a night or more, and costs seconds
 
 NIGHTS = "nights Mon-Fri 20:00-21:30"
 

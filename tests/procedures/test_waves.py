@@ -24,6 +24,8 @@ from tests.support.scene import ORIGIN, Scene
 from tests.support.serving_record import witnessed
 from tests.support.stories import request_and_approve, run_ended, whole, with_buttons
 
+pytestmark = pytest.mark.nights(3)  # each is a night or more, and costs seconds
+
 NIGHTS = "nights Mon-Fri 20:00-07:30 --meetings wait:10"
 SLOW = {"timings": {"look": 20}}  # nothing in these scenarios happens within seconds
 START = "2026-11-25T19:50"

@@ -17,6 +17,8 @@ from tests.support import virtual
 from tests.support.scene import Scene
 from tests.support.stories import details, whole
 
+pytestmark = pytest.mark.nights(3)  # each is a night or more, and costs seconds
+
 MADRID = ZoneInfo("Europe/Madrid")
 Story = Callable[[Scene], Awaitable[None]]
 KINDS = ("pool", "fixed", "autoscaler")
