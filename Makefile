@@ -28,7 +28,7 @@ chaos: ## Three bots and a real Redis, and everything goes wrong for ten minutes
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/python -m tests.e2e.chaos --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
-bench: ## Measure: answers, procedures, requests, scale, weight; writes docs/performance.md (20 minutes; ARGS="procedures" for one part)
+bench: ## Measure: answers, procedures, requests, scale, weight; writes docs/performance.md (20 minutes; ARGS=procedures for one part, ARGS=compare to find what became worse)
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/python -m bench $(ARGS)
 

@@ -134,10 +134,19 @@ def droplet() -> list[Figure]:
         hour = asyncio.run(measure(group))
         peak, seconds = group.peak, group.processor_seconds
         full, killed = group.times_full, group.killed
-    what = f"An hour on a droplet with one core and {MEMORY} MB"
-    name = f"{what}: the bot, Redis, and {hour.changes} runs"
+    name = f"An hour on a droplet with one core and {MEMORY} MB, beside Redis"
     has = "what the droplet has"
     return [
+        Figure(
+            name,
+            "runs that ended in it",
+            hour.changes,
+            LEAST_CHANGES,
+            "",
+            "at least",
+            1.0,
+            at_least=True,
+        ),
         Figure(name, "memory, at most", peak, MEMORY, "MB", has, 1.0, tolerance=PROCESSOR_TIME),
         Figure(name, "times that memory was full", full, 1, "", "once", 0.0, count=True),
         Figure(name, "swapped out, at most", hour.swapped, 1, "MB", "1 MB", 0.0, count=True),

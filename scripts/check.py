@@ -23,7 +23,7 @@ PYTEST = [str(BIN / "python"), "-m", "pytest"]
 APT_SECONDS = 420
 
 # One more than there are cores: tests over sockets often wait. More would collect more often.
-WORKERS = 1 + (os.cpu_count() or 1)
+WORKERS = min(6, 1 + (os.cpu_count() or 1))
 
 # `make test-fast`: when the last test begins, in seconds after its start; some take a few more.
 FAST_SECONDS = 20.0

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import ClassVar
 
 from handlers import views
@@ -23,6 +24,7 @@ from services.common.text import count_of, join_words
 
 log = logging.getLogger(__name__)
 MOST = 40  # clusters that are listed one by one
+LEAST_SHOWN = Decimal("0.05")  # hours
 PICTURES = 9  # clusters with a chart of their own, beside that of all of them
 ESTIMATE = "Estimate before tax; only media nodes save money"
 CAPPED = "DigitalOcean bills at most 672 h a month"
@@ -202,7 +204,9 @@ def _headline(month: SavingsReport) -> str:
 def _sums(month: SavingsReport) -> list[tuple[str, str]]:
     """Return the sums of a month as pairs of label and value."""
     off = f"{month.masters_off:.1f} h, still billed {money(month.masters_billed)}"
-    away = f"{month.absent:.1f} node-hours, {month.free:.1f} of them free anyway"
+    away = f"{month.absent:.1f} node-hours"
+    if month.free >= LEAST_SHOWN:
+        away += f", {month.free:.1f} of them above the month's billing cap and free anyway"
     return [
         ("Media nodes billed", money(month.billed)),
         ("Without closing", money(month.as_if)),
@@ -239,7 +243,7 @@ def _kept_up_line(line: KeptUpLine) -> str:
 
 def _bars(month: SavingsReport) -> list[str]:
     picture = day_bars(month.days)
-    if not picture:
+    if not picture.strip("."):
         return []
     legend = "one character per day (UTC): `.` open, `1`-`9` tenths closed, `#` closed all day"
     return [f"`{picture}` ({legend})"]

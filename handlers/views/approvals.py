@@ -42,7 +42,7 @@ def expired_notice(request: Request) -> str:
     """Tell the requester that their request has expired; "" for any other state."""
     if request.state is not RequestState.EXPIRED or request.agreed_at:
         return ""
-    expired = f"{_subject(request)} expired at {time_of_day(request.closed_at)}"
+    expired = f"{_inside(_subject(request))} expired at {time_of_day(request.closed_at)}"
     return f"{request.requester.mention}: {expired}. {_missed(request)} Nothing was changed."
 
 
@@ -51,7 +51,12 @@ def _to(whom: Iterable[str], text: str) -> str:
     mentions = called(whom)
     if not mentions:
         return text
-    return f"{mentions}: {text}"
+    return f"{mentions}: {_inside(text)}"
+
+
+def _inside(text: str) -> str:
+    """Return a text that begins with its subject in bold, to follow a colon."""
+    return f"{text[:1]}{text[1:2].lower()}{text[2:]}"
 
 
 def called(whom: Iterable[str]) -> str:

@@ -189,12 +189,11 @@ def _subject(plan: Plan) -> list[Fact]:
 
 
 def _capacity(plan: Plan) -> str:
-    """Return `2 media nodes more`; `3 media nodes` where there are none at present."""
-    added = count_of(plan.effects.adds, "media node")
+    """Return `2 more media nodes`; `3 media nodes` where there are none at present."""
     total = max((s.number for s in plan.steps if isinstance(s, PoolTarget)), default=0)
     if plan.effects.adds >= total:
-        return added
-    return f"{added} more"
+        return count_of(plan.effects.adds, "media node")
+    return count_of(plan.effects.adds, "more media node")
 
 
 def meetings_now(plan: Plan) -> str:

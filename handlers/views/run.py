@@ -7,7 +7,7 @@ from handlers.slack.markup import time_of_day
 from handlers.views.ended_run import end_card
 from handlers.views.links import NO_LINKS, ClusterLinks, link_buttons
 from handlers.views.plan import alert_lines
-from handlers.views.run_steps import current_lines, current_step_text, step_lines
+from handlers.views.run_steps import WORTH_SAYING, current_lines, current_step_text, step_lines
 from handlers.views.service import service_line
 from handlers.views.text import (
     attribution,
@@ -187,8 +187,10 @@ def _begun(run: Run) -> str:
 
 
 def _since(progress: Progress) -> str:
-    running = duration(progress.at - progress.run.opened_at)
-    return f"As of {time_of_day(progress.at)} · running for {running}"
+    running, as_of = progress.at - progress.run.opened_at, f"As of {time_of_day(progress.at)}"
+    if running < WORTH_SAYING:
+        return as_of
+    return f"{as_of} · running for {duration(running)}"
 
 
 def _unanswered(question: Question) -> str:

@@ -8,6 +8,7 @@ from services.runs.progress import Progress
 from services.runs.run import Run, State
 
 FULL, EMPTY, CELLS = "█", "░", 12
+WORTH_SAYING = 5.0  # seconds that something has lasted
 WHAT_TO_DO = " what to do"
 SHOWN_BEFORE, SHOWN_AFTER = 4, 4  # steps beside the current one on the card of a run under way
 
@@ -73,12 +74,17 @@ def current_lines(progress: Progress) -> list[str]:
     step = progress.run.step
     if step is None:
         return ["▸ *Finishing*"]
-    lines = [f"▸ *{without_formatting(step.title())}* · {_waiting(progress)}"]
+    doing = f"▸ *{without_formatting(step.title())}*"
+    lines = [" · ".join(filter(None, (doing, _waiting(progress))))]
     tally = progress.tally
     if tally is not None:
         cells = round(CELLS * tally.done / tally.total)
         lines.append(f"{FULL * cells}{EMPTY * (CELLS - cells)} {_counted(progress)}")
-    if progress.waits_for and step.waits_for_meetings:
+    counted = _counted(progress)
+    if counted and progress.waits_for.startswith(counted):
+        # The bar says that already.
+        lines += filter(None, [escape(progress.waits_for.removeprefix(counted).lstrip("; "))])
+    elif progress.waits_for and step.waits_for_meetings:
         lines.append(escape(progress.waits_for))
     elif progress.waits_for:
         lines.append(f"Waiting for {escape(progress.waits_for)}")
@@ -112,6 +118,8 @@ def _waits_for(progress: Progress) -> str:
     if step.waits_for_meetings:
         # What decides whether a node is drained stands on the card alone.
         return escape(progress.waits_for.partition(". ")[0])
+    if (counted := _counted(progress)) and progress.waits_for.startswith(counted):
+        return escape(progress.waits_for)
     return f"waiting for {escape(progress.waits_for)}"
 
 
@@ -127,12 +135,15 @@ def _counted(progress: Progress) -> str:
 
 
 def _waiting(progress: Progress) -> str:
-    """Return `waiting 40 s (times out at 18:58)`."""
+    """Return `waiting 40 s (times out at 18:58)`; "" where that has only begun."""
     waited = progress.watched
     if waited is None:
         waited = progress.at - progress.run.step_began
+    times_out = _times_out(progress)
+    if waited < WORTH_SAYING:
+        return times_out
     line = f"waiting {duration(waited)}"
-    if times_out := _times_out(progress):
+    if times_out:
         line += f" ({times_out})"
     return line
 

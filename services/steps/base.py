@@ -393,6 +393,16 @@ class Step(ABC):
         return self.title()
 
 
+def shown_by_nodes(cluster: Cluster) -> frozenset[Fact]:
+    """Return the facts in which a change on media nodes first shows.
+
+    A node that is being created answers once its droplet is active, and is part of it from then on.
+    """
+    if all(n.droplet.status in ("active", "off") for n in cluster.media):
+        return frozenset({Fact.NODES})
+    return frozenset({Fact.DROPLETS, Fact.NODES})
+
+
 async def request_each(asks: Iterable[Awaitable[None]]) -> None:
     """Send the requests one after the other, all of them even when one fails.
 

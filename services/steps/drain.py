@@ -18,6 +18,7 @@ from services.steps.base import (
     StepTiming,
     WriteOperations,
     request_each,
+    shown_by_nodes,
 )
 from services.steps.media_nodes import NEW_NODE, RESTART, MediaServing, Revive, StopService
 from services.steps.node_text import (
@@ -52,7 +53,6 @@ class Drain(Step):
         retry_after=lambda t: t.look * 6,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.NODES})
     waits_for_meetings: ClassVar[bool] = True
 
     ids: tuple[int, ...] = ()
@@ -80,6 +80,10 @@ class Drain(Step):
     back: tuple[Step, ...] = ()
     # Without `ids`: only the members after the first so many, oldest first.
     beyond: int = 0
+
+    @override
+    def watched_facts(self, cluster: Cluster) -> frozenset[Fact]:
+        return shown_by_nodes(cluster)
 
     def _nodes(self, cluster: Cluster) -> list[MediaNode]:
         if self.beyond and not self.ids:

@@ -12,7 +12,15 @@ from services.cluster.model import Cluster, Fact, MediaNode, short_name
 from services.common.errors import Rejected
 from services.common.observed import NOT_OBSERVED
 from services.common.text import count_of, plural
-from services.steps.base import NODE_FACTS, Effects, Step, StepTiming, WriteOperations, request_each
+from services.steps.base import (
+    NODE_FACTS,
+    Effects,
+    Step,
+    StepTiming,
+    WriteOperations,
+    request_each,
+    shown_by_nodes,
+)
 from services.steps.node_text import (
     load_text,
     missing_nodes,
@@ -215,11 +223,14 @@ class NodesServe(Step):
         retry_after=300.0,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.NODES})
     is_verification: ClassVar[bool] = True
 
     ids: tuple[int, ...]
     who: str = ""
+
+    @override
+    def watched_facts(self, cluster: Cluster) -> frozenset[Fact]:
+        return shown_by_nodes(cluster)
 
     def _remaining(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in cluster.media if n.id in self.ids and not n.serving]

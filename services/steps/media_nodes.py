@@ -7,7 +7,15 @@ from typing_extensions import override
 
 from services.cluster.model import Cluster, Fact, MediaNode
 from services.common.text import count_of, join_words, plural
-from services.steps.base import NODE_FACTS, Effects, Step, StepTiming, WriteOperations, request_each
+from services.steps.base import (
+    NODE_FACTS,
+    Effects,
+    Step,
+    StepTiming,
+    WriteOperations,
+    request_each,
+    shown_by_nodes,
+)
 from services.steps.node_text import (
     coming_up,
     missing_nodes,
@@ -35,9 +43,12 @@ class StopService(Step):
         retry_after=lambda t: t.look * 6,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
-    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.NODES})
 
     ids: tuple[int, ...]
+
+    @override
+    def watched_facts(self, cluster: Cluster) -> frozenset[Fact]:
+        return shown_by_nodes(cluster)
 
     def _remaining(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in cluster.media if n.id in self.ids and not n.drained]
@@ -84,13 +95,16 @@ class Revive(Step):
         retry_after=lambda t: t.power_on_deadline,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.NODES})
 
     ids: tuple[int, ...]
     # Their names, for the title, when they are few.
     who: str = ""
     # Also reached once that many media nodes, of any id, are in service.
     enough: int = 0
+
+    @override
+    def watched_facts(self, cluster: Cluster) -> frozenset[Fact]:
+        return shown_by_nodes(cluster)
 
     def _remaining(self, cluster: Cluster) -> list[MediaNode]:
         if self.enough and len(cluster.serving) >= self.enough:

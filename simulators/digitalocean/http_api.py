@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Mapping
+from functools import lru_cache
 
 from aiohttp import web
 
@@ -15,7 +16,7 @@ from simulators.digitalocean import (
     pool_routes,
 )
 from simulators.digitalocean.limiter import RateLimiter, RateLimitHeaders
-from simulators.digitalocean.routing import MOST_PER_PAGE, ROUTES, ApiRequest
+from simulators.digitalocean.routing import MOST_PER_PAGE, ROUTES, ApiRequest, Route
 from simulators.faults import WorldFault, WorldFaults
 from simulators.responses import HttpResponse, json_response, send
 
@@ -144,30 +145,21 @@ class DigitalOceanApi:
         headers: Mapping[str, str],
         body: bytes | None,
     ) -> HttpResponse:
-        wanted = "GET" if method == "HEAD" else method
-        for verb, pattern, scopes, handler in ROUTES:
-            found = pattern.fullmatch(path) if verb == wanted else None
-            if found is None:
-                continue
-            if self.scopes is not None and not scopes & self.scopes:
-                return self._error(*FORBIDDEN, headers={})
-            try:
-                call = ApiRequest(
-                    self.estate,
-                    found.groupdict(),
-                    query,
-                    headers,
-                    _parsed(body),
-                    self.scopes,
-                    self.page_limit,
-                )
-                with self.estate.timeline.caused_by("operator", f"{method} {path}"):
-                    return handler(call)
-            except Refusal as refusal:
-                return self._error(refusal.status, refusal.name, refusal.text, headers={})
-        return self._error(
-            404, "not_found", "The resource you requested could not be found.", headers={}
-        )
+        route, params = _route_of("GET" if method == "HEAD" else method, path)
+        if route is None:
+            return self._error(
+                404, "not_found", "The resource you requested could not be found.", headers={}
+            )
+        if self.scopes is not None and not route.scopes & self.scopes:
+            return self._error(*FORBIDDEN, headers={})
+        try:
+            call = ApiRequest(
+                self.estate, params, query, headers, _parsed(body), self.scopes, self.page_limit
+            )
+            with self.estate.timeline.caused_by("operator", f"{method} {path}"):
+                return route.handler(call)
+        except Refusal as refusal:
+            return self._error(refusal.status, refusal.name, refusal.text, headers={})
 
     def _spoiled_after(
         self, answer: HttpResponse, fault: WorldFault | None, reading: RateLimitHeaders, what: str
@@ -193,6 +185,15 @@ class DigitalOceanApi:
         request_id = str(uuid.UUID(int=self._answered + 1 + (0x40 << 72), version=4))
         content = {"id": name, "message": text, "request_id": request_id}
         return json_response(status, content, headers | {"x-request-id": request_id})
+
+
+@lru_cache(maxsize=1000)
+def _route_of(verb: str, path: str) -> tuple[Route | None, Mapping[str, str]]:
+    """Return the operation of a path, and what the path names."""
+    for route in ROUTES:
+        if route.verb == verb and (found := route.pattern.fullmatch(path)):
+            return route, found.groupdict()
+    return None, {}
 
 
 def _spoiled_before(fault: WorldFault | None) -> HttpResponse | None:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 MARKS = re.compile(r"[*`]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -60,6 +61,7 @@ class Named:
         )
 
 
+@lru_cache(maxsize=1000)
 def named(text: str) -> Named:
     """Return what this text names. Without an end of meetings or a number, no one is named."""
     plain = NEGATED.sub(" ", MARKS.sub("", text))
@@ -82,6 +84,7 @@ def _count(pattern: re.Pattern[str], sentence: str) -> int:
     return max(numbers, default=0)
 
 
+@lru_cache(maxsize=1000)
 def ends_something(text: str) -> bool:
     """Return whether a button, or its dialog, says that something ends for people."""
     return bool(ENDS.search(NEGATED.sub(" ", MARKS.sub("", text))))

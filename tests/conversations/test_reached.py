@@ -49,17 +49,17 @@ def test_approvers_are_mentioned_in_the_thread_once_and_again_before_it_expires(
     async def story(scene: Scene) -> None:
         card = await requested(scene, 'shutdown --reason "power work"')
         (asked,) = calls(scene, card, NEEDED)
-        assert asked.startswith("<@UBEN> <@UCARLA>: *Shut down acme* needs your approval until")
+        assert asked.startswith("<@UBEN> <@UCARLA>: *shut down acme* needs your approval until")
         assert "power work" in asked
         await scene.wait(18 * 60)
         assert calls(scene, card, EXPIRES) == []
         await scene.wait(3 * 60)
         (reminder,) = calls(scene, card, EXPIRES)
-        assert reminder.startswith("<@UBEN> <@UCARLA>: *Shut down acme* expires at")
+        assert reminder.startswith("<@UBEN> <@UCARLA>: *shut down acme* expires at")
         assert "It still needs 1 approval" in reminder
         await scene.wait(12 * 60)
         (over,) = calls(scene, card, EXPIRED)
-        assert over.startswith("<@UANA>: *Shut down acme* expired at")
+        assert over.startswith("<@UANA>: *shut down acme* expired at")
         assert "No one approved it. Nothing was changed" in over
         await scene.wait(120)
         counts = [len(calls(scene, card, words)) for words in (NEEDED, EXPIRES, EXPIRED)]

@@ -143,12 +143,12 @@ async def until(scene: Scene, so: Callable[[], bool], timeout: float = 3600.0) -
 
 async def at_step(scene: Scene, position: int, run: str = "acme-1") -> Run:
     """Wait until the run works on that step and has asked for it."""
-    for _ in range(7200):
+    for _ in range(36_000):
         with contextlib.suppress(Refused):
             found = await scene.journal.run(run)
             if found.position == position and found.asked_at and found.asks:
                 return found
-        await scene.wait(1)
+        await scene.wait(0.2)  # some steps take half a second
     raise AssertionError(f"{run} never came to step {position}")
 
 
@@ -664,7 +664,7 @@ def test_zero_refused_never_takes_masters_down_that_were_to_stay() -> None:
     """`--media-only` was approved: neither the policy nor an answer may extend it."""
 
     async def story(scene: Scene) -> None:
-        await approved(scene, "shutdown --media-only")
+        await approved(scene, "shutdown --media-only", "Shut down only the media nodes of acme")
         await scene.run_is("acme-1", "done")
         assert [d.status for d in scene.estate.masters("acme")] == ["active"] * 4
         assert len(scene.estate.media("acme")) == 1
@@ -885,7 +885,9 @@ def test_no_drain_names_what_is_lost_and_loses_it_only_after_approval() -> None:
 def test_media_only_leaves_the_masters_on() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=3, minutes=3)
-        run = await approved(scene, "shutdown --media-only")
+        run = await approved(
+            scene, "shutdown --media-only", "Shut down only the media nodes of acme"
+        )
         assert not any("master" in s.title() for s in run.steps)
         await scene.run_is("acme-1", "done")
         assert [d.status for d in scene.estate.masters("acme")] == ["active"] * 4
@@ -1013,7 +1015,8 @@ def test_a_mention_in_a_thread_works_too() -> None:
             "COPS", 'shutdown --media-only --reason "from a thread"', card.ts
         )
         other = await pressable(scene, "from a thread")
-        assert "<@UBEN> requests approval: Shut down acme: from a thread" in other.text
+        asks = "<@UBEN> requests approval: Shut down only the media nodes of acme: from a thread"
+        assert asks in other.text
         untouched(scene)
 
     play(story)

@@ -218,6 +218,23 @@ def test_every_warning_of_a_plan_is_above_the_fold(warnings: list[str]) -> None:
         assert sum(map(words_of, above)) <= MOST_WORDS
 
 
+def test_a_bar_and_the_line_below_it_say_a_fact_once() -> None:
+    told = a_run(*(Reached(NOW + n, n - 1) for n in range(1, 8)), procedure=Startup())
+    here = halfway(ready(3))
+    assert told.step is not None
+    waits, counted = told.step.waits_for(here), tally(told.step, here)
+    card = views.run_card(Progress(told, here, waits, None, "", NOW + 8, tally=counted))
+    shown_there = " ".join(texts_of(card.blocks))
+    assert shown_there.count("0 of 3 media nodes in service") == 1
+    assert card.text.count("0 of 3 media nodes in service") == 1
+    assert "waiting for 0 of" not in card.text
+
+
+def test_what_has_only_begun_has_no_duration() -> None:
+    card = views.run_card(Progress(a_run(), ready(3), "", None, "", NOW + 1))
+    assert not re.search(r"(?:waiting|running for) \d", " ".join(texts_of(card.blocks)))
+
+
 def test_a_sentence_needs_to_know_the_names_and_keeps_their_case() -> None:
     parameters = inspect.signature(views.sentence).parameters
     assert parameters["names"].default is inspect.Parameter.empty, "no caller can forget them"

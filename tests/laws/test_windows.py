@@ -1219,7 +1219,7 @@ def test_it_is_written_the_way_people_say_it(said: str, canonical: str) -> None:
         ),
         ("n Mon 20:00-07:00 UTC --meetings maybe", "wait, wait:MINUTES, ask or skip"),
         ("n Mon 20:00-07:00 UTC --except Tue", "names weekdays"),
-        ("n 2027-02-29 20:00-07:00 UTC", "'2027-02-29' does not exist"),
+        ("n 2027-02-29 20:00-07:00 UTC", "“2027-02-29” does not exist"),
         ("n 2027-02-20 20:00-07:00 UTC --except 2027-02-20", "is both a day to close on"),
     ],
 )
@@ -1233,7 +1233,7 @@ def test_what_is_refused_says_what_was_found_and_what_is_allowed(said: str, told
     [
         (
             "GMT+2",
-            "'GMT+2' is not a time zone; for UTC+2 all year write Etc/GMT-2 (its sign "
+            "“GMT+2” is not a time zone; for UTC+2 all year write Etc/GMT-2 (its sign "
             "is reversed); for a place with summer time write ",
         ),
         (
@@ -1241,10 +1241,10 @@ def test_what_is_refused_says_what_was_found_and_what_is_allowed(said: str, told
             "for UTC-5 all year write Etc/GMT+5 (its sign is reversed); for a place "
             "with summer time write America/New_York",
         ),
-        ("+05:30", "'+05:30' is not a time zone; for a place with summer time write Asia/Kolkata"),
+        ("+05:30", "“+05:30” is not a time zone; for a place with summer time write Asia/Kolkata"),
         ("UTC+01:00", "for UTC+1 all year write Etc/GMT-1"),
-        ("UTC+25", "'UTC+25' is not a time zone; write a name such as Europe/Madrid or UTC"),
-        ("PST", "there is no time zone 'PST'; did you mean America/Los_Angeles?"),
+        ("UTC+25", "“UTC+25” is not a time zone; write a name such as Europe/Madrid or UTC"),
+        ("PST", "there is no time zone “PST”; did you mean America/Los_Angeles?"),
         ("IST", "did you mean Asia/Kolkata or Asia/Jerusalem or Europe/Dublin?"),
     ],
 )
@@ -1260,11 +1260,11 @@ def test_an_offset_or_an_abbreviation_gets_the_zones_it_may_mean_never_the_inver
 @pytest.mark.parametrize(
     ("zone", "said"),
     [
-        ("EST", ("n: EST has no summer time; America/New_York?",)),
-        ("MST", ("n: MST has no summer time; America/Denver?",)),
-        ("GMT", ("n: GMT has no summer time; Europe/London?",)),
-        ("Etc/GMT-2", ("n: Etc/GMT-2 is UTC+2, all year",)),
-        ("Etc/GMT+2", ("n: Etc/GMT+2 is UTC-2, all year",)),
+        ("EST", ("window n: EST has no summer time; America/New_York?",)),
+        ("MST", ("window n: MST has no summer time; America/Denver?",)),
+        ("GMT", ("window n: GMT has no summer time; Europe/London?",)),
+        ("Etc/GMT-2", ("window n: Etc/GMT-2 is UTC+2, all year",)),
+        ("Etc/GMT+2", ("window n: Etc/GMT+2 is UTC-2, all year",)),
         *(
             (zone, ())
             for zone in ("UTC", "Etc/UTC", "Europe/Madrid", "CET", "EST5EDT", "Africa/Lagos")

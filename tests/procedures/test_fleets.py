@@ -346,7 +346,9 @@ def test_down_and_up_twice_and_no_one_is_disconnected(kind: str) -> None:
 @every_kind
 def test_media_only_leaves_the_masters_on(kind: str) -> None:
     async def story(scene: Scene, fleet: FleetExpectation) -> None:
-        await request_and_approve(scene, "shutdown --media-only", "Shut down acme")
+        await request_and_approve(
+            scene, "shutdown --media-only", "Shut down only the media nodes of acme"
+        )
         await run_ended(scene)
         assert [m.status for m in scene.estate.masters("acme")] == ["active"] * 4
         assert scene.estate.serving("acme") == []

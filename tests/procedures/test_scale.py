@@ -149,7 +149,7 @@ def test_up_in_slack() -> None:
                 "UANA", "Dry run: Scale acme to 4 media nodes. Nothing was changed."
             )
             assert "No one is disconnected." in dry.text
-            assert "2 media nodes more" in str(dry.blocks)
+            assert "2 more media nodes" in str(dry.blocks)
             assert "$0.14/h more" in dry.text
             assert "about 4 min" in dry.text
             assert scene.estate.pool("acme").target == 2

@@ -29,7 +29,8 @@ def cached() -> Counter[str]:
     """Empty each of our caches that has a bound; count what the others hold."""
     names: Counter[str] = Counter()
     for each in gc.get_objects():
-        if isinstance(each, Cache) and each.__module__.partition(".")[0] in OURS:
+        # Not isinstance: it asks a weak proxy for its object, which may be gone.
+        if type(each) is Cache and each.__module__.partition(".")[0] in OURS:
             if each.cache_parameters()["maxsize"] is None:
                 names[each.__qualname__] += each.cache_info().currsize
             else:
@@ -51,7 +52,7 @@ def kept() -> Counter[str]:
             for attribute, value in getattr(each, "__dict__", {}).items():
                 if isinstance(value, dict | list | set | deque):
                     names[f"{name}.{attribute}"] += len(value)
-        elif isinstance(each, asyncio.Task | asyncio.TimerHandle):
+        elif issubclass(kind, asyncio.Task | asyncio.TimerHandle):
             names[name] += 1
     return names
 

@@ -56,6 +56,7 @@ class CrashInjector:
         self._most_tasks = MANY_TASKS
         self._awake = asyncio.Event()
         self._awake.set()
+        self._paused = False
         self._writes: list[tuple[int, str]] = []
 
     def began(self, task: asyncio.Task[Any]) -> None:
@@ -73,13 +74,13 @@ class CrashInjector:
         A look leaves nothing behind, and neither does what a bot computes: to crash after one is to
         crash before the next call.
         """
-        if not self._awake.is_set():
+        if self._paused:
             await self._awake.wait()
         self._point("before", what)
         if what.startswith("digitalocean") and not what.endswith("GET"):
             self._writes.append((self.points, what))
         result = await work(*args, **more)
-        if not self._awake.is_set():
+        if self._paused:
             await self._awake.wait()
         if what not in LOOKS:
             self._point("after", what)
@@ -101,10 +102,12 @@ class CrashInjector:
 
     def pause(self) -> None:
         """SIGSTOP: nothing goes out or comes in until `go_on`."""
+        self._paused = True
         self._awake.clear()
 
     def go_on(self) -> None:
         """SIGCONT."""
+        self._paused = False
         self._awake.set()
 
     def writes_since(self, points: int) -> list[str]:

@@ -61,7 +61,7 @@ PEOPLE = {"UANA": "ana", "UBEN": "ben", "UCARLA": "carla", "UDORA": "dora"}
 SSH_SECONDS = 0.2
 HTTP_SECONDS = 0.05
 BUSY = 900.0  # at either end of a long wait, in which something begins or is about to happen
-QUIET_ROUND = 60.0
+QUIET_ROUND = 20.0  # no edge is late for it: the scheduler looks further ahead
 _life: contextvars.ContextVar[CrashInjector | None] = contextvars.ContextVar("life", default=None)
 
 
@@ -480,7 +480,7 @@ class Scene:
         return await self.person(user).wait_for_message(channel, text, timeout)
 
     async def wait(self, seconds: float) -> None:
-        """Let time pass; in `make test` the middle of a long time has a round a minute."""
+        """Let time pass; in `make test` the middle of a long time has half the rounds."""
         middle = seconds - 2 * BUSY
         if not QUICK or middle < BUSY or vars(app)["SWEEP_INTERVAL"] == QUIET_ROUND:
             await asyncio.sleep(seconds)

@@ -53,18 +53,16 @@ class _Timer(_Call, asyncio.TimerHandle):
 
     __slots__ = ()
     _when: float
+    _scheduled: bool
+    __eq__ = object.__eq__
     __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
 
     def __lt__(self, _: object) -> bool:
         return False
 
     def cancel(self) -> None:
-        if not self._cancelled:
-            self._loop.cancelled += 1
-            super().cancel()
+        self._loop.cancelled += self._scheduled and not self._cancelled
+        super().cancel()
 
 
 def _nothing() -> None:
@@ -128,7 +126,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         context: Context | None = None,
     ) -> _Timer:
         timer = _Timer(callback, args, self, context)
-        timer._when = when
+        timer._when, timer._scheduled = when, True
         heappush(self._scheduled, (when, timer))
         return timer
 
@@ -159,7 +157,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self._now += min(max(0.0, timers[0][0] - self._now), LONGEST_JUMP)
         due = self._now + RESOLUTION
         while timers and timers[0][0] < due:
-            ready.append(heappop(timers)[1])
+            timer = heappop(timers)[1]
+            timer._scheduled = False
+            ready.append(timer)
 
     def _poll(self) -> None:
         """Look for events of real descriptors.
