@@ -94,7 +94,8 @@ class Watched:
         self.url = url
 
     def is_ready(self) -> None:
-        """Wait until the bot is connected."""
+        """Wait until the page is drawn and the bot is connected."""
+        expect(self.page.locator("#title")).not_to_be_empty(timeout=PATIENCE)
         expect(self.page.locator("#starting")).to_be_hidden(timeout=PATIENCE)
 
     def is_accessible(self, where: str) -> None:
