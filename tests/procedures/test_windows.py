@@ -220,7 +220,7 @@ def test_a_meeting_may_finish_without_an_answer(kind: str) -> None:
         assert "stays in service" in run.end_text
         await scene.card("acme stays in service ·")
         messages = [
-            m for m in scene.ana.visible_messages("COPS") if "window nights · acme-2" in m.text
+            m for m in scene.ana.visible_messages("COPS") if "Window nights · acme-2" in m.text
         ]
         assert len(messages) == 1
 
