@@ -36,7 +36,7 @@ async def waiting(scene: Scene) -> None:
     await scene.ana.type_text(
         "COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 Europe/Madrid"
     )
-    card = await with_buttons(scene, "Add a window to acme")
+    card = await with_buttons(scene, "Add window nights to acme")
     for who in (scene.ben, scene.person("UCARLA")):
         await who.press(card, "Approve")
         await scene.wait(5)
