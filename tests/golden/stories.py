@@ -28,7 +28,7 @@ async def asks_for_a_secret(scene: Scene) -> Message:
         view,
         {"New value": "Correct-Horse-Battery-9", "Reason (shown to others)": "rotation"},
     )
-    return await scene.card("Change the configuration of acme")
+    return await scene.card("Change DASHBOARD_ADMIN_PASSWORD of acme")
 
 
 async def waiting(scene: Scene) -> None:
