@@ -28,7 +28,7 @@ async def asks_for_a_secret(scene: Scene) -> Message:
         view,
         {"New value": "Correct-Horse-Battery-9", "Reason (shown to others)": "rotation"},
     )
-    return await scene.card("Change the configuration of acme")
+    return await scene.card("Change DASHBOARD_ADMIN_PASSWORD of acme")
 
 
 async def waiting(scene: Scene) -> None:
@@ -36,7 +36,7 @@ async def waiting(scene: Scene) -> None:
     await scene.ana.type_text(
         "COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 Europe/Madrid"
     )
-    card = await with_buttons(scene, "Add a window to acme")
+    card = await with_buttons(scene, "Add window nights to acme")
     for who in (scene.ben, scene.person("UCARLA")):
         await who.press(card, "Approve")
         await scene.wait(5)

@@ -14,6 +14,7 @@ import pytest
 from services.audit.chain import AuditChain
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.digitalocean import DigitalOceanWrites
+from services.cloud.clients.pace import RequestPace
 from services.cloud.clients.ssh import Host, Output
 from services.cloud.node_access import NodeAccess
 from services.cloud.parse import Action, pool_of
@@ -109,6 +110,7 @@ class Requests:
 
     def __init__(self, outside: Outside) -> None:
         self.outside = outside
+        self.pace = RequestPace(loop_clock(0.0))
 
     async def send(self, _what: str, _scope: str, ask: Callable[[Any], Any], _hide: object) -> Any:
         return await ask(self)

@@ -133,7 +133,7 @@ def test_in_slack() -> None:
             end = await scene.card("acme has media nodes of c-8 ·")
             assert 'mediaNodeInstanceType = "c-8"' in end.text
             await scene.ana.type_text("COPS", "/openvidu resize media c-8")
-            await scene.ephemeral("UANA", "nothing to do: acme has media nodes of c-8 already")
+            await scene.ephemeral("UANA", "nothing to do. acme has media nodes of c-8 already")
 
     virtual.run(story())
 

@@ -305,7 +305,7 @@ def test_a_runs_last_card_and_once_a_day_the_channel_hold_the_head() -> None:
                 for m in scene.ana.visible_messages("COPS")
                 if m.text.startswith("acme is shut down") and m.thread_ts in (None, m.ts)
             ]
-            assert f"audit `{ended.number}:{ended.hash[:16]}`" in json.dumps(
+            assert f"Audit `{ended.number}:{ended.hash[:16]}`" in json.dumps(
                 card.blocks, ensure_ascii=False
             )
 

@@ -126,7 +126,7 @@ def test_an_edit_that_slack_put_off_does_not_come_after_the_end() -> None:
             await scene.ana.type_text(
                 "COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 Europe/Madrid"
             )
-            card = await with_buttons(scene, "Add a window")
+            card = await with_buttons(scene, "Add window nights to acme")
             scene.slack.faults.add(SlackFault("chat.update", status=429, retry_after=5))
             await scene.ben.press(card, "Approve")
             await scene.wait(1)

@@ -243,7 +243,7 @@ def test_every_record_carries_its_version() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
             await request_and_approve(
-                scene, "window add nights Mon-Fri 20:00-07:30 UTC", "Add a window"
+                scene, "window add nights Mon-Fri 20:00-07:30 UTC", "Add window nights to acme"
             )
             await run_ended(scene)
             await request_and_approve(scene, "shutdown", "Shut down acme")
