@@ -203,7 +203,8 @@ def test_the_staged_file_is_kept_when_the_plan_is_shown_again() -> None:
         await scene.ephemeral("UBEN", "needs its own approval")
         (request,) = await scene.bot.operations.reader.waiting("acme")
         assert len(staged(scene)) == 1
-        again = await with_buttons(scene, "requests approval: Change DASHBOARD_ADMIN_PASSWORD of acme")
+        title = "Change DASHBOARD_ADMIN_PASSWORD of acme"
+        again = await with_buttons(scene, f"requests approval: {title}")
         await scene.ben.press(again, "Approve")
         run = await scene.run_is("acme-1", *ENDS)
         assert run.state is State.DONE, run.stopped
