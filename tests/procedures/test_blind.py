@@ -157,9 +157,9 @@ def test_status_shows_what_is_not_seen_with_its_reason_and_no_drained_node_with_
             scene.environment.faults.make_ill(last(scene).name, "docker-down")
             await scene.ana.type_text("COPS", "/openvidu status")
             status = await scene.ephemeral("UANA", "Media nodes")
-            assert (
-                "media-2 · on, not seen: docker: Cannot connect to the Docker daemon" in status.text
-            )
+            reason = "docker: Cannot connect to the Docker daemon"
+            assert f"Not seen: media-2 ({reason}" in status.text
+            assert f"media-2 · on, not seen: {reason}" in str(status.blocks)
             assert "drained" not in status.text
 
     virtual.run(story())
