@@ -4,6 +4,7 @@ CONTRIBUTING.md says what `make test`, `make test-fast` and `make test-all` play
 """
 
 import gc
+import logging
 import resource
 import time
 from collections.abc import Iterator
@@ -106,6 +107,11 @@ def _rank(item: pytest.Item) -> int:
 
 def _folder(item: pytest.Item) -> str:
     return item.path.relative_to(ROOT / "tests").parts[0]
+
+
+def pytest_runtest_teardown() -> None:
+    """Let the next test hear every log line: commands that tests call silence the process."""
+    logging.disable(logging.NOTSET)
 
 
 # --- at what cost
