@@ -9,7 +9,7 @@ from typing import ClassVar
 from typing_extensions import override
 
 from services.cluster.model import Autoscaler, Cluster, Fact, MediaNode, NodeStatus
-from services.common.text import count_of, duration, plural
+from services.common.text import count_of, plural
 from services.steps.autoscaler import Arrived, Autoscaling
 from services.steps.base import (
     NODE_FACTS,
@@ -230,24 +230,12 @@ def _force(cluster: Cluster, remaining: list[MediaNode]) -> Choice:
 def _keep_up(cluster: Cluster) -> Choice:
     number = max(1, cluster.autoscaler_minimum or 1)
     steps: tuple[Step, ...] = (Autoscaling(on=True), Uncounted(), Arrived(number))
-    capacity = _capacity(cluster, number)
     return Choice(
         "up",
         f"Keep {cluster.name} in service",
         steps=steps,
-        back=f"meetings continued; {cluster.name} stays in service{capacity}",
+        back=f"meetings continued; {cluster.name} stays in service",
     )
-
-
-def _capacity(cluster: Cluster, number: int) -> str:
-    serving = len(cluster.serving)
-    if not serving:
-        return " with new media nodes"
-    text = f" with {count_of(serving, 'media node')} in service"
-    if serving >= number:
-        return text
-    later = duration(Arrived(number).expected_seconds(cluster))
-    return f"{text}, {number} of them within about {later}"
 
 
 @dataclass(frozen=True)

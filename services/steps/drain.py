@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from services.cluster.model import Cluster, Fact, MediaNode, NodeStatus
 from services.common.observed import Unobserved
-from services.common.text import count_of, duration, join_words, plural
+from services.common.text import count_of, join_words, plural
 from services.steps.base import (
     NODE_FACTS,
     Choice,
@@ -20,7 +20,7 @@ from services.steps.base import (
     request_each,
     shown_by_nodes,
 )
-from services.steps.media_nodes import NEW_NODE, RESTART, MediaServing, Revive, StopService
+from services.steps.media_nodes import MediaServing, Revive, StopService
 from services.steps.node_text import (
     drain_ends,
     in_service_until,
@@ -228,7 +228,7 @@ class Drain(Step):
             return (stop,)
         nodes = [n for n in self._nodes(cluster) if not n.droplet.off]
         steps = self.back or (Revive(tuple(n.id for n in nodes)), MediaServing(len(nodes)))
-        back = f"meetings continued; {cluster.name} stays in service{_capacity(cluster, nodes)}"
+        back = f"meetings continued; {cluster.name} stays in service"
         return (Choice("up", f"Keep {cluster.name} in service", steps=steps, back=back), stop)
 
     def _force(self, cluster: Cluster, remaining: list[MediaNode]) -> Choice:
@@ -276,21 +276,6 @@ def close_choice(kept: Sequence[MediaNode], step: Step, *, ends: bool) -> tuple[
     if not (kept and ends):
         return ()
     return (Choice("close", "Drain all, block new meetings", steps=(step,), goes_on=True),)
-
-
-def _capacity(cluster: Cluster, nodes: list[MediaNode]) -> str:
-    """Return how many nodes serve when a drain is given up, and when the others will."""
-    serving = [n for n in nodes if n.serving]
-    if len(serving) == len(nodes):
-        return ""
-    text = f" with {len(serving)} of {count_of(len(nodes), 'media node')} in service"
-    busy = [n for n in nodes if not n.serving and not n.restartable]
-    if not busy:
-        return f"{text}, all of them within about {duration(RESTART)}"
-    if cluster.pool is not None:
-        return f"{text}, all of them within about {duration(NEW_NODE)}"
-    returning = nodes_and_verb(cluster, busy, "returns", "return")
-    return f"{text}; {returning} after the last meeting there"
 
 
 def _may_be_signalled(node: MediaNode) -> bool:

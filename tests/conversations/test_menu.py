@@ -20,8 +20,16 @@ def play(story: Story, **scene: Any) -> None:
 
 
 async def menu(scene: Scene, who: str = "UANA", says: str = "You may: ") -> Message:
-    await scene.person(who).type_text("COPS", "/openvidu")
-    return await scene.ephemeral(who, says)
+    """Type it, and read the private answer, newer than everything on the screen."""
+    person = scene.person(who)
+    before = {m.ts for m in person.visible_messages("COPS")}
+    await person.type_text("COPS", "/openvidu")
+
+    def answered() -> Message | None:
+        new = [m for m in person.visible_messages("COPS") if m.ts not in before]
+        return next((m for m in new if m.ephemeral_to == who and says in m.text), None)
+
+    return await person.wait_for(answered, 120)
 
 
 async def modal(person: SimulatedUser, *texts: str) -> View:

@@ -46,7 +46,10 @@ def _there(scene: Scene, key: str) -> bool:
     return scene.environment.spaces.read(bucket(scene), key) is not None
 
 
-async def ask(scene: Scene, key: str = "DASHBOARD_ADMIN_PASSWORD", value: str = NEW) -> Message:
+async def ask(
+    scene: Scene, key: str = "DASHBOARD_ADMIN_PASSWORD", value: str = NEW, keys: str = ""
+) -> Message:
+    """Request a change of this key; return the card, whose title names these keys."""
     await scene.ana.type_text("COPS", f"/openvidu config set {key}")
     view = await scene.ana.wait_for(scene.ana.modal)
     assert (
@@ -55,7 +58,7 @@ async def ask(scene: Scene, key: str = "DASHBOARD_ADMIN_PASSWORD", value: str = 
         )
         is None
     )
-    card = await scene.card(f"Change {key} of acme")
+    card = await scene.card(f"Change {keys or key} of acme")
     assert value not in str(card.blocks) + card.text
     return card
 

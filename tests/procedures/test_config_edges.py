@@ -147,7 +147,8 @@ def test_a_value_that_would_stop_a_master_can_be_fixed_through_slack() -> None:
 def test_another_domain_changes_its_addresses_and_rolls_back_with_them() -> None:
     async def story(scene: Scene) -> None:
         before = secrets(scene)
-        card = await ask(scene, "DOMAIN_NAME", "meet.example.org")
+        keys = "DOMAIN_NAME, OPENVIDU_URL, LIVEKIT_URL and 3 more keys"
+        card = await ask(scene, "DOMAIN_NAME", "meet.example.org", keys)
         shown = await in_full(scene.ben, card)
         assert "the old address stops working" in shown
         assert "Restarts OpenVidu on master 1" in shown
@@ -202,7 +203,8 @@ def test_the_staged_file_is_kept_when_the_plan_is_shown_again() -> None:
         await scene.ephemeral("UBEN", "needs its own approval")
         (request,) = await scene.bot.operations.reader.waiting("acme")
         assert len(staged(scene)) == 1
-        again = await with_buttons(scene, "requests approval: Change the configuration")
+        title = "Change DASHBOARD_ADMIN_PASSWORD of acme"
+        again = await with_buttons(scene, f"requests approval: {title}")
         await scene.ben.press(again, "Approve")
         run = await scene.run_is("acme-1", *ENDS)
         assert run.state is State.DONE, run.stopped
@@ -311,7 +313,7 @@ def test_an_obsolete_request_is_closed_and_leaves_nothing_staged() -> None:
         await scene.ben.press(card, "Approve")
         await scene.ephemeral("UBEN", "nother writer changed secrets.env")
         await scene.wait(10)
-        message = newest_with(scene, "Change the configuration")
+        message = newest_with(scene, "Change DASHBOARD_ADMIN_PASSWORD of acme")
         assert (
             "cannot be done as requested. Nothing was changed. "
             "Request it again with /openvidu config set DASHBOARD_ADMIN_PASSWORD" in message
