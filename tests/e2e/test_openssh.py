@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from services.runs.run import State
@@ -24,10 +25,18 @@ async def until(found: Callable[[], Any], what: str) -> Any:
     raise AssertionError(f"there was no sign of {what}")
 
 
-def played(story: Callable[[Scene, Node], Coroutine[Any, Any, None]], box: Path, user: str) -> None:
-    """The story, in real time: nothing in it waits longer than for a real program."""
+def played(story: Callable[[Scene, Node], Coroutine[Any, Any, None]], user: str) -> None:
+    """The story, in real time: nothing in it waits longer than for a real program.
+
+    Not in pytest's folder: each pytest that starts closes that to other users, who then cannot
+    log in here.
+    """
 
     async def whole() -> None:
+        with TemporaryDirectory() as box:
+            await on(Path(box))
+
+    async def on(box: Path) -> None:
         async with node(box) as machine:
             shell = machine.shell(user)
             async with Scene(media=1, site=SITE, pydo=False, shell=lambda _: shell) as scene:
@@ -79,7 +88,7 @@ def drained_card(scene: Scene) -> str:
     )
 
 
-def test_root_drains_a_node_once_and_its_meeting_ends_by_itself(tmp_path: Path) -> None:
+def test_root_drains_a_node_once_and_its_meeting_ends_by_itself() -> None:
     async def story(scene: Scene, machine: Node) -> None:
         seen = await status(scene)
         assert "media-1 · in service · 1 meeting, 3 people" in seen
@@ -107,10 +116,10 @@ def test_root_drains_a_node_once_and_its_meeting_ends_by_itself(tmp_path: Path) 
         assert not (machine.box / "thrown-out").exists()
         assert machine.runs("agent-captions")
 
-    played(story, tmp_path, "root")
+    played(story, "root")
 
 
-def test_a_user_without_docker_sees_nothing_and_drains_nothing(tmp_path: Path) -> None:
+def test_a_user_without_docker_sees_nothing_and_drains_nothing() -> None:
     async def story(scene: Scene, machine: Node) -> None:
         seen = await status(scene)
         assert (
@@ -125,4 +134,4 @@ def test_a_user_without_docker_sees_nothing_and_drains_nothing(tmp_path: Path) -
         assert machine.signals() == []
         assert machine.runs("openvidu")
 
-    played(story, tmp_path, USER)
+    played(story, USER)

@@ -14,7 +14,7 @@ import pytest
 from services.audit.chain import AuditChain
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.digitalocean import DigitalOceanWrites
-from services.cloud.clients.pace import RequestPace
+from services.cloud.clients.pace import MINUTE, WRITE_WAITS, RequestPace
 from services.cloud.clients.ssh import Host, Output
 from services.cloud.node_access import NodeAccess
 from services.cloud.parse import Action, pool_of
@@ -108,9 +108,9 @@ class OperationGroup:
 class Requests:
     """In the place of `ApiRequests`: the client behind it is the recorder."""
 
-    def __init__(self, outside: Outside) -> None:
+    def __init__(self, outside: Outside, pace: RequestPace) -> None:
         self.outside = outside
-        self.pace = RequestPace(loop_clock(0.0))
+        self.pace = pace
 
     async def send(self, _what: str, _scope: str, ask: Callable[[Any], Any], _hide: object) -> Any:
         return await ask(self)
@@ -122,13 +122,14 @@ class Requests:
 class FencedAccount:
     """One token's account: reads answer at once, and are not recorded."""
 
-    def __init__(self, outside: Outside) -> None:
+    def __init__(self, outside: Outside, clock: Clock) -> None:
         self.api = self
         self.outside = outside
+        self.pace = RequestPace(clock)
         self.known: list[Action] = []
 
     def writes(self, check: Callable[[], None]) -> DigitalOceanWrites:
-        requests: Any = Requests(self.outside)
+        requests: Any = Requests(self.outside, self.pace)
         return DigitalOceanWrites(requests, check)
 
     async def pool(self, _pool: str) -> dict[str, Any]:
@@ -186,7 +187,7 @@ class Setup:
         self.outside = Outside(store)
         self.drains = DrainLedger(store, clock)
         self.memory = ClusterMemory(store, AuditChain(store, clock))
-        account: Any = FencedAccount(self.outside)
+        account: Any = FencedAccount(self.outside, clock)
         self.account: FencedAccount = account
         self.nodes = NodeAccess(RecordedShell(self.outside), clock)
         droplets = (*cluster.masters, *(n.droplet for n in cluster.media))
@@ -690,6 +691,26 @@ def test_the_lease_is_looked_at_before_each_of_two_requests() -> None:
         assert setup.calls == [TAGGED_FOR_DRAINING]
 
     play(story, SCALES)
+
+
+def test_the_lease_is_looked_at_after_a_request_waited_for_its_turn() -> None:
+    """The bot's share of the token's requests was used up, and comes back within the wait."""
+
+    async def story(setup: Setup) -> None:
+        for _ in range(setup.account.pace.allowance.minute):
+            await setup.account.pace.write("another request")
+        for _ in range(4):
+            await asyncio.sleep((MINUTE - WRITE_WAITS / 2) / 4)
+            await setup.lease.renew()
+        request = asyncio.create_task(setup.world.request_droplet_action(1, "power_off"))
+        await asyncio.sleep(WRITE_WAITS / 4)
+        assert not request.done(), "it waits"
+        await setup.lease.release()
+        with pytest.raises(Superseded):
+            await request
+        assert setup.calls == []
+
+    play(story)
 
 
 @pytest.mark.parametrize(("asked_at", "sent"), [(4.0, 0), (-1.0, 1)])
