@@ -187,7 +187,7 @@ def problems(
         lines.append(f"secrets.env: {sentence(escape(fault), (cluster.name,))}")
     if expiry := certificate_problem(certificate, cluster, at):
         lines.append(expiry)
-    return tuple(lines)
+    return tuple(" ".join(line.split()) for line in lines)
 
 
 def _unseen_media(cluster: Cluster) -> list[str]:

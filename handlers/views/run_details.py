@@ -29,8 +29,8 @@ NEWEST = 30
 
 
 def describe_event(event: Event, run: Run) -> str:
-    """Describe one event of a run in a few words, as mrkdwn."""
-    return DESCRIPTIONS[type(event)](event, run)
+    """Describe one event of a run in a few words and one line, as mrkdwn."""
+    return " ".join(DESCRIPTIONS[type(event)](event, run).split())
 
 
 def one_run_card(run: Run, progress: Progress | None, events: list[Event], at: float) -> Card:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from handlers import views
 from handlers.slack.blocks import TEXT, Card, escape, truncate
 from handlers.slack.markup import markup
-from handlers.views.run_details import one_run_card
+from handlers.views.run_details import describe_event, one_run_card
 from handlers.views.text import without_formatting
 from services.access.policy import Actor
 from services.audit.anchors import Digest
@@ -233,6 +233,12 @@ def test_a_bar_and_the_line_below_it_say_a_fact_once() -> None:
 def test_what_has_only_begun_has_no_duration() -> None:
     card = views.run_card(Progress(a_run(), ready(3), "", None, "", NOW + 1))
     assert not re.search(r"(?:waiting|running for) \d", " ".join(texts_of(card.blocks)))
+
+
+def test_an_event_is_described_in_one_line() -> None:
+    told = Noted(NOW, "DigitalOcean refused 0:\nno <b>capacity</b>\n\tin ams3")
+    described = describe_event(told, a_run())
+    assert described == "DigitalOcean refused 0: no &lt;b&gt;capacity&lt;/b&gt; in ams3"
 
 
 def test_a_sentence_needs_to_know_the_names_and_keeps_their_case() -> None:
