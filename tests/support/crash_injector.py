@@ -63,8 +63,12 @@ class CrashInjector:
         """Note a task, and forget those that have ended once there are many."""
         self.tasks.append(task)
         if len(self.tasks) > self._most_tasks:
-            self.tasks = [t for t in self.tasks if not t.done()]
-            self._most_tasks = MANY_TASKS + 2 * len(self.tasks)
+            self.forget_ended()
+
+    def forget_ended(self) -> None:
+        """Forget the tasks that have ended."""
+        self.tasks = [t for t in self.tasks if not t.done()]
+        self._most_tasks = MANY_TASKS + 2 * len(self.tasks)
 
     async def call(
         self, what: str, work: Callable[P, Awaitable[T]], *args: P.args, **more: P.kwargs
