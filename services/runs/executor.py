@@ -202,6 +202,7 @@ class RunWorker:
             await self._questions.remind()
             await state.pause()
             return
+        here.whole_at = state.clock.now()
         cluster = await self._observation.look(step)
         kind, sentence = self._changes.wrong(step, cluster)
         if not kind and step.is_done(cluster):
@@ -233,6 +234,8 @@ class RunWorker:
         state, here = self._state, self._state.step
         before, may_glance, here.waits = here.last_good, here.waits, False
         if before is None or not may_glance or here.unanswered or state.run.unsure:
+            return False
+        if state.clock.now() - here.whole_at >= step.whole_look_every:
             return False
         aged = needs_of(step) - step.watched_facts(before)
         if REQUESTS.isdisjoint(aged):

@@ -35,6 +35,7 @@ class StepState:
 
     began: tuple[int, float]  # which step: its position, and when it began
     last_good: Cluster | None = None  # the last look that nothing was wrong with
+    whole_at: float = 0.0  # when the last whole look was begun
     waits: bool = False  # whether the last whole look showed nothing but that it is to wait
     suspicion: str = ""  # the kind of what the last look seemed to show, until another confirms it
     done_since: float | None = None

@@ -254,6 +254,9 @@ class Step(ABC):
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
     # The facts in which its progress first shows. None: all that it needs. See `watched_facts`.
     shows_in: ClassVar[frozenset[Fact] | None] = None
+    # While it waits, all that it needs is looked at anew after this many seconds, also where its
+    # progress shows elsewhere.
+    whole_look_every: ClassVar[float] = float("inf")
     # Must be seen reached in two observations, `confirm_after` seconds apart.
     confirm: ClassVar[bool] = False
     # A verification: kept in the plan once any step before it changes something.

@@ -13,6 +13,9 @@ from services.steps.base import Effects, Step, StepTiming, WriteOperations, requ
 from services.steps.node_text import unseen_nodes
 
 STATUS = {"off": "powered off", "active": "powered on"}
+# Seconds between two looks at which masters are on, while a step waits for what runs on them. A
+# master that others power off while it starts did not answer before either.
+MASTERS_SEEN = 20.0
 
 
 def master_names(names: tuple[str, ...]) -> str:
@@ -230,6 +233,7 @@ class Healthy(Step):
     )
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.HEALTH, Fact.FRONT})
     shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.HEALTH})
+    whole_look_every: ClassVar[float] = MASTERS_SEEN
     is_verification: ClassVar[bool] = True
     leaves_change: ClassVar[bool] = False
 
@@ -313,6 +317,7 @@ class RestartService(Step):
     )
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.SERVICES})
     shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.SERVICES})
+    whole_look_every: ClassVar[float] = MASTERS_SEEN
     interruptible: ClassVar[bool] = False
 
     name: str
@@ -372,6 +377,7 @@ class FrontAnswers(Step):
     )
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.FRONT})
     shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.FRONT})
+    whole_look_every: ClassVar[float] = MASTERS_SEEN
     is_verification: ClassVar[bool] = True
     leaves_change: ClassVar[bool] = False
 
