@@ -170,6 +170,7 @@ def test_only_openvidu_on_a_master_in_slack() -> None:
                 scene, "restart master-3 --service", "Restart OpenVidu on master-3 of acme"
             )
             run = await run_ended(scene)
+            await scene.card("OpenVidu on master-3 of acme was restarted ·")
             assert master.node.boot_id == boot
             assert master.node.invocation != start
             assert scene.estate.healthy(master)
