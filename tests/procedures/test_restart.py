@@ -167,9 +167,10 @@ def test_only_openvidu_on_a_master_in_slack() -> None:
             master = scene.estate.masters("acme")[2]
             boot, start = master.node.boot_id, master.node.invocation
             await request_and_approve(
-                scene, "restart master-3 --service", "Restart master-3 of acme"
+                scene, "restart master-3 --service", "Restart OpenVidu on master-3 of acme"
             )
             run = await run_ended(scene)
+            await scene.card("OpenVidu on master-3 of acme was restarted ·")
             assert master.node.boot_id == boot
             assert master.node.invocation != start
             assert scene.estate.healthy(master)

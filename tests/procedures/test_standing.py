@@ -29,11 +29,11 @@ def play(story: Story, **more: Any) -> None:
 async def adds(scene: Scene, command: str = WORDS, *by: str) -> None:
     """Request a window as Ana and approve it as these people. The clock begins at 08:00."""
     await scene.ana.type_text("COPS", f"/openvidu window add {command}")
-    card = await scene.card("Add window nights to acme")
+    card = await scene.card("Add window w to acme")
     for who in by or ("UBEN",):
         await scene.person(who).press(card, "Approve")
         await scene.wait(2)
-    await scene.card("acme has the window ·")
+    await scene.card("acme has window w ·")
 
 
 def media(scene: Scene) -> int:
@@ -57,7 +57,7 @@ def test_a_window_takes_as_many_approvals_as_scaling_to_the_number_that_it_start
         await scene.ana.type_text("COPS", "/openvidu scale 30 --now")
         await scene.card("3 approvals: ")
         await scene.ana.type_text("COPS", f"/openvidu window add {WORDS} --number 30")
-        card = await scene.card("Add window nights to acme")
+        card = await scene.card("Add window w to acme")
         assert "3 approvals: " in card.text
         shown = str((await details(scene.ben, card)).body)
         assert "adds media nodes beyond the 3 that need no approval" in shown
@@ -104,7 +104,7 @@ def test_a_number_that_needs_more_approvals_by_now_is_not_started_and_posted() -
         card = await scene.card(
             "acme opens with 3 of 6 media nodes: its window is not approved for more"
         )
-        assert "window w" in card.text
+        assert "Window w (UTC)" in card.text
         assert (media(scene), masters(scene)) == (3, 4)
 
     play(story, roles=FOUR)

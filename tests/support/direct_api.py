@@ -7,6 +7,7 @@ Other tests include all of pydo.
 """
 
 import asyncio
+import inspect
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from azure.core.exceptions import ServiceRequestTimeoutError, ServiceResponseErr
 
 from services.cloud.clients.answers import UnsuccessfulAnswer, head, is_json
 from services.cloud.clients.digitalocean import DigitalOceanClient
-from tests.support.pydo_transport import LOST, REFUSED, Handle
+from tests.support.pydo_transport import HUNG, LOST, REFUSED, Handle
 
 Call = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 GETS = {
@@ -103,11 +104,15 @@ class DirectApi:
 
     async def _carry(self, method: str, path: str, query: dict[str, str], sent: bytes) -> Any:
         reply = self._handle(method, path, query, self._headers, sent)
+        if inspect.isawaitable(reply):
+            reply = await reply
         await asyncio.sleep(reply.delay)
         if reply.fate in REFUSED:
             raise ServiceRequestTimeoutError("no connection")
         if reply.fate in LOST:
             raise ServiceResponseError("connection reset")
+        if reply.fate in HUNG:
+            await asyncio.sleep(3600)
         return reply
 
 

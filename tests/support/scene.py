@@ -347,9 +347,7 @@ class Scene:
             bot = build(self.settings, ways, CrashingWebClient(self.slack.webapi, life), self.file)
             if not self._pydo:
                 for account in bot.accounts:
-                    use_direct_api(
-                        account.api, "dop_v1_sim", self.environment.digitalocean.handle, life.call
-                    )
+                    use_direct_api(account.api, "dop_v1_sim", transport.answer, life.call)
             receive = bolt_receiver(bot.app, self.slack.webapi)
 
             self._ears[life] = receive
