@@ -23,6 +23,7 @@ FLAGS = (
 )
 PATIENCE = 1000 * HANG  # milliseconds
 MOST_TABS = 150
+PHONE = {"width": 390, "height": 844}
 OVERFLOWING = """[...document.querySelectorAll("main *, dialog[open] *, .top *, #guide *")]
     .filter((e) => {
         const box = e.getBoundingClientRect();
@@ -30,6 +31,12 @@ OVERFLOWING = """[...document.querySelectorAll("main *, dialog[open] *, .top *, 
             && getComputedStyle(e).visibility !== "hidden"
             && !e.closest(".sr, .guide-then, .people, pre, .wire, select");
     }).map((e) => e.outerHTML.slice(0, 120))"""
+
+
+def says(page: Page, text: str) -> None:
+    """Type into the message box and press Enter."""
+    page.fill("#text", text)
+    page.keyboard.press("Enter")
 
 
 @contextmanager

@@ -1,24 +1,8 @@
 """What someone tries who has never seen the demo: wide, on a phone, and with the keyboard alone."""
 
-from collections.abc import Iterator
+from playwright.sync_api import Browser, expect
 
-import pytest
-from playwright.sync_api import Browser, Page, expect
-
-from tests.browser.play import PATIENCE, Watched, running_demo
-
-PHONE = {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="module")
-def demo() -> Iterator[str]:
-    with running_demo(60) as url:
-        yield url
-
-
-def says(page: Page, text: str) -> None:
-    page.fill("#text", text)
-    page.keyboard.press("Enter")
+from tests.browser.play import PATIENCE, PHONE, Watched, says
 
 
 def test_the_first_sight_says_what_this_is(browser: Browser, demo: str) -> None:

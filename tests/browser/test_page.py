@@ -1,26 +1,10 @@
 """Modals, App Home, a fault, a phone, a keyboard, a screen reader: in a real browser."""
 
 import re
-from collections.abc import Iterator
 
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
-from tests.browser.play import PATIENCE, Watched, running_demo
-
-PHONE = {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="module")
-def demo() -> Iterator[str]:
-    """One for all, as starting it takes a while; each story leaves nothing that waits or runs."""
-    with running_demo(60) as url:
-        yield url
-
-
-def says(page: Page, text: str) -> None:
-    page.fill("#text", text)
-    page.keyboard.press("Enter")
+from tests.browser.play import PATIENCE, PHONE, Watched, says
 
 
 def test_a_modal_leads_to_the_plan_and_the_plan_to_the_run(browser: Browser, demo: str) -> None:

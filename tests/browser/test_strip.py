@@ -1,6 +1,5 @@
 """The demo's strip, panel and message box: in a real browser, wide and narrow."""
 
-from collections.abc import Iterator
 from typing import Literal
 
 import pytest
@@ -12,12 +11,6 @@ from tests.browser.play import PATIENCE, Watched, running_demo
 
 LONGEST = max((str(step["text"]) for step in GUIDE), key=len)
 WIDTHS = (1280, 390)
-
-
-@pytest.fixture(scope="module")
-def demo() -> Iterator[str]:
-    with running_demo(60) as url:
-        yield url
 
 
 def is_whole(page: Page, what: Locator) -> bool:

@@ -82,7 +82,7 @@ def test_a_posting_notifies_each_approver_once_and_the_card_names_them_all_the_s
         for who in ("UBEN", "UCARLA"):
             (asked,) = notified(scene, who)
             assert (asked.thread_ts, NEEDED in asked.text) == (card.ts, True)
-            assert "back in service after" in asked.text, "what decides reaches whoever only hears"
+            assert "back in service after" in asked.text, "what decides is in the notification"
         await scene.wait(21 * 60)
         assert [EXPIRES in m.text for m in notified(scene, "UBEN")] == [False, True]
         scene.slack.webapi.faults.add(SlackFault("chat.update", times=1, lost=True))

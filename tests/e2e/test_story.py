@@ -31,7 +31,7 @@ async def sees(human: SimulatedUser, text: str) -> Message:
         return await human.wait_for_message(OPS, text, HANG)
     except TimeoutError:
         shown = "\n".join(m.text for m in human.visible_messages(OPS))
-        raise AssertionError(f"nobody said {text!r}; what was said:\n{shown}") from None
+        raise AssertionError(f"no message has {text!r}; what was said:\n{shown}") from None
 
 
 async def until_seen(
@@ -43,7 +43,7 @@ async def until_seen(
             await act()
         with contextlib.suppress(TimeoutError):
             return await human.wait_for_message(OPS, text, 3.0)
-    raise AssertionError(f"nobody said {text!r}: {[m.text for m in human.visible_messages(OPS)]}")
+    raise AssertionError(f"no message: {text!r}: {[m.text for m in human.visible_messages(OPS)]}")
 
 
 async def shut_down_and_start_up(world: DemoWorld) -> None:

@@ -68,17 +68,9 @@ class InProcessTransport(AsyncHttpTransport[Any, Any]):
     ) -> None:
         return None
 
-    def answer(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, str],
-        headers: Mapping[str, str],
-        body: bytes,
-        /,
-    ) -> Any:
-        """Answer one request, as a test may have replaced `handle` meanwhile."""
-        return self._handle(method, path, query, headers, body)
+    def answer(self, *request: Any) -> Any:
+        """Answer one request, with the `handle` that a test may have put in meanwhile."""
+        return self._handle(*request)
 
     async def send(self, request: Any, **config: Any) -> Any:
         """Send one request, return one reply; sleep the reply's own delay on the loop."""

@@ -22,15 +22,15 @@ def our_requirements() -> list[str]:
 def with_dependencies(names: Iterable[str]) -> Iterator[metadata.Distribution]:
     """Yield these distributions and all that they need here. PackageNotFoundError without one."""
     seen: set[str] = set()
-    todo = list(names)
-    while todo:
-        name = todo.pop().lower().replace("_", "-")
+    left = list(names)
+    while left:
+        name = left.pop().lower().replace("_", "-")
         if name in seen:
             continue
         seen.add(name)
         distribution = metadata.distribution(name)
         yield distribution
-        todo += [
+        left += [
             each.name
             for line in distribution.requires or ()
             if (each := Requirement(line)).marker is None or each.marker.evaluate({"extra": ""})
