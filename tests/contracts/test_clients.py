@@ -322,8 +322,9 @@ def test_an_answer_without_the_list_is_not_an_empty_list() -> None:
     assert isinstance(
         trouble(answering(200, {"meta": {"total": 0}}), lambda api: api.droplets()), Unreachable
     )
-    for empty in ([], None):
-        alone: dict[str, Any] = {"droplets": empty}
+    nothings: tuple[Any, ...] = ([], None)
+    for nothing in nothings:
+        alone: dict[str, Any] = {"droplets": nothing}
         assert isinstance(trouble(answering(200, alone), lambda api: api.droplets()), Unreachable)
         whole = alone | {"meta": {"total": 0}}
         assert ask_digitalocean(answering(200, whole), lambda api: api.droplets()) == []

@@ -461,9 +461,10 @@ def test_a_cluster_is_never_smaller_than_it_was_said_to_be(data: st.DataObject, 
 
     def change(name: str, content: Json) -> None:
         found = varied_places(content, name)
-        if data.draw(st.booleans()):  # rather a field of an entry than one of its image's fields
+        is_shallow, is_changed = data.draw(st.booleans()), data.draw(st.booleans())
+        if is_shallow:  # rather a field of an entry than one of its image's fields
             found = [place for place in found if not may_be_left_alone(place, content)]
-        if found and data.draw(st.booleans()):
+        if found and is_changed:
             place = found[data.draw(st.integers(0, len(found) - 1))]
             old = place.holder[place.key]
             new = copy.deepcopy(data.draw(st.sampled_from((*ODD, UNKNOWN_VALUE))))
