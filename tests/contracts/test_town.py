@@ -154,7 +154,8 @@ def spaces_story(town: SimulatedEnvironment, at: Addresses) -> None:
         == body
     )
     s3.put_object_acl(Bucket=bucket, Key="backups/1", ACL="public-read")
-    assert s3.get_object_acl(Bucket=bucket, Key="backups/1")["Grants"][0]["Permission"] == "READ"
+    grants = s3.get_object_acl(Bucket=bucket, Key="backups/1")["Grants"]
+    assert [grant["Permission"] for grant in grants] == ["FULL_CONTROL", "READ"]
     assert s3.get_object_acl(Bucket=bucket, Key="secrets.env")["Grants"] == []
     town.faults.add("spaces", "stale")
     assert s3.get_object(Bucket=bucket, Key="secrets.env")["Body"].read() == body
