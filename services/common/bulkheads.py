@@ -1,8 +1,9 @@
 """Bulkheads: keep a failure in one part of the bot, or for one cluster, from stopping the others.
 
 Each piece of periodic work runs under its own key (part, cluster), whatever it raises and however
-long it takes. A failure is logged once with its traceback, counted, and listed for as long as it
-lasts: on /healthz, and in one message.
+long it takes. Work that has to wait becomes a task; most has nothing to do, and ends at once. A
+failure is logged once with its traceback, counted, and listed for as long as it lasts: on /healthz,
+and in one message.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from services.common import eager
 from services.common.clock import Clock
 from services.common.errors import BadRecord, BotError, Foreign
 from services.common.metrics import METRICS
@@ -29,6 +31,8 @@ LEAST = 1.0
 # Clusters at once: all of them, or as many as may wait for answers side by side.
 EVERY = 1000
 AT_ONCE = 64
+# Pieces of work, which may all end without waiting, until the loop runs what else is ready.
+AT_A_STRETCH = 8
 # Seconds after which the work is cancelled, and started again.
 LIMIT = 300.0
 # Seconds after which the same text is logged again.
@@ -78,6 +82,7 @@ class Bulkheads:
         # By key: when each text was logged.
         self._logged: dict[Key, dict[str, float]] = {}
         self._closing = False
+        self._at_a_stretch = 0
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -115,13 +120,23 @@ class Bulkheads:
         work: Callable[[str], Awaitable[object]],
         at_once: int,
     ) -> None:
-        gate = asyncio.Semaphore(at_once)
+        gate, waiting = asyncio.Semaphore(at_once), list[asyncio.Task[None]]()
 
         async def one(name: str) -> None:
             async with gate:
-                await self.run(part, partial(work, name), name)
+                await self._run((part, name), partial(work, name), FOR_ONE)
 
-        await asyncio.gather(*(one(name) for name in clusters))
+        try:
+            for name in clusters:
+                if (task := eager.start(one(name))) is not None:
+                    waiting.append(task)
+                await self._let_others_run()
+            if waiting:
+                await asyncio.gather(*waiting)
+        except asyncio.CancelledError:
+            for task in waiting:
+                task.cancel()
+            raise
 
     async def run(
         self, part: str, work: Work, cluster: str = "", patience: float | None = None
@@ -131,24 +146,50 @@ class Bulkheads:
         It failed also if it has been running for too long. After `patience` seconds it continues in
         the background.
         """
-        key = (part, cluster)
+        if patience is None:
+            patience = _patience_for(cluster)
+        succeeded = await self._run((part, cluster), work, patience)
+        await self._let_others_run()
+        return succeeded
+
+    async def _run(self, key: Key, work: Work, patience: float) -> bool:
         running = self._running.get(key)
         if running is not None and running.task.done():
             self._ended(key, running)
-            running = None
-        timeout = 0.0
-        if running is None:
-            timeout = _patience_for(cluster) if patience is None else patience
-            task = asyncio.create_task(_without_exit(work))
-            running = self._running[key] = _Running(task, asyncio.get_running_loop().time())
+        elif running is not None:
+            return self._continues(key, running)
+        outcome = self._begin(key, work)
+        if not isinstance(outcome, _Running):
+            return outcome
         try:
-            await _ended_within(running.task, timeout)
+            await _ended_within(outcome.task, patience)
         except asyncio.CancelledError:
-            running.task.cancel()
+            outcome.task.cancel()
             raise
-        if running.task.done():
-            return self._ended(key, running)
-        return self._continues(key, running)
+        if outcome.task.done():
+            return self._ended(key, outcome)
+        return self._continues(key, outcome)
+
+    def _begin(self, key: Key, work: Work) -> "_Running | bool":
+        """Begin a piece of work; return its outcome if it ended without having to wait."""
+        try:
+            task = eager.start(_without_exit(work))
+        except asyncio.CancelledError:
+            return self._closing or self._was_cancelled(key)
+        except Exception as error:  # noqa: BLE001 - containing any error is what bulkheads are for
+            return self.record_failure(*key, error)
+        if task is None:
+            self.record_success(*key)
+            return True
+        running = self._running[key] = _Running(task, asyncio.get_running_loop().time())
+        return running
+
+    async def _let_others_run(self) -> None:
+        """Let the loop run what else is ready, now and then: work need not wait for anything."""
+        self._at_a_stretch += 1
+        if self._at_a_stretch >= AT_A_STRETCH:
+            self._at_a_stretch = 0
+            await asyncio.sleep(0)
 
     def _continues(self, key: Key, running: _Running) -> bool:
         seconds = asyncio.get_running_loop().time() - running.began
@@ -171,12 +212,15 @@ class Bulkheads:
         if running.task.cancelled() and self._closing:
             return True
         if running.task.cancelled():
-            return self.record_failure(*key, asyncio.CancelledError("was cancelled"))
+            return self._was_cancelled(key)
         error = running.task.exception()
         if error is not None:
             return self.record_failure(*key, error)
         self.record_success(*key)
         return True
+
+    def _was_cancelled(self, key: Key) -> bool:
+        return self.record_failure(*key, asyncio.CancelledError("was cancelled"))
 
     # Work that runs elsewhere: in tasks of its own, and in calls that must not wait
 
