@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from handlers import views
 from handlers.slack.api import MessageGone, is_permanent
@@ -31,6 +30,7 @@ from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BotError, Unreachable
 from services.common.tasks import Tasks
+from services.common.values import replace
 from services.memory.message_refs import CardPlace, MessageRefs
 from services.operations.reader import ClusterReader
 from services.runs.progress import Progress

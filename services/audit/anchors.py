@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from services.access.clusters import ClusterRegistry
 from services.audit.entries import Head, read_head
@@ -27,6 +28,8 @@ PATIENCE = 20.0
 # Seconds until a head that could not be written is tried again, by any bot.
 AGAIN = 60.0
 DAY = 86400.0
+# Notes whose text is parsed once: two of each cluster are read in every round.
+NOTES_REMEMBERED = 2048
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,7 @@ class _Note:
     at: float = 0.0
 
 
+@lru_cache(maxsize=NOTES_REMEMBERED)
 def _read_note(text: str | None) -> _Note:
     if not text:
         return _Note()

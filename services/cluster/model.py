@@ -3,11 +3,12 @@
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
+from services.common.values import replace
 from services.secrets_env.findings import SecretsFindings, SecretsUnread
 
 

@@ -8,7 +8,8 @@ import asyncio
 from asyncio.tasks import _enter_task, _leave_task  # for tasks of one's own: documented in asyncio
 from collections.abc import Coroutine, Generator
 from contextvars import copy_context
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -18,6 +19,50 @@ def start(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T] | None":
 
     What it raises before it waits is raised here. It has a context of its own, as in a task.
     """
+    outcome = _begin(work)
+    return outcome if isinstance(outcome, asyncio.Task) else None
+
+
+if TYPE_CHECKING:
+    from asyncio import gather  # the types are the same
+else:
+
+    async def gather(*works: Coroutine[Any, Any, Any]) -> list[Any]:
+        """Return what the works return, in order, as asyncio.gather does.
+
+        What one raises is raised once all have begun; the others go on.
+        """
+        outcomes: list[Any] = []
+        raised: BaseException | None = None
+        for work in works:
+            try:
+                outcomes.append(_begin(work))
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is raised below
+                raised = raised or error
+                outcomes.append(None)
+        tasks = [one for one in outcomes if isinstance(one, asyncio.Task)]
+        if raised is not None:
+            for task in tasks:
+                task.add_done_callback(_heard)
+            raise raised
+        results = iter(await asyncio.gather(*tasks) if tasks else ())
+        return [next(results) if isinstance(o, asyncio.Task) else o.value for o in outcomes]
+
+
+@dataclass(frozen=True)
+class _Ended(Generic[T]):
+    """What work returned that never waited."""
+
+    value: T
+
+
+def _heard(task: "asyncio.Task[Any]") -> None:
+    """Take an error that no one asks for any more: another one was raised."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _begin(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T] | _Ended[T]":
     loop = asyncio.get_running_loop()
     caller = asyncio.current_task(loop)
     context, future_task = copy_context(), _FutureTask()
@@ -26,8 +71,8 @@ def start(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T] | None":
     _enter_task(loop, future_task)  # type: ignore[arg-type]
     try:
         waits_for = context.run(work.send, None)
-    except StopIteration:
-        return None
+    except StopIteration as ended:
+        return _Ended(ended.value)
     finally:
         _leave_task(loop, future_task)  # type: ignore[arg-type]
         if caller is not None:
@@ -79,7 +124,7 @@ class _Rest(Coroutine[Any, Any, T]):
 
     def __init__(self, work: Coroutine[Any, Any, T], waits_for: Any) -> None:
         self._work, self._waits_for = work, waits_for
-        self.__qualname__ = work.__qualname__  # as asyncio names it
+        self.__qualname__ = getattr(work, "__qualname__", "")  # as asyncio names it
 
     def send(self, value: None) -> Any:
         waits_for, self._waits_for = self._waits_for, None
@@ -102,3 +147,6 @@ class _Rest(Coroutine[Any, Any, T]):
 
     def __await__(self) -> Generator[Any, None, T]:
         raise NotImplementedError("it is run by a task")
+
+
+__all__ = ["gather", "start"]

@@ -4,7 +4,7 @@ Card, audit trail and the point to resume from are all computed from that list.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import reduce
 
@@ -13,6 +13,7 @@ from services.cluster import model as facts
 from services.cluster.identity import UNKNOWN_IDENTITY, Identity
 from services.cluster.service_state import ServiceState
 from services.common.serialize import Classes
+from services.common.values import replace
 from services.procedures import PROCEDURES
 from services.procedures.plan import Plan, StepOutline
 from services.runs.request import Act, Request, RequestState, Vote

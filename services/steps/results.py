@@ -5,11 +5,12 @@ off and on again is on.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 from services.cluster.model import Cluster, MediaNode
 from services.common.text import count_of
+from services.common.values import replace
 from services.steps.autoscaler import Arrived, Autoscaling
 from services.steps.autoscaler_drain import Deleted, FleetGone, Left
 from services.steps.backup import Snapshots
