@@ -59,15 +59,20 @@ class HeadAnchors:
         self._posting: asyncio.Task[None] | None = None
 
     async def sweep(self) -> None:
-        """Start a round of writing to buckets, unless one is running; do not wait for it."""
-        if self._posting is None or self._posting.done():
-            self._posting = self._tasks.start(self.anchor_all(), "heads of the audit")
-
-    async def anchor_all(self) -> None:
-        """Write every new head to its cluster's bucket."""
+        """Start a round of writing to buckets, if there is news; do not wait for it."""
+        if self._posting is not None and not self._posting.done():
+            return
         names = self._sites.driven
         with suppress(Unreachable):  # then each cluster is asked about alone, and reports it
             names = await self._with_news(names)
+        if names:
+            self._posting = self._tasks.start(self._anchor(names), "heads of the audit")
+
+    async def anchor_all(self) -> None:
+        """Write every new head to its cluster's bucket."""
+        await self._anchor(self._sites.driven)
+
+    async def _anchor(self, names: Sequence[str]) -> None:
         await self._bulkheads.run_each("audit heads in the bucket", names, self._post)
 
     async def _with_news(self, names: Sequence[str]) -> list[str]:

@@ -120,15 +120,20 @@ class Bulkheads:
         work: Callable[[str], Awaitable[object]],
         at_once: int,
     ) -> None:
-        gate, waiting = asyncio.Semaphore(at_once), list[asyncio.Task[None]]()
+        names, gate = list(clusters), asyncio.Semaphore(at_once)
+        waiting: list[asyncio.Task[bool]] = []
 
-        async def one(name: str) -> None:
+        async def at_its_turn(name: str) -> bool:
             async with gate:
-                await self._run((part, name), partial(work, name), FOR_ONE)
+                return await self._run((part, name), partial(work, name), FOR_ONE)
 
         try:
-            for name in clusters:
-                if (task := eager.start(one(name))) is not None:
+            for name in names:
+                if len(names) > at_once:
+                    task = eager.start(at_its_turn(name))
+                else:
+                    task = eager.start(self._run((part, name), partial(work, name), FOR_ONE))
+                if task is not None:
                     waiting.append(task)
                 await self._let_others_run()
             if waiting:

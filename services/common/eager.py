@@ -8,8 +8,7 @@ import asyncio
 from asyncio.tasks import _enter_task, _leave_task  # for tasks of one's own: documented in asyncio
 from collections.abc import Coroutine, Generator
 from contextvars import copy_context
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 T = TypeVar("T")
 
@@ -19,8 +18,7 @@ def start(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T] | None":
 
     What it raises before it waits is raised here. It has a context of its own, as in a task.
     """
-    outcome = _begin(work)
-    return outcome if isinstance(outcome, asyncio.Task) else None
+    return _begin(work)[0]
 
 
 if TYPE_CHECKING:
@@ -32,28 +30,22 @@ else:
 
         What one raises is raised once all have begun; the others go on.
         """
-        outcomes: list[Any] = []
+        begun: list[tuple[asyncio.Task[Any] | None, Any]] = []
         raised: BaseException | None = None
         for work in works:
             try:
-                outcomes.append(_begin(work))
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is raised below
+                begun.append(_begin(work))
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised below
                 raised = raised or error
-                outcomes.append(None)
-        tasks = [one for one in outcomes if isinstance(one, asyncio.Task)]
+        tasks = [task for task, _ in begun if task is not None]
         if raised is not None:
             for task in tasks:
                 task.add_done_callback(_heard)
             raise raised
-        results = iter(await asyncio.gather(*tasks) if tasks else ())
-        return [next(results) if isinstance(o, asyncio.Task) else o.value for o in outcomes]
-
-
-@dataclass(frozen=True)
-class _Ended(Generic[T]):
-    """What work returned that never waited."""
-
-    value: T
+        if not tasks:
+            return [value for _, value in begun]
+        results = iter(await asyncio.gather(*tasks))
+        return [value if task is None else next(results) for task, value in begun]
 
 
 def _heard(task: "asyncio.Task[Any]") -> None:
@@ -62,7 +54,8 @@ def _heard(task: "asyncio.Task[Any]") -> None:
         task.exception()
 
 
-def _begin(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T] | _Ended[T]":
+def _begin(work: Coroutine[Any, Any, T]) -> "tuple[asyncio.Task[T] | None, T | None]":
+    """Return a task of the rest; or None, and what the work returned."""
     loop = asyncio.get_running_loop()
     caller = asyncio.current_task(loop)
     context, future_task = copy_context(), _FutureTask()
@@ -72,14 +65,14 @@ def _begin(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T] | _Ended[T]":
     try:
         waits_for = context.run(work.send, None)
     except StopIteration as ended:
-        return _Ended(ended.value)
+        return None, ended.value
     finally:
         _leave_task(loop, future_task)  # type: ignore[arg-type]
         if caller is not None:
             _enter_task(loop, caller)
     task = asyncio.create_task(_Rest(work, waits_for), context=context)
     future_task.becomes(task)
-    return task
+    return task, None
 
 
 class _FutureTask:
@@ -87,6 +80,8 @@ class _FutureTask:
 
     Timeouts and task groups keep the current task, to cancel it later.
     """
+
+    __slots__ = ("_cancelled", "_task")
 
     def __init__(self) -> None:
         self._task: asyncio.Task[Any] | None = None

@@ -6,7 +6,7 @@ Card, audit trail and the point to resume from are all computed from that list.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import reduce
+from functools import cached_property, reduce
 
 from services.access.policy import Actor
 from services.cluster import model as facts
@@ -319,7 +319,7 @@ class Run:
         """The labels of all choices of its questions, by question and choice."""
         return {(q.id, c.id): c.label for q in self.asked for c in q.choices}
 
-    @property
+    @cached_property
     def stays_done(self) -> tuple[str, ...]:
         """What stays done if it ends now, with what was begun and is not undone."""
         step = self.step

@@ -92,6 +92,20 @@ class CrashInjector:
             raise asyncio.CancelledError
         return result
 
+    def looks_freely(self) -> bool:
+        """Pass the point before a look; False where more than counting it has to be done."""
+        if self._paused or self.is_dead or self.die_at is not None:
+            return False
+        self.points += 1
+        return True
+
+    async def has_looked(self) -> None:
+        """Pass the end of a look."""
+        if self._paused:
+            await self._awake.wait()
+        if self.is_dead:
+            raise asyncio.CancelledError
+
     def _point(self, when: str, what: str) -> None:
         """Pass a crash point."""
         if not self.is_dead:
@@ -147,7 +161,11 @@ class CrashingStore:
         return await self._life.call(what, work, *args, **more)
 
     async def get(self, *keys: str) -> list[str | None]:
-        return await self._do("store get", self._store.get, *keys)
+        if self.delay or self.away or not self._life.looks_freely():
+            return await self._do("store get", self._store.get, *keys)
+        texts = await self._store.get(*keys)
+        await self._life.has_looked()
+        return texts
 
     async def commit(self, commit: Commit) -> bool:
         return await self._do("store commit", self._store.commit, commit)
