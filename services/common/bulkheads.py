@@ -120,28 +120,43 @@ class Bulkheads:
         work: Callable[[str], Awaitable[object]],
         at_once: int,
     ) -> None:
-        names, gate = list(clusters), asyncio.Semaphore(at_once)
-        waiting: list[asyncio.Task[bool]] = []
-
-        async def at_its_turn(name: str) -> bool:
-            async with gate:
-                return await self._run((part, name), partial(work, name), FOR_ONE)
-
+        names = list(clusters)
+        if len(names) > at_once:
+            await self._in_turns(part, names, work, at_once)
+            return
+        waiting: dict[Key, _Running] = {}
         try:
             for name in names:
-                if len(names) > at_once:
-                    task = eager.start(at_its_turn(name))
-                else:
-                    task = eager.start(self._run((part, name), partial(work, name), FOR_ONE))
-                if task is not None:
-                    waiting.append(task)
-                await self._let_others_run()
+                key = (part, name)
+                outcome = self._begin(key, partial(work, name))
+                if isinstance(outcome, _Running):
+                    waiting[key] = outcome
+                if self._is_long_stretch():
+                    await asyncio.sleep(0)
             if waiting:
-                await asyncio.gather(*waiting)
+                await asyncio.wait([r.task for r in waiting.values()], timeout=FOR_ONE)
         except asyncio.CancelledError:
-            for task in waiting:
-                task.cancel()
+            for running in waiting.values():
+                running.task.cancel()
             raise
+        for key, running in waiting.items():
+            self._outcome(key, running)
+
+    async def _in_turns(
+        self,
+        part: str,
+        names: Iterable[str],
+        work: Callable[[str], Awaitable[object]],
+        at_once: int,
+    ) -> None:
+        """Do it for `at_once` clusters, and for one more whenever one of them has ended."""
+        gate = asyncio.Semaphore(at_once)
+
+        async def one(name: str) -> None:
+            async with gate:
+                await self.run(part, partial(work, name), name)
+
+        await asyncio.gather(*(one(name) for name in names))
 
     async def run(
         self, part: str, work: Work, cluster: str = "", patience: float | None = None
@@ -151,32 +166,31 @@ class Bulkheads:
         It failed also if it has been running for too long. After `patience` seconds it continues in
         the background.
         """
-        if patience is None:
-            patience = _patience_for(cluster)
-        succeeded = await self._run((part, cluster), work, patience)
-        await self._let_others_run()
-        return succeeded
-
-    async def _run(self, key: Key, work: Work, patience: float) -> bool:
-        running = self._running.get(key)
-        if running is not None and running.task.done():
-            self._ended(key, running)
-        elif running is not None:
-            return self._continues(key, running)
+        key = (part, cluster)
         outcome = self._begin(key, work)
         if not isinstance(outcome, _Running):
+            if self._is_long_stretch():
+                await asyncio.sleep(0)
             return outcome
+        if patience is None:
+            patience = _patience_for(cluster)
         try:
             await _ended_within(outcome.task, patience)
         except asyncio.CancelledError:
             outcome.task.cancel()
             raise
-        if outcome.task.done():
-            return self._ended(key, outcome)
-        return self._continues(key, outcome)
+        return self._outcome(key, outcome)
 
     def _begin(self, key: Key, work: Work) -> "_Running | bool":
-        """Begin a piece of work; return its outcome if it ended without having to wait."""
+        """Begin a piece of work; return its outcome if it ended without having to wait.
+
+        Also where the previous one has not ended.
+        """
+        before = self._running.get(key)
+        if before is not None and not before.task.done():
+            return self._continues(key, before)
+        if before is not None:
+            self._ended(key, before)
         try:
             task = eager.start(_without_exit(work))
         except asyncio.CancelledError:
@@ -189,12 +203,16 @@ class Bulkheads:
         running = self._running[key] = _Running(task, asyncio.get_running_loop().time())
         return running
 
-    async def _let_others_run(self) -> None:
-        """Let the loop run what else is ready, now and then: work need not wait for anything."""
-        self._at_a_stretch += 1
-        if self._at_a_stretch >= AT_A_STRETCH:
-            self._at_a_stretch = 0
-            await asyncio.sleep(0)
+    def _is_long_stretch(self) -> bool:
+        """Return, now and then, True: work need not wait for anything, and others have to run."""
+        self._at_a_stretch = (self._at_a_stretch + 1) % AT_A_STRETCH
+        return not self._at_a_stretch
+
+    def _outcome(self, key: Key, running: _Running) -> bool:
+        """Return the outcome of work that was waited for, which may not have ended."""
+        if running.task.done():
+            return self._ended(key, running)
+        return self._continues(key, running)
 
     def _continues(self, key: Key, running: _Running) -> bool:
         seconds = asyncio.get_running_loop().time() - running.began
@@ -253,6 +271,8 @@ class Bulkheads:
 
     def record_success(self, part: str, cluster: str) -> None:
         """Record a success."""
+        if not self._troubles:
+            return
         if (trouble := self._troubles.pop((part, cluster), None)) is not None:
             METRICS.set("openvidu_bot_part_failing", 0, part=part, cluster=cluster)
             if self._is_new((part, cluster), f"well after {trouble.text}"):

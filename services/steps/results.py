@@ -58,13 +58,13 @@ def changes(reached: Sequence[Step], begun: Step | None = None) -> list[str]:
 
 def remaining(reached: Sequence[Step]) -> list[Step]:
     """Return the steps whose change still holds, each as far as it does."""
-    kept = []
-    for index, step in enumerate(reached):
-        later = frozenset().union(*(subjects(s) for s in reached[index + 1 :]))
+    kept, later = list[Step](), frozenset[str]()
+    for step in reversed(reached):
         left = _left_by(step, later)
         if left is not None and left.leaves_change:
             kept.append(left)
-    return kept
+        later |= subjects(step)
+    return kept[::-1]
 
 
 def _left_by(step: Step, later: frozenset[str]) -> Step | None:

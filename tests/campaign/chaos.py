@@ -60,6 +60,11 @@ class Trouble:
     on_acked: Callable[[str, Any], None] = lambda *_: None
     """Called with what was acknowledged."""
 
+    @property
+    def of_reads(self) -> bool:
+        """Return whether anything may happen to what is read from the state."""
+        return bool(self.away or self.slow or self.lost)
+
     def calm(self) -> None:
         """Remove all faults."""
         self.lost = self.slow = self.late = self.twice = 0.0
@@ -85,8 +90,7 @@ class ShakyStore:
         return result
 
     async def get(self, *keys: str) -> list[str | None]:
-        trouble = self._trouble
-        if trouble.slow or trouble.away or trouble.lost:
+        if self._trouble.of_reads:
             return await self._do(self._store.get, *keys)
         return await self._store.get(*keys)
 
@@ -100,7 +104,9 @@ class ShakyStore:
         return done
 
     async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:
-        return await self._do(self._store.read, log, start, count)
+        if self._trouble.of_reads:
+            return await self._do(self._store.read, log, start, count)
+        return await self._store.read(log, start, count)
 
     async def tail(self, log: str, count: int) -> list[str]:
         return await self._do(self._store.tail, log, count)
