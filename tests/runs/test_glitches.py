@@ -52,10 +52,11 @@ def droplets(method: str, path: str) -> bool:
 
 
 def without(*names: str) -> Change:
-    """These droplets are not on the list."""
+    """These droplets are not on the list, nor in its total."""
 
     def drop(made: dict[str, Any]) -> None:
         made["droplets"] = [d for d in made["droplets"] if not any(n in d["name"] for n in names)]
+        made["meta"] = {"total": len(made["droplets"])}
 
     return lambda ask, method, path, more: body(ask(method, path, *more), drop)
 
