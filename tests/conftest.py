@@ -9,12 +9,12 @@ import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import pytest
 
-from tests.support.coverage_level import QUICK, covering, rotated
+from tests.support.coverage_level import FULL, QUICK, cases, covering, rotated
+from tests.support.tools import server_version, store_servers
 
 ROOT = Path(__file__).parents[1]
 FIRST = ("e2e", "browser", "install", "campaign", "nights")
@@ -87,17 +87,12 @@ def _chosen(family: list[pytest.Function]) -> set[int]:
     first = family[0]
     marker = first.get_closest_marker("sampled")
     if marker is not None and not marker.args:
-        return covering([_case(item) for item in family])
+        return covering(cases([item.callspec.params for item in family]))
     if marker is not None:
         return rotated(len(family), marker.args[0], first.originalname)
     if _folder(first) in SCENES:
         return rotated(len(family), FEW, first.originalname)
     return set(range(len(family)))
-
-
-def _case(item: pytest.Function) -> dict[str, Any]:
-    """Return the index of each parameter's value."""
-    return dict(item.callspec.indices)
 
 
 def _rank(item: pytest.Item) -> int:
@@ -112,6 +107,13 @@ def _folder(item: pytest.Item) -> str:
 def pytest_runtest_teardown() -> None:
     """Let the next test hear every log line: commands that tests call silence the process."""
     logging.disable(logging.NOTSET)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say on which servers the state store was tested."""
+    if QUICK or FULL:
+        servers = ", ".join(map(server_version, store_servers())) or "none is installed"
+        terminalreporter.write_line(f"state store on: {servers}")
 
 
 # --- at what cost
