@@ -110,7 +110,7 @@ class _FutureTask:
 
     def __getattr__(self, name: str) -> Any:
         if self._task is None:
-            raise AttributeError(f"{name}: the task has not begun")
+            raise AttributeError(f"{name}: the task has not started")
         return getattr(self._task, name)
 
 
