@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import dataclasses
 import json
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +45,7 @@ from services.store import Commit
 from services.store.sqlite import SqliteStore
 from simulators.cloud.catalog import REGIONS
 from simulators.slack.faults import SlackFault
+from tests.support import fork_server
 from tests.support.certificates import make_certificate, tls_in_front
 from tests.support.real_sockets import running_world
 from tests.support.redis import running_redis
@@ -517,15 +517,15 @@ def test_no_piece_of_a_password_and_no_traceback_gets_out_of_a_command(
                 ODD.replace("#", "["),
                 sentinel.replace("#", "/"),
             ):
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "bot", command, "--config", str(world.settings_file)),
-                    env={**world.bot_environment(), "REDIS_URL": odd},
-                    stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-                )  # fmt: skip
-                said = (await process.communicate())[0].decode()
+                done = await asyncio.to_thread(
+                    fork_server.run,
+                    (command, "--config", str(world.settings_file)),
+                    {**world.bot_environment(), "REDIS_URL": odd},
+                )
+                said = done.stdout + done.stderr
                 assert "in user or password; allowed: percent-encoded" in said
                 assert not any(piece in said for piece in PIECES), said
-                assert process.returncode == 1
+                assert done.returncode == 1
 
     asyncio.run(story())
 
@@ -880,16 +880,11 @@ def test_the_command_fixes_only_when_it_is_told_to(tmp_path: Path) -> None:
             secrets.chmod(0o640)
             bare = {name: value for name, value in env.items() if name not in held}
 
-            async def doctor(*words: str) -> tuple[int | None, str]:
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "bot", "doctor", *words),
-                    env=bare | {"PYTHONPATH": str(Path(__file__).parents[2])},
-                    cwd=tmp_path,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.STDOUT,
+            async def doctor(*words: str) -> tuple[int, str]:
+                done = await asyncio.to_thread(
+                    fork_server.run, ("doctor", *words), bare, tmp_path
                 )
-                said = (await process.communicate())[0].decode()
-                return process.returncode, said
+                return done.returncode, done.stderr + done.stdout
 
             code, said = await doctor()
             assert (code, "doctor --fix would set bot.env to mode 600" in said) == (2, True), said

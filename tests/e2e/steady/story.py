@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import redis
 
+from bot.demo.bot_process import BotProcess
 from bot.demo.world import OPS, DemoWorld
 from tests.contracts.test_redis_kept import one_server
 from tests.e2e.steady.weights import Weight, weigh
@@ -47,7 +48,7 @@ async def steady(
             running_world(
                 folder, SPEED, redis_url=f"redis://{HOST}:{server.port}/0", **windows
             ) as world,
-            bot_of(world) as bot,
+            bot_of(world, kind=BotProcess) as bot,  # weighed: a start of its own
         ):
             await asyncio.wait_for(
                 world.slack.sockets.until(lambda sockets: len(sockets) == 2), 120
