@@ -25,6 +25,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -125,6 +126,17 @@ def run(
             file.seek(0)
             said.append(file.read().decode())
     return subprocess.CompletedProcess([*words], code, *said)
+
+
+def on_terminal(
+    words: Sequence[str], env: Mapping[str, str], terminal: int
+) -> Callable[[], int]:
+    """Start a command on this terminal, which is closed here; return what waits for its end."""
+    try:
+        _, status = _server().fork(words, env, ROOT, [terminal] * 3)
+    finally:
+        os.close(terminal)
+    return partial(_server().ended, status)
 
 
 class Forked:
