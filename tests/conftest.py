@@ -3,8 +3,10 @@
 CONTRIBUTING.md says what `make test`, `make test-fast` and `make test-all` play.
 """
 
+import contextlib
 import gc
 import logging
+import os
 import resource
 import time
 from collections.abc import Iterator
@@ -13,7 +15,6 @@ from zlib import crc32
 
 import pytest
 
-from tests.support import fork_server
 from tests.support.coverage_level import QUICK, cases, covering, rotated
 
 ROOT = Path(__file__).parents[1]
@@ -158,5 +159,24 @@ class Until:
 
 
 def _cpu() -> float:
+    """Return the CPU seconds of this process and of all that it started, ended or not."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return fork_server.cpu_seconds() + sum(one.ru_utime + one.ru_stime for one in used)
+    seconds = sum(one.ru_utime + one.ru_stime for one in used)
+    return seconds + sum(map(_seconds_of, _running_under(os.getpid())))
+
+
+def _running_under(pid: int) -> Iterator[int]:
+    """Yield the processes below this one that run now; none where there is no /proc."""
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in children.read_text().split():
+                yield int(child)
+                yield from _running_under(int(child))
+
+
+def _seconds_of(pid: int) -> float:
+    """Return the CPU seconds of a running process and of its children that have ended."""
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return 0.0

@@ -1,7 +1,7 @@
 """The demo and a browser to play it in."""
 
-import subprocess
-import sys
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from tests.support import fork_server
 from tests.support.patience import HANG
 from tests.support.tools import chromium
 
@@ -52,24 +53,13 @@ def running_browser() -> Iterator[Browser]:
 @contextmanager
 def running_demo(speed: int) -> Iterator[str]:
     """`openvidu-bot demo` as a user starts it; it exits in order and prints only its address."""
-    words = [
-        sys.executable,
-        "-m",
-        "bot",
-        "demo",
-        "--port",
-        "0",
-        "--speed",
-        str(speed),
-        "--no-browser",
-    ]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
+    words = ["demo", "--port", "0", "--speed", str(speed), "--no-browser"]
+    process = fork_server.Started(words, os.environ)
     line = process.stdout.readline()
     assert "http://127.0.0.1:" in line
     yield line.split(" open ")[1].split()[0]
-    process.terminate()
-    assert process.wait(HANG) == 0
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 0
     assert process.stdout.read() == "", "one line, and nothing more"
 
 

@@ -31,12 +31,7 @@ def bare(**more: str) -> dict[str, str]:
 
 
 def test_from_the_world_to_the_first_word(tmp_path: Path) -> None:
-    world = subprocess.Popen(
-        [sys.executable, "-m", "bot", "demo", "--world-only", "--port", "0"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=bare(),
-    )
+    world = fork_server.Started(["demo", "--world-only", "--port", "0"], bare())
     try:
         told = introduced(world)
         env = bare(**exports_of(told))
@@ -58,16 +53,15 @@ def test_from_the_world_to_the_first_word(tmp_path: Path) -> None:
         assert examined.returncode == 0, examined.stdout
         assert examined.stdout.endswith("Next: openvidu-bot serve\n")
         assert "certificate (none: plain http on this machine)" in " ".join(examined.stdout.split())
-        serve(told, env, tmp_path)
+        asyncio.run(serve(told, env, tmp_path))
         assert list(tmp_path.iterdir()) == [], "nothing stays where it was tried"
     finally:
         world.send_signal(signal.SIGINT)
-        assert world.wait(HANG) == 0
+        assert world.wait() == 0
     assert not settings.parent.exists()
 
 
-def introduced(world: "subprocess.Popen[str]") -> str:
-    assert world.stdout is not None
+def introduced(world: fork_server.Started) -> str:
     told = ""
     while not re.search(r"^openvidu-bot status", told, re.MULTILINE):
         line = world.stdout.readline()
@@ -101,22 +95,21 @@ def play(
     return fork_server.run(words, env, folder, typed)
 
 
-def serve(told: str, env: Mapping[str, str], folder: Path) -> None:
-    command = [sys.executable, "-m", "bot", "serve"]
-    bot = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(env), cwd=folder)
+async def serve(told: str, env: Mapping[str, str], folder: Path) -> None:
+    bot = fork_server.start(["serve"], env, [fork_server.NOTHING] * 3, folder)
     try:
         url = re.search(r"Slack's page: (\S+)", told)
         assert url
-        asyncio.run(first_word(url[1]))
-        status = play(["status"], "", env, folder)
+        await first_word(url[1])
+        status = await asyncio.to_thread(play, ["status"], "", env, folder)
         assert (status.returncode, "acme is in service" in status.stdout) == (0, True), (
             status.stderr
         )
-        examined = play(["doctor"], "", env, folder)
+        examined = await asyncio.to_thread(play, ["doctor"], "", env, folder)
         assert "a bot is running" in examined.stdout
     finally:
         bot.terminate()
-        bot.wait(HANG)
+        await asyncio.wait_for(bot.wait(), HANG)
 
 
 async def first_word(url: str) -> None:

@@ -17,6 +17,7 @@ from bot.demo.panel import Panel
 from bot.demo.starting import start_on
 from bot.demo.world import DemoWorld
 from simulators.clock import ScaledClock
+from tests.support import fork_server
 from tests.support.patience import HANG, LOOKS
 from tests.support.real_sockets import running_world
 
@@ -105,14 +106,13 @@ def test_a_usual_port_that_is_in_use_is_no_obstacle(
 def test_it_can_be_started_with_each_kind_of_media_fleet(
     kind: str, keeper: str, tmp_path: Path
 ) -> None:
-    words = [sys.executable, "-m", "bot", "demo", "--port", "0", "--no-browser", "--kind", kind]
-    demo = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=_environment(tmp_path))
+    words = ["demo", "--port", "0", "--no-browser", "--kind", kind]
+    demo = fork_server.Started(words, _environment(tmp_path))
     try:
-        assert demo.stdout is not None
         assert " open http" in demo.stdout.readline()
     finally:
         demo.send_signal(signal.SIGINT)
-        code = demo.wait(HANG)
+        code = demo.wait()
     assert code == 0
     (cluster,) = asyncio.run(_drawn(tmp_path, kind))["clusters"]
     assert keeper in cluster["summary"]

@@ -243,13 +243,13 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.sampled(7)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("what", WRONG)
 def test_what_is_wrong_is_named_with_its_remedy(tmp_path: Path, what: str) -> None:
     change, name, said, remedy = WRONG[what]
 
     async def story() -> None:
-        async with running_world(tmp_path, 1.0) as world:
+        async with running_world(tmp_path, 1.0, media=1) as world:
             change(world)
             found = await look(world)
             finding = of(found, name)
@@ -503,29 +503,32 @@ def test_a_password_that_is_not_encoded_is_a_line_and_the_rest_is_looked_at(tmp_
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("command", ["doctor", "serve"])
+@pytest.mark.sampled
+@pytest.mark.parametrize("command", ["serve", "doctor"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        ODD,
+        ODD.replace("#", "/"),
+        ODD.replace("#", "?"),
+        ODD.replace("#", "["),
+        ODD.replace("redis:", "redis+sentinel:").replace("#", "/"),
+    ],
+)
 def test_no_piece_of_a_password_and_no_traceback_gets_out_of_a_command(
-    tmp_path: Path, command: str
+    tmp_path: Path, command: str, odd: str
 ) -> None:
     async def story() -> None:
-        async with running_world(tmp_path, 1.0) as world:
-            sentinel = ODD.replace("redis:", "redis+sentinel:")
-            for odd in (
-                ODD,
-                ODD.replace("#", "/"),
-                ODD.replace("#", "?"),
-                ODD.replace("#", "["),
-                sentinel.replace("#", "/"),
-            ):
-                done = await asyncio.to_thread(
-                    fork_server.run,
-                    (command, "--config", str(world.settings_file)),
-                    {**world.bot_environment(), "REDIS_URL": odd},
-                )
-                said = done.stdout + done.stderr
-                assert "in user or password; allowed: percent-encoded" in said
-                assert not any(piece in said for piece in PIECES), said
-                assert done.returncode == 1
+        async with running_world(tmp_path, 1.0, media=1) as world:
+            done = await asyncio.to_thread(
+                fork_server.run,
+                (command, "--config", str(world.settings_file)),
+                {**world.bot_environment(), "REDIS_URL": odd},
+            )
+            said = done.stdout + done.stderr
+            assert "in user or password; allowed: percent-encoded" in said
+            assert not any(piece in said for piece in PIECES), said
+            assert done.returncode == 1
 
     asyncio.run(story())
 
@@ -561,6 +564,7 @@ def test_an_address_of_redis_with_an_option_that_is_none_is_told(tmp_path: Path)
     asyncio.run(story())
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("off", "said"), [(300.0, "5 min ahead of"), (-300.0, "5 min behind")])
 def test_a_clock_that_is_five_minutes_off(tmp_path: Path, off: float, said: str) -> None:
     async def story() -> None:
@@ -881,9 +885,7 @@ def test_the_command_fixes_only_when_it_is_told_to(tmp_path: Path) -> None:
             bare = {name: value for name, value in env.items() if name not in held}
 
             async def doctor(*words: str) -> tuple[int, str]:
-                done = await asyncio.to_thread(
-                    fork_server.run, ("doctor", *words), bare, tmp_path
-                )
+                done = await asyncio.to_thread(fork_server.run, ("doctor", *words), bare, tmp_path)
                 return done.returncode, done.stderr + done.stdout
 
             code, said = await doctor()

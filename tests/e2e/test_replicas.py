@@ -119,6 +119,7 @@ async def is_answered(world: DemoWorld, user: str) -> None:
     )
 
 
+@pytest.mark.thorough
 def test_a_run_goes_on_through_a_fail_over(tmp_path: Path) -> None:
     async def story() -> None:
         with sentinel_group(redis_server(), tmp_path / "redis") as group:

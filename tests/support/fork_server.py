@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import random
+import select
 import selectors
 import signal
 import socket
@@ -23,15 +24,17 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from tests.support.patience import HANG
+
 ROOT = Path(__file__).resolve().parents[2]
 LENGTH = struct.Struct("!I")
-ENDED = struct.Struct("!id")  # exit code, CPU seconds of the server and of all its children so far
+CODE = struct.Struct("!i")
+NOTHING = os.open(os.devnull, os.O_RDWR)
 MOST = 16  # file descriptors in one message
 
 # What commands import, at the start or when they first need it.
@@ -43,6 +46,7 @@ PROGRAM = (
     "bot.terminal.command",
     "bot.audit.verify",
     "bot.manifest",
+    "bot.demo",
     "services.cloud.clients.pydo_client",
     "services.cloud.clients.s3",
     "services.cloud.clients.ssh_pool",
@@ -65,14 +69,13 @@ class ForkServer:
         )
         theirs.close()
         self._one_at_a_time = threading.Lock()
-        self.seconds = 0.0
 
     def fork(
         self, words: Sequence[str], env: Mapping[str, str], cwd: Path, files: Sequence[int]
     ) -> tuple[int, int]:
         """Start `openvidu-bot` with these words; `files` are its stdin, stdout and stderr.
 
-        Return its process id, and the descriptor from which its ENDED can be read.
+        Return its process id, and the descriptor from which its exit code can be read.
         """
         status, theirs = os.pipe()
         body = json.dumps({"words": [*words], "env": dict(env), "cwd": str(cwd)}).encode()
@@ -85,8 +88,10 @@ class ForkServer:
 
     def ended(self, status: int) -> int:
         """Return the exit code, once it has ended; the descriptor is closed."""
-        with open(status, "rb") as pipe:
-            code, self.seconds = ENDED.unpack(pipe.read())
+        with os.fdopen(status, "rb") as pipe:
+            if not select.select([pipe], [], [], HANG)[0]:
+                raise TimeoutError("it does not end")
+            (code,) = CODE.unpack(pipe.read())
         return int(code)
 
     def stop(self) -> None:
@@ -106,11 +111,6 @@ def _server() -> ForkServer:
     return _servers[os.getpid()]
 
 
-def cpu_seconds() -> float:
-    """Return what the server and the commands that have ended have used so far."""
-    return sum(server.seconds for server in _servers.values())
-
-
 def run(
     words: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT, typed: str = ""
 ) -> "subprocess.CompletedProcess[str]":
@@ -128,15 +128,35 @@ def run(
     return subprocess.CompletedProcess([*words], code, *said)
 
 
-def on_terminal(
-    words: Sequence[str], env: Mapping[str, str], terminal: int
-) -> Callable[[], int]:
+def on_terminal(words: Sequence[str], env: Mapping[str, str], terminal: int) -> Callable[[], int]:
     """Start a command on this terminal, which is closed here; return what waits for its end."""
     try:
         _, status = _server().fork(words, env, ROOT, [terminal] * 3)
     finally:
         os.close(terminal)
     return partial(_server().ended, status)
+
+
+class Started:
+    """A command that runs, in the manner of `subprocess.Popen`; its stdout is a pipe."""
+
+    def __init__(self, words: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT) -> None:
+        read, write = os.pipe()
+        try:
+            files = [NOTHING, write, sys.__stderr__.fileno()]
+            self.pid, self._status = _server().fork(words, env, cwd, files)
+        finally:
+            os.close(write)
+        self.stdout = os.fdopen(read, encoding="utf-8")
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if it has not ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        """Wait for it to end; return the exit code."""
+        return _server().ended(self._status)
 
 
 class Forked:
@@ -197,15 +217,14 @@ async def talking(words: Sequence[str], env: Mapping[str, str], folder: Path) ->
     """Start a command without input; what it writes on stderr is kept in that folder."""
     read, write = os.pipe()
     file, name = tempfile.mkstemp(dir=folder, prefix="stderr-")
-    nothing = os.open(os.devnull, os.O_RDONLY)
     try:
-        process = start(words, env, [nothing, write, file])
+        process = start(words, env, [NOTHING, write, file])
     finally:
-        for each in (nothing, write, file):
-            os.close(each)
+        os.close(write)
+        os.close(file)
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), open(read, "rb", buffering=0)
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read, "rb", buffering=0)
     )
     return Talking(process, reader, Path(name))
 
@@ -258,10 +277,11 @@ class Served:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            times = os.times()
-            used = times.user + times.system + times.children_user + times.children_system
-            with open(self._children.pop(pid), "wb") as pipe, contextlib.suppress(BrokenPipeError):
-                pipe.write(ENDED.pack(os.waitstatus_to_exitcode(status), used))
+            with (
+                os.fdopen(self._children.pop(pid), "wb") as pipe,
+                contextlib.suppress(BrokenPipeError),
+            ):
+                pipe.write(CODE.pack(os.waitstatus_to_exitcode(status)))
 
     def _become(self, asked: dict[str, object], files: list[int]) -> NoReturn:
         """Be the command from here on, as if Python had been started for it."""
@@ -284,9 +304,9 @@ class Served:
         time.tzset()
         random.seed()
         os.chdir(str(asked["cwd"]))
-        sys.stdin = open(0, encoding="utf-8", closefd=False)
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
-        sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
+        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+        sys.stderr = os.fdopen(2, "w", 1, "utf-8", "backslashreplace", closefd=False)
         assert isinstance(asked["words"], list)
         sys.argv = ["openvidu-bot", *asked["words"]]
         _exit(importlib.import_module("bot.__main__").main)
@@ -294,14 +314,12 @@ class Served:
 
 def _exit(command: Callable[[], int]) -> NoReturn:
     """Run it and exit as Python does, except that modules are not taken apart one by one."""
-    code = 1
     try:
         code = command()
     except SystemExit as error:
         code = int(error.code or 0)
-    except BaseException:
-        traceback.print_exc()
     threading._shutdown()  # waits for threads, as an exit does
+    atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BrokenPipeError):
             stream.flush()

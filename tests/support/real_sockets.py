@@ -36,9 +36,8 @@ class ForkedBot(BotProcess):
     async def _launched(
         self, command: Sequence[str], env: Mapping[str, str], log: BinaryIO
     ) -> ChildProcess:
-        with open(os.devnull, "rb") as nothing:
-            files = (nothing.fileno(), log.fileno(), log.fileno())
-            return fork_server.start(words_of(command), env, files)
+        files = (fork_server.NOTHING, log.fileno(), log.fileno())
+        return fork_server.start(words_of(command), env, files)
 
 
 def words_of(command: Sequence[str]) -> Sequence[str]:
