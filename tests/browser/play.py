@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright
 
 from tests.support import fork_server
 from tests.support.patience import HANG
@@ -24,7 +24,8 @@ FLAGS = (
 )
 PATIENCE = 1000 * HANG  # milliseconds
 MOST_TABS = 150
-PHONE = {"width": 390, "height": 844}
+PHONE = ViewportSize(width=390, height=844)
+DESK = ViewportSize(width=1280, height=720)
 OVERFLOWING = """[...document.querySelectorAll("main *, dialog[open] *, .top *, #guide *")]
     .filter((e) => {
         const box = e.getBoundingClientRect();
@@ -89,6 +90,15 @@ class Watched:
         )
         self.page.goto(url)
         self.url = url
+
+    def opens_again(self) -> None:
+        """Begin anew: in the usual size and colours, with nothing typed and no complaints."""
+        self.page.set_viewport_size(DESK)
+        self.page.emulate_media(color_scheme="light")
+        self.page.goto("about:blank")
+        self.complaints.clear()
+        self.asked_for.clear()
+        self.page.goto(self.url)
 
     def is_ready(self) -> None:
         """Wait until the page is drawn and the bot is connected."""
