@@ -23,9 +23,10 @@ from simulators.environment import find_free_port
 from simulators.listeners import listen_http
 from simulators.slack.httpmode import HttpMode
 from tests.e2e.test_serve import until_up
-from tests.e2e.test_story import keeps_promises, sees, until_seen
+from tests.e2e.test_story import keeps_promises
 from tests.support.coverage_level import FULL
 from tests.support.patience import HANG, LOOKS
+from tests.support.real_people import sees, until_seen
 from tests.support.real_sockets import ForkedBot, bot_of, running_world
 from tests.support.redis import running_redis
 from tests.support.sentinel import sentinel_group

@@ -1,9 +1,7 @@
 """The main job over real sockets: bot process, Slack, DigitalOcean, SSH, LiveKit, real Redis."""
 
 import asyncio
-import contextlib
 import random
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,37 +11,15 @@ from bot.demo.bot_process import BotProcess
 from bot.demo.world import OPS, STACK, DemoWorld
 from simulators.cloud.events import MasterStopping
 from simulators.slack import delivery
-from simulators.slack.elements import NotPossible
-from simulators.slack.model import Message
-from simulators.slack.user import SimulatedUser
 from tests.support.coverage_level import by_level
 from tests.support.patience import HANG
+from tests.support.real_people import sees, until_seen
 from tests.support.real_sockets import bot_of, running_world
 from tests.support.redis import running_redis, slow_door
 from tests.support.tools import redis_server
 
 SPEED = 60.0
 KILLS = by_level(3, 5, 5)
-
-
-async def sees(human: SimulatedUser, text: str) -> Message:
-    try:
-        return await human.wait_for_message(OPS, text, HANG)
-    except TimeoutError:
-        shown = "\n".join(m.text for m in human.visible_messages(OPS))
-        raise AssertionError(f"no message has {text!r}; what was said:\n{shown}") from None
-
-
-async def until_seen(
-    human: SimulatedUser, text: str, act: Callable[[], Awaitable[object]], tries: int = 200
-) -> Message:
-    """People type and press again when nothing comes of it: the bot may have been dead."""
-    for _ in range(tries):
-        with contextlib.suppress(NotPossible):
-            await act()
-        with contextlib.suppress(TimeoutError):
-            return await human.wait_for_message(OPS, text, 3.0)
-    raise AssertionError(f"no message: {text!r}: {[m.text for m in human.visible_messages(OPS)]}")
 
 
 async def shut_down_and_start_up(world: DemoWorld) -> None:

@@ -21,9 +21,10 @@ from handlers.terminal.follow import OutputLine
 from handlers.terminal.session import TerminalCommand
 from services.access.policy import Actor
 from simulators.environment import find_free_port
-from tests.e2e.test_story import keeps_promises, sees
+from tests.e2e.test_story import keeps_promises
 from tests.support import fork_server
 from tests.support.patience import HANG, LOOKS
+from tests.support.real_people import sees
 from tests.support.real_sockets import bot_of, running_world
 from tests.support.redis import running_redis
 from tests.support.tools import redis_server

@@ -6,7 +6,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from bot.demo.world import OPS, STACK
-from tests.e2e.test_story import sees, until_seen
+from tests.support.real_people import sees, until_seen
 from tests.support.real_sockets import bot_of, running_world
 
 SPEED = 60.0
