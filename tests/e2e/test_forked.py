@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -54,17 +55,17 @@ def test_they_end_with_what_forked_them() -> None:
     server.stop()
     assert os.read(status, 1) == b"", "no one tells"
     os.close(status)
-    asyncio.run(has_gone(pid))
+    has_gone(pid)
 
 
 def world_only() -> list[str]:
     return ["demo", "--world-only", "--port", "0"]
 
 
-async def has_gone(pid: int) -> None:
+def has_gone(pid: int) -> None:
     for _ in range(LOOKS):
         stat = Path(f"/proc/{pid}/stat")
         if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z":
             return
-        await asyncio.sleep(0.05)
+        time.sleep(0.05)
     pytest.fail("it lives on")
