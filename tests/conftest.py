@@ -16,6 +16,7 @@ from zlib import crc32
 import pytest
 
 from tests.support.coverage_level import QUICK, cases, covering, rotated
+from tests.support.order import dealt
 
 ROOT = Path(__file__).parents[1]
 FIRST = ("e2e", "browser", "install", "campaign", "nights")
@@ -62,7 +63,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=[item for item in items if id(item) in left_out])
         items[:] = [item for item in items if id(item) not in left_out]
     if not config.getoption("--until"):  # by nearness to what changed, as they were named
-        items.sort(key=_rank)
+        items[:] = _in_order(items)
 
 
 def _is_its_turn(item: pytest.Item) -> bool:
@@ -96,9 +97,23 @@ def _chosen(family: list[pytest.Function]) -> set[int]:
     return set(range(len(family)))
 
 
-def _rank(item: pytest.Item) -> int:
-    folder = _folder(item)
-    return FIRST.index(folder) if folder in FIRST else len(FIRST)
+def _in_order(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return them with the long ones first, on every worker."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    units: dict[str, list[pytest.Item]] = {}
+    for folder in FIRST:
+        for item in items:
+            if _folder(item) == folder:
+                units.setdefault(_unit(item), []).append(item)
+    others = [item for item in items if _folder(item) not in FIRST]
+    return dealt(list(units.values()), others, workers)
+
+
+def _unit(item: pytest.Item) -> str:
+    """Return the name of what one worker plays: a file, or the folder that shares a browser."""
+    if _folder(item) == "browser":
+        return "browser"
+    return str(item.path)
 
 
 def _folder(item: pytest.Item) -> str:
