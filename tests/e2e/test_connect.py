@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import aiohttp
 import yaml
@@ -20,6 +21,7 @@ from tests.support import fork_server
 from tests.support.patience import HANG
 from tests.support.real_sockets import running_world
 
+BOT = [sys.executable, "-m", "bot"]
 CTRL_C = "\x03"
 
 
@@ -33,7 +35,7 @@ def bare(**more: str) -> dict[str, str]:
 def test_from_the_world_to_the_first_word(tmp_path: Path) -> None:
     world = fork_server.Started(["demo", "--world-only", "--port", "0"], bare())
     try:
-        told = introduced(world)
+        told = introduced(world.stdout)
         env = bare(**exports_of(told))
         assert {
             "SLACK_BOT_TOKEN",
@@ -61,10 +63,10 @@ def test_from_the_world_to_the_first_word(tmp_path: Path) -> None:
     assert not settings.parent.exists()
 
 
-def introduced(world: fork_server.Started) -> str:
+def introduced(stdout: IO[str]) -> str:
     told = ""
     while not re.search(r"^openvidu-bot status", told, re.MULTILINE):
-        line = world.stdout.readline()
+        line = stdout.readline()
         assert line, told
         told += line
     return told

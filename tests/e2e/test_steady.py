@@ -11,7 +11,8 @@ from tests.e2e.steady.weights import Weight, grown, table
 from tests.support.coverage_level import FULL, by_level
 from tests.support.tools import redis_server
 
-SECONDS, EVERY = by_level((5.0, 1.0), (45.0, 5.0), (600.0, 5.0))
+SECONDS = by_level(5, 45, 600)
+EVERY = by_level(1, 5, 5)
 FLAT = [Weight(5.0 * n, 100_000 + n % 3 * 400, 30 + n % 4, 40, 120, 6) for n in range(40)]
 
 

@@ -143,7 +143,7 @@ class Started:
     def __init__(self, words: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT) -> None:
         read, write = os.pipe()
         try:
-            files = [NOTHING, write, sys.__stderr__.fileno()]
+            files = [NOTHING, write, 2]
             self.pid, self._status = _server().fork(words, env, cwd, files)
         finally:
             os.close(write)
@@ -318,7 +318,7 @@ def _exit(command: Callable[[], int]) -> NoReturn:
         code = command()
     except SystemExit as error:
         code = int(error.code or 0)
-    threading._shutdown()  # waits for threads, as an exit does
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as an exit does
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BrokenPipeError):

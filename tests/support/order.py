@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 def blocks(count: int, workers: int) -> list[int]:
     """Return how many of so many tests each worker is given at first."""
-    sizes = []
+    sizes: list[int] = []
     for left in range(workers, 0, -1):
         sizes.append((count - sum(sizes)) // left)
     return sizes
