@@ -615,10 +615,10 @@ def test_a_redis_that_may_forget(tmp_path: Path) -> None:
             running_redis(redis_server()) as url,
             running_world(tmp_path, 1.0, redis_url=url) as world,
         ):
-            others(await look(world))
+            others(await look(world, parts=[state.checks]))
             async with redis.from_url(url) as line:
                 await line.config_set("appendonly", "no")
-            finding = of(await look(world), "state: Redis")
+            finding = of(await look(world, parts=[state.checks]), "state: Redis")
             assert (finding.verdict, "set appendonly yes" in finding.said) == (
                 CheckVerdict.WRONG,
                 True,

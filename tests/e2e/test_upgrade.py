@@ -13,7 +13,6 @@ import pytest
 
 from bot.demo.bot_process import BotProcess
 from bot.demo.world import OPS, DemoWorld
-from services.runs.journal import Journal
 from services.runs.run import State
 from tests.e2e.test_replicas import SPEED, a_shutdown_begins, ended, journal_at
 from tests.e2e.test_story import keeps_promises
@@ -40,50 +39,31 @@ def program_of(version: str, folder: Path) -> Path:
     return folder
 
 
-@contextlib.asynccontextmanager
-async def older_bot_of(world: DemoWorld, program: Path) -> AsyncIterator[BotProcess]:
-    """A bot of that program in this world."""
+def command_of(program: Path, *words: str) -> list[str]:
+    """Return what starts that program with these words."""
     start = (
         f"import sys; sys.path.insert(0, {str(program)!r}); "
         "from bot.__main__ import main; sys.exit(main())"
     )
+    return [sys.executable, "-c", start, *words]
+
+
+@contextlib.asynccontextmanager
+async def older_bot_of(world: DemoWorld, program: Path) -> AsyncIterator[BotProcess]:
+    """A bot of that program in this world."""
     words = world.bot_command()
-    command = [sys.executable, "-c", start, *words[words.index("serve") :]]
+    command = command_of(program, *words[words.index("serve") :])
     bot = BotProcess(world.folder / "older.log")
     await bot.start(command, {**world.bot_environment(), "PYTHONPATH": str(program)})
     async with stopped_at_the_end(bot):
         yield bot
 
 
-async def taken_over(world: DemoWorld, journal: Journal, older: BotProcess) -> None:
-    """The older one begins a run and is killed; the newer one, which has come, ends it."""
-    older.kill()
-    run = await ended(journal, "acme-1")
-    assert run.state is State.DONE, run.stopped
-    assert run.takes >= 2, "the newer one went on with it"
-    await sees(world.slack.human("UANA"), "acme is shut down")
-
-
 @pytest.mark.parametrize("version", sorted(COMMITS))
-def test_a_run_of_the_older_one_is_ended_by_the_newer_one(version: str, tmp_path: Path) -> None:
-    program = program_of(version, tmp_path / "program")
-
-    async def story() -> None:
-        async with (
-            running_redis(redis_server()) as url,
-            running_world(tmp_path, SPEED, redis_url=url) as world,
-            journal_at(url) as journal,
-            older_bot_of(world, program) as older,
-        ):
-            sockets = world.slack.sockets
-            await asyncio.wait_for(sockets.until(lambda found: len(found) == 2), HANG)
-            await a_shutdown_begins(world)
-            async with bot_of(world):
-                await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), HANG)
-                await taken_over(world, journal, older)
-            keeps_promises(world)
-
-    asyncio.run(story())
+def test_the_released_program_is_there(version: str, tmp_path: Path) -> None:
+    command = command_of(program_of(version, tmp_path), "--version")
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"openvidu-bot {version}\n"
 
 
 @pytest.mark.thorough
@@ -106,7 +86,11 @@ def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(
                 await a_shutdown_begins(world)
                 async with bot_of(world) as newer:
                     await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), HANG)
-                    await taken_over(world, journal, older)
+                    older.kill()
+                    run = await ended(journal, "acme-1")
+                    assert run.state is State.DONE, run.stopped
+                    assert run.takes >= 2, "the newer one went on with it"
+                    await sees(ana, "acme is shut down")
                     # And back: the newer one begins, and is stopped in the middle.
                     await until_seen(
                         ana,

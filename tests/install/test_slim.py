@@ -39,6 +39,7 @@ def _site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
+@pytest.mark.thorough
 def test_each_distribution_tells_what_is_there(site: Path) -> None:
     distributions = list(metadata.distributions(path=[str(site)]))
     assert len(distributions) > 30
@@ -52,6 +53,7 @@ def test_each_distribution_tells_what_is_there(site: Path) -> None:
                 assert int(size) == len(content), name
 
 
+@pytest.mark.thorough
 def test_every_requirement_is_satisfied(site: Path) -> None:
     there = {
         str(each.name).lower().replace("_", "-"): each.version
@@ -72,6 +74,7 @@ def test_what_is_not_there_any_more_stops_it(tmp_path: Path) -> None:
     assert "PIL/_avif.* is not there" in done.stderr
 
 
+@pytest.mark.thorough
 def test_what_is_loaded_later_is_there(site: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-S", "-c", LATE],
