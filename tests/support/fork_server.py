@@ -302,6 +302,7 @@ class Served:
         os.environ.clear()
         os.environ.update(asked["env"])
         time.tzset()
+        tempfile.tempdir = None  # asked for again, in this environment
         random.seed()
         os.chdir(str(asked["cwd"]))
         sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
