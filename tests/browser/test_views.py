@@ -1,11 +1,19 @@
 """Forms, modals, App Home, a fault, a phone, a keyboard, a screen reader: in a real browser."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.play import PATIENCE, PHONE, Watched, says
+from tests.browser.play import PATIENCE, PHONE, Watched, running_demo, says
+
+
+@pytest.fixture(scope="module")
+def other_demo() -> Iterator[str]:
+    """A demo in which no one has asked for anything yet."""
+    with running_demo(60) as url:
+        yield url
 
 
 def test_a_window_by_its_form(desk: Watched) -> None:
@@ -33,8 +41,10 @@ def test_a_window_by_its_form(desk: Watched) -> None:
 
 
 @pytest.mark.thorough
-def test_a_modal_leads_to_the_plan_and_the_plan_to_the_run(browser: Browser, demo: str) -> None:
-    watched = Watched(browser, demo)
+def test_a_modal_leads_to_the_plan_and_the_plan_to_the_run(
+    browser: Browser, other_demo: str
+) -> None:
+    watched = Watched(browser, other_demo)
     page, log = watched.page, watched.page.locator("#log")
     says(page, "/openvidu")
     scale = log.get_by_role("button", name="Scale…")
@@ -88,8 +98,8 @@ def test_a_modal_leads_to_the_plan_and_the_plan_to_the_run(browser: Browser, dem
 
 
 @pytest.mark.thorough
-def test_on_a_phone(browser: Browser, demo: str) -> None:
-    watched = Watched(browser, demo, viewport=PHONE, has_touch=True, color_scheme="dark")
+def test_on_a_phone(browser: Browser, other_demo: str) -> None:
+    watched = Watched(browser, other_demo, viewport=PHONE, has_touch=True, color_scheme="dark")
     page, log = watched.page, watched.page.locator("#log")
     watched.fits()
     says(page, "/openvidu shutdown --no-drain")
@@ -140,8 +150,8 @@ def test_on_a_phone(browser: Browser, demo: str) -> None:
 
 
 @pytest.mark.thorough
-def test_approved_on_app_home_while_digitalocean_refuses(browser: Browser, demo: str) -> None:
-    watched = Watched(browser, demo)
+def test_approved_on_app_home_while_digitalocean_refuses(browser: Browser, other_demo: str) -> None:
+    watched = Watched(browser, other_demo)
     page, home = watched.page, watched.page.locator("#home")
     page.get_by_role("button", name="DigitalOcean refuses a pool of 0").click()
     zero = page.get_by_role("button", name="DigitalOcean refuses a pool of 0")
