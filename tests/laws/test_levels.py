@@ -62,10 +62,14 @@ def test_tests_of_one_family_play_different_kinds() -> None:
 
 
 @law
-@given(st.lists(st.integers(1, 5), max_size=9), st.integers(0, 90), st.integers(1, 6))
+@given(
+    st.lists(st.integers(1, 5), min_size=1, max_size=9), st.booleans(), st.integers(0, 20),
+    st.integers(1, 6),
+)  # fmt: skip
 def test_every_worker_begins_with_what_takes_longest(
-    sizes: list[int], others: int, workers: int
+    sizes: list[int], enough: bool, more: int, workers: int
 ) -> None:
+    others = more + (workers * sum(sizes) if enough else 0)
     units = [[f"{unit}.{n}" for n in range(size)] for unit, size in enumerate(sizes)]
     rest = [f"light {n}" for n in range(others)]
     order = dealt(units, rest, workers)
@@ -73,7 +77,7 @@ def test_every_worker_begins_with_what_takes_longest(
     for unit in units:
         at = order.index(unit[0])
         assert order[at : at + len(unit)] == unit, "it stays together"
-    if sizes and others >= workers * sum(sizes):
+    if enough:
         starts = [sum(blocks(len(order), workers)[:n]) for n in range(workers)]
         begin = [order[start] for start in starts][: len(units)]
         assert begin == [unit[0] for unit in units][: len(begin)]
