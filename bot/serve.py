@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -48,6 +47,7 @@ from services.cluster.certificates import utc_text
 from services.common.causes import cause_of
 from services.common.clock import Clock
 from services.common.errors import BotError, Refused, Unreachable
+from services.common.imports import freeze
 from services.operations.assembly import SWEEP_INTERVAL
 from services.secrets_env.mask import Masker
 from services.store.origin import Origin
@@ -192,9 +192,7 @@ async def _serve(settings: Settings, clock: Clock, file: SettingsFile | None) ->
         )
         client = slack_client(settings, session)
         workspace = await verify_tokens(settings, client)
-        # Imported objects live as long as the process: collecting them again and again would delay
-        # acknowledgements by a fifth of a second.
-        gc.freeze()
+        freeze()
         try:
             store = open_store(settings.state, clock)
             opened = await must_be_usable(settings, store, clock, own_version())

@@ -3,8 +3,10 @@
 CONTRIBUTING.md says what `make test`, `make test-fast` and `make test-all` play.
 """
 
+import contextlib
 import gc
 import logging
+import os
 import resource
 import time
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from zlib import crc32
 import pytest
 
 from tests.support.coverage_level import FULL, QUICK, cases, covering, rotated
+from tests.support.order import dealt
 from tests.support.tools import server_version, store_servers
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=[item for item in items if id(item) in left_out])
         items[:] = [item for item in items if id(item) not in left_out]
     if not config.getoption("--until"):  # by nearness to what changed, as they were named
-        items.sort(key=_rank)
+        items[:] = _in_order(items)
 
 
 def _is_its_turn(item: pytest.Item) -> bool:
@@ -95,9 +98,23 @@ def _chosen(family: list[pytest.Function]) -> set[int]:
     return set(range(len(family)))
 
 
-def _rank(item: pytest.Item) -> int:
-    folder = _folder(item)
-    return FIRST.index(folder) if folder in FIRST else len(FIRST)
+def _in_order(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return them with the long ones first, on every worker."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    units: dict[str, list[pytest.Item]] = {}
+    for folder in FIRST:
+        for item in items:
+            if _folder(item) == folder:
+                units.setdefault(_unit(item), []).append(item)
+    others = [item for item in items if _folder(item) not in FIRST]
+    return dealt(list(units.values()), others, workers)
+
+
+def _unit(item: pytest.Item) -> str:
+    """Return the name of what one worker plays: a file, or the folder that shares a browser."""
+    if _folder(item) == "browser":
+        return "browser"
+    return str(item.path)
 
 
 def _folder(item: pytest.Item) -> str:
@@ -165,5 +182,24 @@ class Until:
 
 
 def _cpu() -> float:
+    """Return the CPU seconds of this process and of all that it started, ended or not."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    seconds = sum(one.ru_utime + one.ru_stime for one in used)
+    return seconds + sum(map(_seconds_of, _running_under(os.getpid())))
+
+
+def _running_under(pid: int) -> Iterator[int]:
+    """Yield the processes below this one that run now; none where there is no /proc."""
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in children.read_text().split():
+                yield int(child)
+                yield from _running_under(int(child))
+
+
+def _seconds_of(pid: int) -> float:
+    """Return the CPU seconds of a running process and of its children that have ended."""
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return 0.0

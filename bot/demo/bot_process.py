@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 RESTART_AFTER = 1.0  # seconds
 # A bot that dies within QUICK seconds, MAX_QUICK_DEATHS times in a row, is given up.
@@ -18,13 +19,24 @@ LOG_TAIL = 2000  # characters
 STOPS_WITHIN = 12.0
 
 
+class ChildProcess(Protocol):
+    """What is used of an `asyncio.subprocess.Process`."""
+
+    pid: int
+
+    @property
+    def returncode(self) -> int | None: ...
+    async def wait(self) -> int: ...
+    def terminate(self) -> None: ...
+
+
 class BotProcess:
     """The bot process; at most one at a time."""
 
     def __init__(self, log: Path) -> None:
         self.log = log
         self.starts = 0
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: ChildProcess | None = None
         self._stopped = False
 
     @property
@@ -53,17 +65,22 @@ class BotProcess:
     async def start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
         """Start it once."""
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *command,
-                env=dict(env),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C reaches the demo only, which then stops the bot
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-            )
+            self._process = await self._launched(command, env, log)
         self.starts += 1
         self._stopped = False
+
+    async def _launched(
+        self, command: Sequence[str], env: Mapping[str, str], log: BinaryIO
+    ) -> ChildProcess:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            env=dict(env),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C reaches the demo only, which then stops the bot
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
 
     async def wait(self) -> int:
         """Wait for it to exit; return the exit code."""

@@ -1,14 +1,15 @@
 """The demo and a browser to play it in."""
 
-import subprocess
-import sys
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright
 
+from tests.support import fork_server
 from tests.support.patience import HANG
 from tests.support.tools import chromium
 
@@ -23,7 +24,8 @@ FLAGS = (
 )
 PATIENCE = 1000 * HANG  # milliseconds
 MOST_TABS = 150
-PHONE = {"width": 390, "height": 844}
+PHONE = ViewportSize(width=390, height=844)
+DESK = ViewportSize(width=1280, height=720)
 OVERFLOWING = """[...document.querySelectorAll("main *, dialog[open] *, .top *, #guide *")]
     .filter((e) => {
         const box = e.getBoundingClientRect();
@@ -52,24 +54,13 @@ def running_browser() -> Iterator[Browser]:
 @contextmanager
 def running_demo(speed: int) -> Iterator[str]:
     """`openvidu-bot demo` as a user starts it; it exits in order and prints only its address."""
-    words = [
-        sys.executable,
-        "-m",
-        "bot",
-        "demo",
-        "--port",
-        "0",
-        "--speed",
-        str(speed),
-        "--no-browser",
-    ]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
+    words = ["demo", "--port", "0", "--speed", str(speed), "--no-browser"]
+    process = fork_server.Started(words, os.environ)
     line = process.stdout.readline()
     assert "http://127.0.0.1:" in line
     yield line.split(" open ")[1].split()[0]
-    process.terminate()
-    assert process.wait(HANG) == 0
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 0
     assert process.stdout.read() == "", "one line, and nothing more"
 
 
@@ -99,6 +90,15 @@ class Watched:
         )
         self.page.goto(url)
         self.url = url
+
+    def opens_again(self) -> None:
+        """Begin anew: in the usual size and colours, with nothing typed and no complaints."""
+        self.page.set_viewport_size(DESK)
+        self.page.emulate_media(color_scheme="light")
+        self.page.goto("about:blank")
+        self.complaints.clear()
+        self.asked_for.clear()
+        self.page.goto(self.url)
 
     def is_ready(self) -> None:
         """Wait until the page is drawn and the bot is connected."""

@@ -1,27 +1,25 @@
 """What someone tries who has never seen the demo: wide, on a phone, and with the keyboard alone."""
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.play import PATIENCE, PHONE, Watched, says
 
 
-def test_the_first_sight_says_what_this_is(browser: Browser, demo: str) -> None:
-    watched = Watched(browser, demo)
-    page = watched.page
+def test_the_first_sight_says_what_this_is(desk: Watched) -> None:
+    page = desk.page
     expect(page.locator("#log")).to_contain_text("A real bot in a pretend world.")
     expect(page.locator("#log")).to_contain_text("Nothing leaves this machine")
     expect(page.locator(".guide-count")).to_have_text("Shut down and start again: 1 of 7")
     expect(page.locator("#topic")).to_have_text("4 members")
-    watched.is_ready()
-    watched.is_accessible("the first sight")
-    watched.has_no_complaints()
-    page.close()
+    desk.is_ready()
+    desk.is_accessible("the first sight")
+    desk.has_no_complaints()
 
 
-def test_words_without_a_slash_get_a_hint(browser: Browser, demo: str) -> None:
-    watched = Watched(browser, demo)
-    watched.is_ready()
-    page, toast = watched.page, watched.page.locator("#toast")
+def test_words_without_a_slash_get_a_hint(desk: Watched) -> None:
+    desk.is_ready()
+    page, toast = desk.page, desk.page.locator("#toast")
     says(page, "help")
     expect(toast).to_have_text(
         "People read this, the bot does not. Its command is /openvidu: type /openvidu help."
@@ -29,20 +27,18 @@ def test_words_without_a_slash_get_a_hint(browser: Browser, demo: str) -> None:
     says(page, "/help")
     expect(toast).to_contain_text("/help is not a valid command.")
     expect(toast).to_contain_text("The bot's command is /openvidu: type /openvidu help.")
-    page.close()
 
 
-def test_completions_show_commands_as_code(browser: Browser, demo: str) -> None:
-    watched = Watched(browser, demo)
-    watched.is_ready()
-    page = watched.page
+def test_completions_show_commands_as_code(desk: Watched) -> None:
+    desk.is_ready()
+    page = desk.page
     page.fill("#text", "/openvidu h")
     offered = page.get_by_role("listbox", name="Completions")
     expect(offered.locator("code").first).to_have_text("all")
     assert "`" not in offered.inner_text()
-    page.close()
 
 
+@pytest.mark.thorough
 def test_the_chat_follows_what_is_new_until_its_reader_scrolls_up(
     browser: Browser, demo: str
 ) -> None:
@@ -83,10 +79,9 @@ def test_the_chat_follows_what_is_new_until_its_reader_scrolls_up(
     page.close()
 
 
-def test_no_link_leads_out_of_the_pretend_world(browser: Browser, demo: str) -> None:
-    watched = Watched(browser, demo)
-    watched.is_ready()
-    page = watched.page
+def test_no_link_leads_out_of_the_pretend_world(desk: Watched) -> None:
+    desk.is_ready()
+    page = desk.page
     page.evaluate(
         """() => { const link = document.createElement("a");
             link.href = "https://cloud.digitalocean.com/droplets"; link.target = "_blank";
@@ -98,8 +93,7 @@ def test_no_link_leads_out_of_the_pretend_world(browser: Browser, demo: str) -> 
         "In this pretend world, the link leads nowhere: https://cloud.digitalocean.com/droplets"
     )
     assert len(page.context.pages) == 1
-    watched.has_no_complaints()
-    page.close()
+    desk.has_no_complaints()
 
 
 def test_a_phone_shows_who_one_is_and_what_time_it_is(browser: Browser, demo: str) -> None:
@@ -119,35 +113,4 @@ def test_a_phone_shows_who_one_is_and_what_time_it_is(browser: Browser, demo: st
     watched.is_accessible("the cloud on a phone")
     page.get_by_role("button", name="Close the cloud").click()
     expect(page.locator("#panel")).to_be_hidden()
-    page.close()
-
-
-def test_the_strip_leads_someone_with_a_keyboard(browser: Browser, demo: str) -> None:
-    """From the first step to an approved shutdown: Tab and Enter."""
-    watched = Watched(browser, demo)
-    watched.is_ready()
-    page, log = watched.page, watched.page.locator("#log")
-    now = page.locator(".guide-now .step")
-
-    def takes(text: str) -> None:
-        expect(now).to_have_text(text, timeout=PATIENCE)
-        page.locator("body").evaluate("() => document.activeElement.blur()")
-        watched.tab_to(now)
-        page.keyboard.press("Enter")
-
-    takes("Request a shutdown")
-    expect(page.locator("#text")).to_be_focused()
-    expect(now).to_have_text("Press Enter to send it")
-    page.keyboard.press("Enter")
-    takes("Become Ben: Ana cannot approve her own request")
-    expect(page.get_by_role("radio", name="Ben Okafor")).to_be_checked()
-    expect(page.locator("#toast")).to_have_text("You are Ben Okafor now.")
-    takes("Press Approve shutdown")
-    expect(log.get_by_role("button", name="Approve shutdown")).to_be_focused()
-    page.keyboard.press("Enter")
-    confirm = page.locator("#confirm")
-    watched.tab_to(confirm.get_by_role("button", name="Approve shutdown"))
-    page.keyboard.press("Enter")
-    expect(now).to_contain_text("Watch", timeout=PATIENCE)
-    watched.has_no_complaints()
     page.close()

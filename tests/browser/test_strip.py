@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from bot.demo.faults import FAULTS
 from bot.demo.world import GUIDE
-from tests.browser.play import PATIENCE, Watched, running_demo
+from tests.browser.play import PATIENCE, Watched
 
 LONGEST = max((str(step["text"]) for step in GUIDE), key=len)
 WIDTHS = (1280, 390)
@@ -26,46 +26,32 @@ def is_whole(page: Page, what: Locator) -> bool:
     )
 
 
-def test_the_page_is_there_before_the_bot_and_holds_what_is_sent(browser: Browser) -> None:
-    with running_demo(60) as url:
-        watched = Watched(browser, url)
-        page = watched.page
-        page.fill("#text", "/openvidu status")
-        page.keyboard.press("Enter")
-        expect(page.locator("#log .message").first).to_be_visible(timeout=PATIENCE)
-        expect(page.locator("#log")).to_contain_text("acme")
-        expect(page.locator("#starting")).to_be_hidden()
-        watched.has_no_complaints()
-        page.close()
-
-
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_next_step_is_always_visible(browser: Browser, demo: str, width: int) -> None:
-    watched = Watched(browser, demo, viewport={"width": width, "height": 720})
-    watched.is_ready()
-    page = watched.page
+def test_the_next_step_is_always_visible(desk: Watched, width: int) -> None:
+    desk.page.set_viewport_size({"width": width, "height": 720})
+    desk.is_ready()
+    page = desk.page
     now = page.locator(".guide-now .step")
     expect(now).to_have_text("Request a shutdown")
     assert is_whole(page, now)
-    watched.fits()
+    desk.fits()
     # The longest of all steps fits, too.
     now.evaluate("(e, text) => { e.textContent = text; }", LONGEST)
     assert is_whole(page, now)
-    watched.fits()
+    desk.fits()
     page.get_by_role("button", name="All steps").click()
     assert page.locator("#guide-steps li").count() == len(GUIDE)
     expect(page.locator("#guide-steps li[aria-current=step]")).to_contain_text("Request a shutdown")
-    watched.is_accessible("all steps")
+    desk.is_accessible("all steps")
     page.keyboard.press("Escape")
     expect(page.locator("#guide-steps")).to_be_hidden()
     expect(page.get_by_role("button", name="All steps")).to_be_focused()
-    page.close()
 
 
-def test_a_dry_run_is_not_the_request(browser: Browser, demo: str) -> None:
-    watched = Watched(browser, demo)
-    watched.is_ready()
-    page = watched.page
+def test_a_dry_run_is_not_the_request(desk: Watched) -> None:
+    desk.is_ready()
+    page = desk.page
     page.fill("#text", "/openvidu shutdown --dry-run")
     page.keyboard.press("Enter")
     expect(page.locator("#log .message.private").last).to_be_visible(timeout=PATIENCE)
@@ -73,13 +59,11 @@ def test_a_dry_run_is_not_the_request(browser: Browser, demo: str) -> None:
     page.locator(".guide-now .step").click()
     expect(page.locator("#text")).to_be_focused()
     expect(page.locator("#text")).to_have_value(str(GUIDE[0]["fill"]))
-    page.close()
 
 
-def test_faults_are_listed_by_kind_with_their_state(browser: Browser, demo: str) -> None:
-    watched = Watched(browser, demo)
-    watched.is_ready()
-    page = watched.page
+def test_faults_are_listed_by_kind_with_their_state(desk: Watched) -> None:
+    desk.is_ready()
+    page = desk.page
     kinds = list(dict.fromkeys(str(fault["kind"]) for fault in FAULTS))
     assert kinds == ["Bot", "Slack", "DigitalOcean", "Nodes", "LiveKit", "Spaces"]
     sections = page.locator("#panel .switches")
@@ -94,15 +78,13 @@ def test_faults_are_listed_by_kind_with_their_state(browser: Browser, demo: str)
         expect(section.locator("h3")).to_contain_text("1 on")
         button.click()
         expect(button).to_have_attribute("aria-pressed", "false")
-    watched.is_accessible("the panel")
-    page.close()
+    desk.is_accessible("the panel")
 
 
-def test_no_one_can_write_to_the_app(browser: Browser, demo: str) -> None:
+def test_no_one_can_write_to_the_app(desk: Watched) -> None:
     """The manifest makes the app's messages read-only, so its composer is not there."""
-    watched = Watched(browser, demo)
-    watched.is_ready()
-    page = watched.page
+    desk.is_ready()
+    page = desk.page
     page.get_by_role("button", name="openvidu · Home").click()
     expect(page.locator("#home .block").first).to_be_visible(timeout=PATIENCE)
     page.get_by_role("button", name="Messages", exact=True).click()
@@ -115,24 +97,23 @@ def test_no_one_can_write_to_the_app(browser: Browser, demo: str) -> None:
         order,
     )
     assert answer == {"ok": False, "error": "sending messages to this app has been turned off"}
-    page.close()
 
 
-@pytest.mark.sampled
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_page_is_accessible(
-    browser: Browser, demo: str, width: int, scheme: Literal["light", "dark"]
+    desk: Watched, width: int, scheme: Literal["light", "dark"]
 ) -> None:
-    size = {"width": width, "height": 844}
-    watched = Watched(browser, demo, viewport=size, color_scheme=scheme)
-    watched.is_ready()
-    watched.is_accessible(f"{width} px, {scheme}")
-    watched.fits()
-    watched.has_no_complaints()
-    watched.page.close()
+    desk.page.set_viewport_size({"width": width, "height": 844})
+    desk.page.emulate_media(color_scheme=scheme)
+    desk.is_ready()
+    desk.is_accessible(f"{width} px, {scheme}")
+    desk.fits()
+    desk.has_no_complaints()
 
 
+@pytest.mark.thorough
 def test_at_twice_the_size(browser: Browser, demo: str) -> None:
     """A browser at 200 % on a screen of 1280 by 800 has half as many pixels for the page."""
     half = {"width": 640, "height": 400}
@@ -150,6 +131,7 @@ def test_at_twice_the_size(browser: Browser, demo: str) -> None:
     page.close()
 
 
+@pytest.mark.thorough
 def test_with_the_keyboard_alone(browser: Browser, demo: str) -> None:
     """Ana requests, Ben rejects: no mouse."""
     watched = Watched(browser, demo)

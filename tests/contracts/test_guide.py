@@ -134,7 +134,7 @@ def test_what_the_guide_waits_for_is_what_the_cards_say() -> None:
     assert len(said) == 2
     assert [text for text in said if text.removeprefix("acme ") not in cards] == []
     labels = {label for step in GUIDE for label in step.get("press", ())}
-    # The notice before a closing is no golden; tests/e2e/test_window.py holds its buttons.
+    # The notice before a closing is no golden; tests/e2e/test_story.py holds its buttons.
     assert [label for label in labels - {"Keep running 1 h"} if label not in cards] == []
 
 

@@ -366,6 +366,7 @@ SCRIPTS: dict[str, Callable[[Node], str]] = {
 
 @pytest.mark.sampled
 @needs_shell
+@pytest.mark.sampled(60)
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("state", STATES)
 def test_a_script_answers_as_in_a_real_shell(state: str, script: str, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def loaded(how: str) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.thorough
 def test_each_operation_is_the_one_of_the_whole_pydo_in_a_fifth_of_the_memory() -> None:
     (parts, small), (whole, large) = loaded("parts"), loaded("whole")
     assert len(parts) >= 2 * len(OPERATIONS) > 40, "each operation has a builder"

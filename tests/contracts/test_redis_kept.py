@@ -270,6 +270,7 @@ def tls_server(
 
 
 @on_each_server
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "over TLS"])
 def test_a_fail_over_loses_nothing_that_was_acknowledged(tmp_path: Path, tls: bool) -> None:
     authority = make_authority(tmp_path / "authority") if tls else None

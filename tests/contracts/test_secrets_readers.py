@@ -16,6 +16,7 @@ import pytest
 from services.secrets_env import KEYS, ChangePolicy, Danger, Harm, SecretsFile, findings, lint
 from services.secrets_env import Reader as ReadBy
 from services.secrets_env.keys import CLUSTER, MEET, NODE
+from tests.support.coverage_level import by_level
 
 READERS = Path(__file__).parent.parent / "support" / "secrets_readers"
 PROGRAMS = ("bash", "sh", "sed", "grep", "cut", "cp", "touch")
@@ -25,6 +26,9 @@ EDITABLE = [key.name for key in KEYS.values() if key.policy is not ChangePolicy.
 BATCHES = 8
 EACH = 1300
 CHUNK = 200
+DRAWN = by_level(EACH // 4, EACH, EACH)
+SHELLS = by_level(50, 150, 150)
+"""Values for each of which a shell or two are started."""
 
 
 def raw(text: str) -> bytes:
@@ -444,14 +448,14 @@ def harmed(reader: Read, tmp_path: Path, values: Sequence[str]) -> list[str]:
     return harmed_values or [f"only together: {values!r}"]
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("seed", range(BATCHES))
 def test_nothing_let_through_is_changed_cut_or_fatal(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
     makers = list(ORDINARY.values())
-    drawn = [rng.choice(makers)(rng) if n % 2 else hostile(rng) for n in range(EACH)]
+    drawn = [rng.choice(makers)(rng) if n % 2 else hostile(rng) for n in range(DRAWN)]
     let_through = list(dict.fromkeys(value for key, value in drawn if lint(key, value).ok))
-    assert len(let_through) > EACH / 4
+    assert len(let_through) > DRAWN / 4
     for start in range(0, len(let_through), CHUNK):
         for reader in ALL_READERS:
             assert harmed(reader, tmp_path, let_through[start : start + CHUNK]) == []
@@ -511,12 +515,12 @@ def sed_value(rng: random.Random) -> str:
     return f"{value};e touch ran #" if rng.random() < 0.1 else value
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("seed", range(4))
 def test_what_the_linter_predicts_of_a_value_is_what_sed_does(tmp_path: Path, seed: int) -> None:
     """Both ways: nothing is missed, and nothing harmless is reported as ending the boot script."""
     rng = random.Random(f"sed {seed}")
-    for n in range(150):
+    for n in range(SHELLS):
         value = sed_value(rng)
         file = SecretsFile(b"DOMAIN_NAME=%s\n" % raw(value))
         told = {
@@ -561,13 +565,14 @@ def test_each_character_that_a_new_media_nodes_shell_interprets_is_reported(tmp_
             path.unlink()
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("seed", range(2))
 def test_what_no_finding_names_reaches_a_new_media_node_as_it_stands(
     tmp_path: Path, seed: int
 ) -> None:
     rng = random.Random(f"node {seed}")
     file, passed = tmp_path / "node.env", 0
-    for _ in range(150):
+    for _ in range(SHELLS):
         password = some(
             rng,
             ALNUM + rng.choice(["", "", "._-@+/:,", HOSTILE.replace("\x00", "").replace("\n", "")]),
@@ -587,7 +592,7 @@ def test_what_no_finding_names_reaches_a_new_media_node_as_it_stands(
             assert Danger.RUNS in {f.danger for f in reported}, password
         for path in Path().iterdir():
             path.unlink()
-    assert passed > 50
+    assert passed > SHELLS / 3
 
 
 @pytest.mark.sampled(15)

@@ -11,11 +11,13 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import aiohttp
 import yaml
 
 from config.settings import check_secrets, load
+from tests.support import fork_server
 from tests.support.patience import HANG
 from tests.support.real_sockets import running_world
 
@@ -31,11 +33,9 @@ def bare(**more: str) -> dict[str, str]:
 
 
 def test_from_the_world_to_the_first_word(tmp_path: Path) -> None:
-    world = subprocess.Popen(
-        [*BOT, "demo", "--world-only", "--port", "0"], stdout=subprocess.PIPE, text=True, env=bare()
-    )
+    world = fork_server.Started(["demo", "--world-only", "--port", "0"], bare())
     try:
-        told = introduced(world)
+        told = introduced(world.stdout)
         env = bare(**exports_of(told))
         assert {
             "SLACK_BOT_TOKEN",
@@ -45,29 +45,28 @@ def test_from_the_world_to_the_first_word(tmp_path: Path) -> None:
         } <= env.keys()
         settings = Path(env["OPENVIDU_BOT_CONFIG"])
         typed = ["" if said.startswith("Enter") else said for said in answers_to(told).values()]
-        made = play([*BOT, "init"], "\n".join([*typed, ""]), env, tmp_path)
+        made = play(["init"], "\n".join([*typed, ""]), env, tmp_path)
         assert made.returncode == 0, made.stderr
         places = [made.stderr.index(f"\n{asked}\n  ") for asked in answers_to(told)]
         assert places == sorted(places), "the questions, as they are announced"
         assert made.stderr.endswith("Next: openvidu-bot doctor\nThen: openvidu-bot serve\n")
         assert "sim" not in settings.read_text(), "no secret stands in it"
-        examined = play([*BOT, "doctor"], "", env, tmp_path)
+        examined = play(["doctor"], "", env, tmp_path)
         assert examined.returncode == 0, examined.stdout
         assert examined.stdout.endswith("Next: openvidu-bot serve\n")
         assert "certificate (none: plain http on this machine)" in " ".join(examined.stdout.split())
-        serve(told, env, tmp_path)
+        asyncio.run(serve(told, env, tmp_path))
         assert list(tmp_path.iterdir()) == [], "nothing stays where it was tried"
     finally:
         world.send_signal(signal.SIGINT)
-        assert world.wait(HANG) == 0
+        assert world.wait() == 0
     assert not settings.parent.exists()
 
 
-def introduced(world: "subprocess.Popen[str]") -> str:
-    assert world.stdout is not None
+def introduced(stdout: IO[str]) -> str:
     told = ""
     while not re.search(r"^openvidu-bot status", told, re.MULTILINE):
-        line = world.stdout.readline()
+        line = stdout.readline()
         assert line, told
         told += line
     return told
@@ -93,37 +92,26 @@ def answers_to(told: str) -> dict[str, str]:
 
 
 def play(
-    command: list[str], typed: str, env: Mapping[str, str], folder: Path
+    words: list[str], typed: str, env: Mapping[str, str], folder: Path
 ) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command,
-        input=typed,
-        capture_output=True,
-        text=True,
-        env=dict(env),
-        cwd=folder,
-        check=False,
-        timeout=HANG,
-    )
+    return fork_server.run(words, env, folder, typed)
 
 
-def serve(told: str, env: Mapping[str, str], folder: Path) -> None:
-    bot = subprocess.Popen(
-        [*BOT, "serve"], stderr=subprocess.PIPE, text=True, env=dict(env), cwd=folder
-    )
+async def serve(told: str, env: Mapping[str, str], folder: Path) -> None:
+    bot = fork_server.start(["serve"], env, [fork_server.NOTHING] * 3, folder)
     try:
         url = re.search(r"Slack's page: (\S+)", told)
         assert url
-        asyncio.run(first_word(url[1]))
-        status = play([*BOT, "status"], "", env, folder)
+        await first_word(url[1])
+        status = await asyncio.to_thread(play, ["status"], "", env, folder)
         assert (status.returncode, "acme is in service" in status.stdout) == (0, True), (
             status.stderr
         )
-        examined = play([*BOT, "doctor"], "", env, folder)
+        examined = await asyncio.to_thread(play, ["doctor"], "", env, folder)
         assert "a bot is running" in examined.stdout
     finally:
         bot.terminate()
-        bot.wait(HANG)
+        await asyncio.wait_for(bot.wait(), HANG)
 
 
 async def first_word(url: str) -> None:
@@ -155,7 +143,7 @@ def init(
         for key, value in (GIVEN | flags).items()
         for word in (f"--{key.replace('_', '-')}", value)
     ]
-    return play([*BOT, "init", "--no-questions", *words, *more], "", env or bare(), folder)
+    return play(["init", "--no-questions", *words, *more], "", env or bare(), folder)
 
 
 def test_without_questions(tmp_path: Path) -> None:
@@ -197,9 +185,9 @@ def test_a_missing_or_wrong_answer_writes_nothing(tmp_path: Path) -> None:
         wrong.returncode,
         "--operators: ana is not valid. Allowed: a Slack member id" in wrong.stderr,
     ) == (2, True)
-    missing = play([*BOT, "init", "--no-questions"], "", bare(), tmp_path)
+    missing = play(["init", "--no-questions"], "", bare(), tmp_path)
     assert (missing.returncode, "--stack: This value is required." in missing.stderr) == (2, True)
-    stopped = play([*BOT, "init"], "acme\n", bare(), tmp_path)
+    stopped = play(["init"], "acme\n", bare(), tmp_path)
     assert (stopped.returncode, "Stopped. Nothing was written." in stopped.stderr) == (1, True)
     assert list(tmp_path.iterdir()) == []
 
@@ -278,11 +266,8 @@ def on_a_terminal(
     words: list[str], answers: Sequence[tuple[str, str]], code: int = 0, **env: str
 ) -> str:
     """Types each answer when its question is shown; returns everything that was to be seen."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        # A test run that was started in the background ignores it, and so would its children.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.execve(sys.executable, [*BOT, *words], bare(TERM="xterm", **env))
+    terminal, theirs = pty.openpty()
+    command = fork_server.on_terminal(words, bare(TERM="xterm", **env), theirs)
     shown, seen, left = "", 0, list(answers)
     try:
         while chunk := read_some(terminal):
@@ -294,8 +279,9 @@ def on_a_terminal(
                 if answer == CTRL_C:
                     os.write(terminal, CTRL_C.encode())
     finally:
-        _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == code, shown
+        os.close(terminal)
+        ended = command()
+    assert ended == code, shown
     assert not left, f"never asked: {left}\n{shown}"
     return shown
 
@@ -341,7 +327,7 @@ def test_again_with_the_same_answers_changes_not_a_byte(tmp_path: Path) -> None:
     settings, env = tmp_path / "settings.yaml", tmp_path / "bot.env"
     settings.write_text(settings.read_text() + "# by hand\n")
     before = settings.read_bytes(), env.read_bytes()
-    again = play([*BOT, "init", "--no-questions", "--overwrite"], "", bare(), tmp_path)
+    again = play(["init", "--no-questions", "--overwrite"], "", bare(), tmp_path)
     assert again.returncode == 0, again.stderr
     assert "Unchanged: settings.yaml" in again.stderr
     assert (settings.read_bytes(), env.read_bytes()) == before
@@ -374,17 +360,17 @@ def test_it_asks_before_it_overwrites_and_no_means_no(tmp_path: Path) -> None:
         "stack", "name", "region", "url", "operators", "channel", "zone", "key", "livekit",
         "bucket", "me",
     )]  # fmt: skip
-    kept = play([*BOT, "init"], "\n".join([*asked, "n", ""]), bare(), tmp_path)
+    kept = play(["init"], "\n".join([*asked, "n", ""]), bare(), tmp_path)
     assert (kept.returncode, "Stopped. Nothing was written." in kept.stderr) == (1, True)
     assert settings.read_text() == before
-    written = play([*BOT, "init"], "\n".join([*asked, "", ""]), bare(), tmp_path)
+    written = play(["init"], "\n".join([*asked, "", ""]), bare(), tmp_path)
     assert written.returncode == 0, written.stderr
     assert load(settings, {"HOME": "/"}).clusters["acme"].region == "fra1"
 
 
 def test_a_file_that_cannot_be_read_is_named_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("clusters: [\n")
-    said = play([*BOT, "init"], "", bare(), tmp_path)
+    said = play(["init"], "", bare(), tmp_path)
     assert (said.returncode, "settings.yaml: line 2: " in said.stderr) == (2, True), said.stderr
     assert (tmp_path / "settings.yaml").read_text() == "clusters: [\n"
 

@@ -1,11 +1,12 @@
 """`openvidu-bot demo` as two processes, without a browser."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +18,33 @@ from bot.demo.panel import Panel
 from bot.demo.starting import start_on
 from bot.demo.world import DemoWorld
 from simulators.clock import ScaledClock
+from tests.support import fork_server
 from tests.support.patience import HANG, LOOKS
 from tests.support.real_sockets import running_world
 
 
 def test_the_bot_is_killed_and_comes_back_and_nothing_stays(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "bot", "demo", "--port", "0", "--no-browser"]
-    demo = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=_environment(tmp_path))
+    asyncio.run(_killed(_playing(tmp_path)))
+
+
+@pytest.mark.thorough
+def test_in_the_evening_it_starts_again(tmp_path: Path) -> None:
+    asyncio.run(_evening(_playing(tmp_path)))
+
+
+@contextlib.contextmanager
+def _playing(folder: Path) -> Iterator[str]:
+    """A demo; it leaves nothing."""
+    demo = fork_server.Started(["demo", "--port", "0", "--no-browser"], _environment(folder))
     try:
-        assert demo.stdout is not None
         url = demo.stdout.readline().split(" open ")[1].split()[0]
-        assert list(tmp_path.iterdir())
-        asyncio.run(_kill_and_wait(url))
+        assert list(folder.iterdir())
+        yield url
     finally:
         demo.send_signal(signal.SIGINT)
-        code = demo.wait(HANG)
+        code = demo.wait()
     assert code == 0
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -45,40 +56,53 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-async def _kill_and_wait(url: str) -> None:
-    async with aiohttp.ClientSession(trust_env=False) as http:
+async def _killed(playing: AbstractContextManager[str]) -> None:
+    with playing as url:
+        async with aiohttp.ClientSession(trust_env=False) as http:
+            await _connected(http, url, 1)
+            async with http.post(f"{url}/_ui/panel", json={"id": "kill"}) as answer:
+                assert "killed" in (await answer.json())["text"]
+            await _connected(http, url, 2)
+            await _answers(http, url)
 
-        async def until(number: int) -> None:
-            for _ in range(LOOKS):  # a bot takes seconds to start on a busy machine
-                async with http.get(f"{url}/_control/journal") as answer:
-                    entries = (await answer.json())["entries"]
-                if sum(entry["name"] == "opened, 2 now" for entry in entries) >= number:
-                    return
-                await asyncio.sleep(0.1)
-            raise AssertionError(f"no bot listens: {entries}")
 
-        await until(1)
-        async with http.post(f"{url}/_ui/panel", json={"id": "kill"}) as answer:
-            assert "killed" in (await answer.json())["text"]
-        await until(2)
-        async with http.post(f"{url}/_ui/panel", json={"id": "evening"}) as answer:
-            assert (await answer.json())["text"].startswith("It is 19:58")
-        await until(3)
-        async with http.get(f"{url}/_control/state", params={"as": "UANA"}) as state:
-            assert (await state.json())["panel"]["clock"][:5] in (
-                "19:58",
-                "19:59",
-                "20:00",
-                "20:01",
-                "20:02",
-                "20:03",
-            )
-        typed = {"as": "UANA", "kind": "say", "channel": "COPS", "text": "/openvidu status"}
-        async with http.post(f"{url}/_control/act", json=typed) as said:
-            assert (await said.json())["ok"]
-        wanted = {"as": "UANA", "channel": "COPS", "text": "Cost now", "timeout": f"{HANG:.0f}"}
-        async with http.get(f"{url}/_control/wait", params=wanted) as seen:
-            assert seen.status == 200
+async def _evening(playing: AbstractContextManager[str]) -> None:
+    with playing as url:
+        async with aiohttp.ClientSession(trust_env=False) as http:
+            await _connected(http, url, 1)
+            async with http.post(f"{url}/_ui/panel", json={"id": "evening"}) as answer:
+                assert (await answer.json())["text"].startswith("It is 19:58")
+            await _connected(http, url, 2)
+            async with http.get(f"{url}/_control/state", params={"as": "UANA"}) as state:
+                assert (await state.json())["panel"]["clock"][:5] in (
+                    "19:58",
+                    "19:59",
+                    "20:00",
+                    "20:01",
+                    "20:02",
+                    "20:03",
+                )
+            await _answers(http, url)
+
+
+async def _connected(http: aiohttp.ClientSession, url: str, times: int) -> None:
+    """A bot has connected both sockets so many times."""
+    for _ in range(LOOKS):  # a bot takes seconds to start on a busy machine
+        async with http.get(f"{url}/_control/journal") as answer:
+            entries = (await answer.json())["entries"]
+        if sum(entry["name"] == "opened, 2 now" for entry in entries) >= times:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"no bot listens: {entries}")
+
+
+async def _answers(http: aiohttp.ClientSession, url: str) -> None:
+    typed = {"as": "UANA", "kind": "say", "channel": "COPS", "text": "/openvidu status"}
+    async with http.post(f"{url}/_control/act", json=typed) as said:
+        assert (await said.json())["ok"]
+    wanted = {"as": "UANA", "channel": "COPS", "text": "Cost now", "timeout": f"{HANG:.0f}"}
+    async with http.get(f"{url}/_control/wait", params=wanted) as seen:
+        assert seen.status == 200
 
 
 def test_a_usual_port_that_is_in_use_is_no_obstacle(
@@ -97,7 +121,6 @@ def test_a_usual_port_that_is_in_use_is_no_obstacle(
     asyncio.run(story())
 
 
-@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("kind", "keeper"),
     [("pool", "pool at 3"), ("fixed", "fixed droplets"), ("autoscaler", "autoscaler on")],
@@ -105,14 +128,13 @@ def test_a_usual_port_that_is_in_use_is_no_obstacle(
 def test_it_can_be_started_with_each_kind_of_media_fleet(
     kind: str, keeper: str, tmp_path: Path
 ) -> None:
-    words = [sys.executable, "-m", "bot", "demo", "--port", "0", "--no-browser", "--kind", kind]
-    demo = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=_environment(tmp_path))
+    words = ["demo", "--port", "0", "--no-browser", "--kind", kind]
+    demo = fork_server.Started(words, _environment(tmp_path))
     try:
-        assert demo.stdout is not None
         assert " open http" in demo.stdout.readline()
     finally:
         demo.send_signal(signal.SIGINT)
-        code = demo.wait(HANG)
+        code = demo.wait()
     assert code == 0
     (cluster,) = asyncio.run(_drawn(tmp_path, kind))["clusters"]
     assert keeper in cluster["summary"]

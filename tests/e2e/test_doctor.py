@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import dataclasses
 import json
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +45,7 @@ from services.store import Commit
 from services.store.sqlite import SqliteStore
 from simulators.cloud.catalog import REGIONS
 from simulators.slack.faults import SlackFault
+from tests.support import fork_server
 from tests.support.certificates import make_certificate, tls_in_front
 from tests.support.real_sockets import running_world
 from tests.support.redis import running_redis
@@ -243,13 +243,13 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.sampled(7)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("what", WRONG)
 def test_what_is_wrong_is_named_with_its_remedy(tmp_path: Path, what: str) -> None:
     change, name, said, remedy = WRONG[what]
 
     async def story() -> None:
-        async with running_world(tmp_path, 1.0) as world:
+        async with running_world(tmp_path, 1.0, media=1) as world:
             change(world)
             found = await look(world)
             finding = of(found, name)
@@ -503,29 +503,32 @@ def test_a_password_that_is_not_encoded_is_a_line_and_the_rest_is_looked_at(tmp_
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("command", ["doctor", "serve"])
+@pytest.mark.sampled
+@pytest.mark.parametrize("command", ["serve", "doctor"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        ODD,
+        ODD.replace("#", "/"),
+        ODD.replace("#", "?"),
+        ODD.replace("#", "["),
+        ODD.replace("redis:", "redis+sentinel:").replace("#", "/"),
+    ],
+)
 def test_no_piece_of_a_password_and_no_traceback_gets_out_of_a_command(
-    tmp_path: Path, command: str
+    tmp_path: Path, command: str, odd: str
 ) -> None:
     async def story() -> None:
-        async with running_world(tmp_path, 1.0) as world:
-            sentinel = ODD.replace("redis:", "redis+sentinel:")
-            for odd in (
-                ODD,
-                ODD.replace("#", "/"),
-                ODD.replace("#", "?"),
-                ODD.replace("#", "["),
-                sentinel.replace("#", "/"),
-            ):
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "bot", command, "--config", str(world.settings_file)),
-                    env={**world.bot_environment(), "REDIS_URL": odd},
-                    stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-                )  # fmt: skip
-                said = (await process.communicate())[0].decode()
-                assert "in user or password; allowed: percent-encoded" in said
-                assert not any(piece in said for piece in PIECES), said
-                assert process.returncode == 1
+        async with running_world(tmp_path, 1.0, media=1) as world:
+            done = await asyncio.to_thread(
+                fork_server.run,
+                (command, "--config", str(world.settings_file)),
+                {**world.bot_environment(), "REDIS_URL": odd},
+            )
+            said = done.stdout + done.stderr
+            assert "in user or password; allowed: percent-encoded" in said
+            assert not any(piece in said for piece in PIECES), said
+            assert done.returncode == 1
 
     asyncio.run(story())
 
@@ -561,6 +564,7 @@ def test_an_address_of_redis_with_an_option_that_is_none_is_told(tmp_path: Path)
     asyncio.run(story())
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("off", "said"), [(300.0, "5 min ahead of"), (-300.0, "5 min behind")])
 def test_a_clock_that_is_five_minutes_off(tmp_path: Path, off: float, said: str) -> None:
     async def story() -> None:
@@ -611,10 +615,10 @@ def test_a_redis_that_may_forget(tmp_path: Path) -> None:
             running_redis(redis_server()) as url,
             running_world(tmp_path, 1.0, redis_url=url) as world,
         ):
-            others(await look(world))
+            others(await look(world, parts=[state.checks]))
             async with redis.from_url(url) as line:
                 await line.config_set("appendonly", "no")
-            finding = of(await look(world), "state: Redis")
+            finding = of(await look(world, parts=[state.checks]), "state: Redis")
             assert (finding.verdict, "set appendonly yes" in finding.said) == (
                 CheckVerdict.WRONG,
                 True,
@@ -880,16 +884,9 @@ def test_the_command_fixes_only_when_it_is_told_to(tmp_path: Path) -> None:
             secrets.chmod(0o640)
             bare = {name: value for name, value in env.items() if name not in held}
 
-            async def doctor(*words: str) -> tuple[int | None, str]:
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "bot", "doctor", *words),
-                    env=bare | {"PYTHONPATH": str(Path(__file__).parents[2])},
-                    cwd=tmp_path,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.STDOUT,
-                )
-                said = (await process.communicate())[0].decode()
-                return process.returncode, said
+            async def doctor(*words: str) -> tuple[int, str]:
+                done = await asyncio.to_thread(fork_server.run, ("doctor", *words), bare, tmp_path)
+                return done.returncode, done.stderr + done.stdout
 
             code, said = await doctor()
             assert (code, "doctor --fix would set bot.env to mode 600" in said) == (2, True), said

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from bot.demo.bot_process import BotProcess
-from bot.demo.world import OPS, DemoWorld
-from tests.e2e.test_story import until_seen
+from bot.demo.world import DemoWorld
 from tests.support.patience import HANG
-from tests.support.real_sockets import running_world
+from tests.support.real_people import shut_down_media
+from tests.support.real_sockets import running_world, stopped_at_the_end
 
 ROOT = Path(__file__).parents[2]
 UID = 10001
@@ -107,7 +107,7 @@ def test_without_rights_on_a_read_only_file_system() -> None:
             }
             home["PYTHONPATH"] = str(place / "project")
             await bot.start(prepared(world, place), {**world.bot_environment(), **home})
-            try:
+            async with stopped_at_the_end(bot):
                 await asyncio.wait_for(world.slack.sockets.until(bool), HANG)
                 status = told_of(bot, "status")
                 assert f"Uid:\t{UID}\t{UID}\t{UID}\t{UID}" in status
@@ -115,20 +115,9 @@ def test_without_rights_on_a_read_only_file_system() -> None:
                 assert "NoNewPrivs:\t1" in status
                 mounts = [line.split() for line in told_of(bot, "mountinfo").splitlines()]
                 assert all("ro" in m[5].split(",") for m in mounts if m[4] == "/")
-                ana, ben = world.slack.human("UANA"), world.slack.human("UBEN")
-                await until_seen(ana, "Cost now", lambda: ana.type_text(OPS, "/openvidu status"))
-                await until_seen(
-                    ana, "Approve", lambda: ana.type_text(OPS, "/openvidu shutdown --media-only")
-                )
-                card = await ana.wait_for_message(OPS, "Approve", HANG)
-                await until_seen(ben, "acme-1", lambda: ben.press(card, "Approve"))
+                await shut_down_media(world)
                 assert (place / "state" / "state.sqlite3").stat().st_uid == UID
                 assert await bot.stop() == 0
-            except BaseException as error:
-                error.add_note(bot.log_tail())
-                raise
-            finally:
-                await bot.stop()
             assert "Read-only" not in bot.log_tail()
             assert "Permission denied" not in bot.log_tail()
 

@@ -23,10 +23,11 @@ from simulators.environment import find_free_port
 from simulators.listeners import listen_http
 from simulators.slack.httpmode import HttpMode
 from tests.e2e.test_serve import until_up
-from tests.e2e.test_story import keeps_promises, sees, until_seen
+from tests.e2e.test_story import keeps_promises
 from tests.support.coverage_level import FULL
 from tests.support.patience import HANG, LOOKS
-from tests.support.real_sockets import bot_of, running_world
+from tests.support.real_people import sees, until_seen
+from tests.support.real_sockets import ForkedBot, bot_of, running_world
 from tests.support.redis import running_redis
 from tests.support.sentinel import sentinel_group
 from tests.support.tools import redis_server
@@ -119,6 +120,7 @@ async def is_answered(world: DemoWorld, user: str) -> None:
     )
 
 
+@pytest.mark.thorough
 def test_a_run_goes_on_through_a_fail_over(tmp_path: Path) -> None:
     async def story() -> None:
         with sentinel_group(redis_server(), tmp_path / "redis") as group:
@@ -198,7 +200,7 @@ async def http_bots(world: DemoWorld, number: int) -> AsyncIterator[list[int]]:
                 str(file) if word == str(world.settings_file) else word
                 for word in world.bot_command()
             ]
-            bots.append(BotProcess(world.folder / f"bot-{port}.log"))
+            bots.append(ForkedBot(world.folder / f"bot-{port}.log"))
             await bots[-1].start(command, world.bot_environment())
         async with aiohttp.ClientSession() as http:
             for port in ports:

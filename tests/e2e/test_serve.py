@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
+import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +17,7 @@ import yaml
 from bot.demo.world import OPS, DemoWorld
 from simulators.environment import find_free_port
 from simulators.slack.httpmode import HttpMode
+from tests.support import fork_server
 from tests.support.patience import HANG, LOOKS
 from tests.support.real_sockets import bot_of, running_world
 
@@ -28,17 +29,10 @@ async def dies(world: DemoWorld, env: Mapping[str, str]) -> tuple[int, str]:
         return await asyncio.wait_for(bot.wait(), HANG), bot.log_tail()
 
 
-def command(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bot", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=HANG,
-    )
-
-
 def test_command_line() -> None:
+    def command(*words: str) -> "subprocess.CompletedProcess[str]":
+        return fork_server.run(words, os.environ)
+
     assert command("--version").stdout.startswith("openvidu-bot 0.")
     assert "serve" in command("--help").stdout
     assert "--clock" not in command("serve", "--help").stdout

@@ -11,13 +11,14 @@ from tests.e2e.steady.weights import Weight, grown, table
 from tests.support.coverage_level import FULL, by_level
 from tests.support.tools import redis_server
 
-SECONDS = by_level(25, 45, 600)
+SECONDS = by_level(5, 45, 600)
+EVERY = by_level(1, 5, 5)
 FLAT = [Weight(5.0 * n, 100_000 + n % 3 * 400, 30 + n % 4, 40, 120, 6) for n in range(40)]
 
 
 def test_it_lives_on_and_nothing_grows(tmp_path: Path) -> None:
     redis_server()
-    weights = asyncio.run(steady(tmp_path, SECONDS, 7, lambda _: None))
+    weights = asyncio.run(steady(tmp_path, SECONDS, 7, lambda _: None, EVERY))
     assert len(weights) >= 4
     if FULL:
         assert grown(weights) == [], table(weights)

@@ -1,11 +1,11 @@
 """The main job over real sockets: bot process, Slack, DigitalOcean, SSH, LiveKit, real Redis."""
 
 import asyncio
-import contextlib
 import random
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -13,37 +13,15 @@ from bot.demo.bot_process import BotProcess
 from bot.demo.world import OPS, STACK, DemoWorld
 from simulators.cloud.events import MasterStopping
 from simulators.slack import delivery
-from simulators.slack.elements import NotPossible
-from simulators.slack.model import Message
-from simulators.slack.user import SimulatedUser
 from tests.support.coverage_level import by_level
 from tests.support.patience import HANG
+from tests.support.real_people import sees, until_seen
 from tests.support.real_sockets import bot_of, running_world
 from tests.support.redis import running_redis, slow_door
 from tests.support.tools import redis_server
 
 SPEED = 60.0
 KILLS = by_level(3, 5, 5)
-
-
-async def sees(human: SimulatedUser, text: str) -> Message:
-    try:
-        return await human.wait_for_message(OPS, text, HANG)
-    except TimeoutError:
-        shown = "\n".join(m.text for m in human.visible_messages(OPS))
-        raise AssertionError(f"no message has {text!r}; what was said:\n{shown}") from None
-
-
-async def until_seen(
-    human: SimulatedUser, text: str, act: Callable[[], Awaitable[object]], tries: int = 200
-) -> Message:
-    """People type and press again when nothing comes of it: the bot may have been dead."""
-    for _ in range(tries):
-        with contextlib.suppress(NotPossible):
-            await act()
-        with contextlib.suppress(TimeoutError):
-            return await human.wait_for_message(OPS, text, 3.0)
-    raise AssertionError(f"no message: {text!r}: {[m.text for m in human.visible_messages(OPS)]}")
 
 
 async def shut_down_and_start_up(world: DemoWorld) -> None:
@@ -83,6 +61,7 @@ def keeps_promises(world: DemoWorld) -> None:
     assert world.estate.people_disconnected == 0
 
 
+@pytest.mark.thorough
 def test_shutdown_and_startup(tmp_path: Path) -> None:
     async def story() -> None:
         async with (
@@ -167,3 +146,38 @@ async def answered(world: DemoWorld, user: str, words: str) -> None:
         lambda: next((m for m in human.visible_messages(OPS) if m.ephemeral_to == user), None), HANG
     )
     assert private.text
+
+
+@pytest.mark.thorough
+def test_a_window_closes_and_opens(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running_world(tmp_path, SPEED) as world, bot_of(world):
+            await world.slack.sockets.until(bool)
+            ana, ben = world.slack.human("UANA"), world.slack.human("UBEN")
+            now = datetime.fromtimestamp(world.clock.now(), UTC).astimezone(
+                ZoneInfo("Europe/Madrid")
+            )
+            closes = now + timedelta(minutes=9)
+            opens = closes + timedelta(minutes=28)
+            words = f"nights daily {closes:%H:%M}-{opens:%H:%M} Europe/Madrid"
+            await until_seen(
+                ana, "Approve", lambda: ana.type_text(OPS, f"/openvidu window add {words}")
+            )
+            card = await sees(ana, "Add window nights to acme")
+            await until_seen(ben, "acme has window nights", lambda: ben.press(card, "Approve"))
+            notice = await sees(ana, f"acme closes at {closes:%H:%M}")
+            buttons = {
+                e["text"]["text"]
+                for b in notice.blocks
+                for e in b.get("elements", ())
+                if "value" in e
+            }
+            assert {"Keep running 1 h", "Keep running tonight"} <= buttons
+            await sees(ana, "acme is shut down")
+            assert [d.status for d in world.estate.masters(STACK)] == ["off"] * 4
+            told = await sees(ana, f"before {opens:%H:%M}")
+            assert "acme is back in service" in told.text
+            assert len(world.estate.serving(STACK)) == 3
+            assert world.estate.violations == []
+
+    asyncio.run(story())

@@ -5,8 +5,6 @@ import contextlib
 import os
 import pwd
 import re
-import signal
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,8 +21,10 @@ from handlers.terminal.follow import OutputLine
 from handlers.terminal.session import TerminalCommand
 from services.access.policy import Actor
 from simulators.environment import find_free_port
-from tests.e2e.test_story import keeps_promises, sees
+from tests.e2e.test_story import keeps_promises
+from tests.support import fork_server
 from tests.support.patience import HANG, LOOKS
+from tests.support.real_people import sees
 from tests.support.real_sockets import bot_of, running_world
 from tests.support.redis import running_redis
 from tests.support.tools import redis_server
@@ -43,31 +43,15 @@ class TerminalMember:
         self.file = world.folder / f"settings-of-{member or 'nobody'}.yaml"
         self.file.write_text(yaml.safe_dump(settings))
 
-    async def starts(self, verb: str, *words: str) -> asyncio.subprocess.Process:
+    async def starts(self, verb: str, *words: str) -> fork_server.Talking:
         clock = self.world.bot_command()[-1]
-        command = [
-            sys.executable,
-            "-m",
-            "bot",
-            verb,
-            "--config",
-            str(self.file),
-            "--clock",
-            clock,
-            *words,
-        ]
-        pipe = asyncio.subprocess.PIPE
+        command = [verb, "--config", str(self.file), "--clock", clock, *words]
         env = self.world.bot_environment() | {"COLUMNS": "140"}
-        return await asyncio.create_subprocess_exec(
-            *command, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe
-        )
+        return await fork_server.talking(command, env, self.world.folder)
 
     async def types(self, verb: str, *words: str) -> tuple[int, str]:
         """Its exit code, and everything it said."""
-        process = await self.starts(verb, *words)
-        out, err = await asyncio.wait_for(process.communicate(), HANG)
-        assert process.returncode is not None
-        return process.returncode, out.decode() + err.decode()
+        return await asyncio.wait_for((await self.starts(verb, *words)).to_the_end(), HANG)
 
 
 def _me() -> str:
@@ -114,8 +98,8 @@ def test_no_bot_runs_and_two_people_shut_it_down(tmp_path: Path) -> None:
             assert code == 0, said
             assert "acme is shut down" in said
             assert re.search(r"reached: Power off masters 1-4", said)
-            out, _ = await asyncio.wait_for(asking.communicate(), HANG)
-            assert (asking.returncode, "acme is shut down" in out.decode()) == (0, True), (
+            code, said = await asyncio.wait_for(asking.to_the_end(), HANG)
+            assert (code, "acme is shut down" in said) == (0, True), (
                 "whoever asked sees it to its end"
             )
 
@@ -147,8 +131,9 @@ def test_a_bot_runs_without_slack_and_is_asked_through_its_socket(tmp_path: Path
                 assert (code, "acme has 4 media nodes" in said) == (0, True), said
                 watching = await ana.starts("run", "shutdown", "--no-drain")
                 request = await until_said(watching, r"approve ([0-9a-f]{8})")
-                watching.send_signal(signal.SIGTERM)
-                assert await asyncio.wait_for(watching.wait(), HANG) == 130, "leaving is harmless"
+                watching.process.terminate()
+                code, _ = await asyncio.wait_for(watching.to_the_end(), HANG)
+                assert code == 130, "leaving is harmless"
                 code, said = await ana.types("reject", request)
                 assert (code, "ejected by @" in said) == (0, True), said
                 assert await bot.stop() == 0
@@ -176,8 +161,7 @@ def test_a_file_that_a_bot_holds_is_refused_with_what_to_do(tmp_path: Path) -> N
     asyncio.run(story())
 
 
-async def until_said(process: asyncio.subprocess.Process, pattern: str) -> str:
-    assert process.stdout is not None
+async def until_said(process: fork_server.Talking, pattern: str) -> str:
     said = ""
     async with asyncio.timeout(HANG):
         while line := (await process.stdout.readline()).decode():

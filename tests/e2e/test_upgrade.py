@@ -15,10 +15,11 @@ from bot.demo.bot_process import BotProcess
 from bot.demo.world import OPS, DemoWorld
 from services.runs.run import State
 from tests.e2e.test_replicas import SPEED, a_shutdown_begins, ended, journal_at
-from tests.e2e.test_story import keeps_promises, sees, until_seen
+from tests.e2e.test_story import keeps_promises
 from tests.golden.state import COMMITS
 from tests.support.patience import HANG
-from tests.support.real_sockets import bot_of, running_world
+from tests.support.real_people import sees, until_seen
+from tests.support.real_sockets import bot_of, running_world, stopped_at_the_end
 from tests.support.redis import running_redis
 from tests.support.tools import redis_server
 
@@ -38,26 +39,34 @@ def program_of(version: str, folder: Path) -> Path:
     return folder
 
 
-@contextlib.asynccontextmanager
-async def older_bot_of(world: DemoWorld, program: Path) -> AsyncIterator[BotProcess]:
-    """A bot of that program in this world."""
+def command_of(program: Path, *words: str) -> list[str]:
+    """Return what starts that program with these words."""
     start = (
         f"import sys; sys.path.insert(0, {str(program)!r}); "
         "from bot.__main__ import main; sys.exit(main())"
     )
+    return [sys.executable, "-c", start, *words]
+
+
+@contextlib.asynccontextmanager
+async def older_bot_of(world: DemoWorld, program: Path) -> AsyncIterator[BotProcess]:
+    """A bot of that program in this world."""
     words = world.bot_command()
-    command = [sys.executable, "-c", start, *words[words.index("serve") :]]
+    command = command_of(program, *words[words.index("serve") :])
     bot = BotProcess(world.folder / "older.log")
     await bot.start(command, {**world.bot_environment(), "PYTHONPATH": str(program)})
-    try:
+    async with stopped_at_the_end(bot):
         yield bot
-    except BaseException as error:
-        error.add_note(f"the older bot wrote:\n{bot.log_tail()}")
-        raise
-    finally:
-        await bot.stop()
 
 
+@pytest.mark.parametrize("version", sorted(COMMITS))
+def test_the_released_program_is_there(version: str, tmp_path: Path) -> None:
+    command = command_of(program_of(version, tmp_path), "--version")
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"openvidu-bot {version}\n"
+
+
+@pytest.mark.thorough
 @pytest.mark.parametrize("version", sorted(COMMITS))
 def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(
     version: str, tmp_path: Path

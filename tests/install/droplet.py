@@ -147,7 +147,8 @@ def inside(tar: Path, wheels: Path) -> int:
         words = [*BOT, "demo", "--world-only", "--port", "0"]
         world = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=bare(), cwd=ROOT)
         try:
-            told = introduced(world)
+            assert world.stdout is not None
+            told = introduced(world.stdout)
             installed(droplet)
             configured(droplet, told)
             served(droplet, told)

@@ -24,9 +24,9 @@ import yaml
 from bot.demo.world import OPS, DemoWorld
 from bot.version import VERSION
 from scripts.image import CannotBuild, fetch
-from tests.e2e.test_story import until_seen
 from tests.install.box import CACHE, ROOT, Missing, Report, alone, base, needs, python_in, run
 from tests.install.pods import PATH, fetch_schemas, with_pods
+from tests.support.real_people import until_seen
 from tests.support.real_sockets import running_world
 
 TAG = f"openvidu-bot:{VERSION}"

@@ -30,8 +30,9 @@ import yaml
 from bot.demo.world import OPS, DemoWorld
 from services.runs.run import State
 from tests.e2e.test_replicas import a_shutdown_begins, ended, journal_at
-from tests.e2e.test_story import keeps_promises, sees, until_seen
+from tests.e2e.test_story import keeps_promises
 from tests.install.box import CACHE, ROOT, Report, run
+from tests.support.real_people import sees, until_seen
 from tests.support.real_sockets import running_world
 
 HERE = "127.0.0.1"

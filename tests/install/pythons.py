@@ -121,7 +121,8 @@ def serves(command: str, folder: str) -> None:
         cwd=ROOT,
     )
     try:
-        told = introduced(world)
+        assert world.stdout is not None
+        told = introduced(world.stdout)
         url = re.search(r"Slack's page: (\S+)", told)
         assert url is not None
         env, answers = bare(**exports_of(told)) | {"PYTHONPATH": ""}, answers_to(told)

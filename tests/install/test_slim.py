@@ -14,9 +14,9 @@ import pytest
 from packaging.requirements import Requirement
 
 from bot.demo.bot_process import BotProcess
-from bot.demo.world import OPS
-from tests.e2e.test_story import until_seen
-from tests.support.real_sockets import running_world
+from tests.support.patience import HANG
+from tests.support.real_people import shut_down_media
+from tests.support.real_sockets import running_world, stopped_at_the_end
 from tests.support.runtime import ROOT, install, our_requirements, size_of, slim
 
 # What the bot loads only when it is used.
@@ -39,6 +39,7 @@ def _site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
+@pytest.mark.thorough
 def test_each_distribution_tells_what_is_there(site: Path) -> None:
     distributions = list(metadata.distributions(path=[str(site)]))
     assert len(distributions) > 30
@@ -52,6 +53,7 @@ def test_each_distribution_tells_what_is_there(site: Path) -> None:
                 assert int(size) == len(content), name
 
 
+@pytest.mark.thorough
 def test_every_requirement_is_satisfied(site: Path) -> None:
     there = {
         str(each.name).lower().replace("_", "-"): each.version
@@ -72,6 +74,7 @@ def test_what_is_not_there_any_more_stops_it(tmp_path: Path) -> None:
     assert "PIL/_avif.* is not there" in done.stderr
 
 
+@pytest.mark.thorough
 def test_what_is_loaded_later_is_there(site: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-S", "-c", LATE],
@@ -88,6 +91,7 @@ def maps_of(pid: int) -> str:
     return Path(f"/proc/{pid}/maps").read_text()
 
 
+@pytest.mark.thorough
 def test_a_bot_works_with_them(site: Path) -> None:
     """Over real sockets: DigitalOcean with pydo, the nodes with asyncssh, the bucket with S3."""
 
@@ -98,26 +102,11 @@ def test_a_bot_works_with_them(site: Path) -> None:
             # -S: nothing of this environment's packages.
             environment = {**world.bot_environment(), "PYTHONPATH": f"{site}:{ROOT}"}
             await bot.start([command[0], "-S", *command[1:]], environment)
-            try:
-                await asyncio.wait_for(world.slack.sockets.until(bool), 60)
+            async with stopped_at_the_end(bot):
+                await asyncio.wait_for(world.slack.sockets.until(bool), HANG)
                 assert "site-packages" not in maps_of(bot.pid)
-                ana, ben = world.slack.human("UANA"), world.slack.human("UBEN")
-                await until_seen(ana, "Cost now", lambda: ana.type_text(OPS, "/openvidu status"))
-                await until_seen(
-                    ana, "secrets.env", lambda: ana.type_text(OPS, "/openvidu config list")
-                )
-                await until_seen(
-                    ana, "Approve", lambda: ana.type_text(OPS, "/openvidu shutdown --media-only")
-                )
-                card = await ana.wait_for_message(OPS, "Approve")
-                await until_seen(ben, "acme-1", lambda: ben.press(card, "Approve"))
-                await ana.wait_for_message(OPS, "acme-1")
+                await shut_down_media(world, ("/openvidu config list", "secrets.env"))
                 assert await bot.stop() == 0
-            except BaseException as error:
-                error.add_note(bot.log_tail())
-                raise
-            finally:
-                await bot.stop()
             assert "another shape" not in bot.log_tail()
             assert "Traceback" not in bot.log_tail()
 

@@ -47,6 +47,7 @@ def test_it_holds_the_whole_program_and_nothing_else(wheel: Path) -> None:
     assert f"openvidu_bot-{VERSION}.dist-info/licenses/LICENSE" in names
 
 
+@pytest.mark.thorough
 def test_installed_it_is_one_name_and_a_command_that_works_from_any_folder(
     wheel: Path, hostile: Path, tmp_path_factory: Any
 ) -> None:

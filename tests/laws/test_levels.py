@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scripts.changed import is_test, nearest
 from tests.support.clusters import law
 from tests.support.coverage_level import cases, covering, rotated, sample, spread
+from tests.support.order import blocks, dealt
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py"))
@@ -58,6 +59,28 @@ def test_tests_of_one_family_play_different_kinds() -> None:
     names = [f"test_{n}" for n in range(30)]
     assert set().union(*(rotated(3, 1, name) for name in names)) == {0, 1, 2}
     assert rotated(3, 1, "test_a") == rotated(3, 1, "test_a")
+
+
+@law
+@given(
+    st.lists(st.integers(1, 5), min_size=1, max_size=9), st.booleans(), st.integers(0, 20),
+    st.integers(1, 6),
+)  # fmt: skip
+def test_every_worker_begins_with_what_takes_longest(
+    sizes: list[int], enough: bool, more: int, workers: int
+) -> None:
+    others = more + (workers * sum(sizes) if enough else 0)
+    units = [[f"{unit}.{n}" for n in range(size)] for unit, size in enumerate(sizes)]
+    rest = [f"light {n}" for n in range(others)]
+    order = dealt(units, rest, workers)
+    assert sorted(order) == sorted([one for unit in units for one in unit] + rest)
+    for unit in units:
+        at = order.index(unit[0])
+        assert order[at : at + len(unit)] == unit, "it stays together"
+    if enough:
+        starts = [sum(blocks(len(order), workers)[:n]) for n in range(workers)]
+        begin = [order[start] for start in starts][: len(units)]
+        assert begin == [unit[0] for unit in units][: len(begin)]
 
 
 def test_points_are_between_the_first_and_the_last() -> None:

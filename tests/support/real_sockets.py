@@ -3,13 +3,16 @@
 import contextlib
 import itertools
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from bot.demo.bot_process import BotProcess
+from typing_extensions import override
+
+from bot.demo.bot_process import BotProcess, ChildProcess
 from bot.demo.world import DemoWorld
 from simulators.clock import ScaledClock
+from tests.support import fork_server
 
 _numbers = itertools.count()
 
@@ -26,15 +29,38 @@ async def running_world(folder: Path, speed: float, **more: Any) -> AsyncIterato
         await world.stop()
 
 
+class ForkedBot(BotProcess):
+    """A bot whose process is forked from one that has imported the program."""
+
+    @override
+    async def _launched(
+        self, command: Sequence[str], env: Mapping[str, str], log: BinaryIO
+    ) -> ChildProcess:
+        files = (fork_server.NOTHING, log.fileno(), log.fileno())
+        return fork_server.start(words_of(command), env, files)
+
+
+def words_of(command: Sequence[str]) -> Sequence[str]:
+    """Return what follows `python -m bot`."""
+    return command[command.index("bot") + 1 :]
+
+
 @contextlib.asynccontextmanager
 async def bot_of(
-    world: DemoWorld, env: Mapping[str, str] | None = None
+    world: DemoWorld, env: Mapping[str, str] | None = None, *, kind: type[BotProcess] = ForkedBot
 ) -> AsyncIterator[BotProcess]:
     """Run a bot; its output is part of the error when a test fails."""
-    bot = BotProcess(world.folder / "bot.log")
+    bot = kind(world.folder / "bot.log")
     await bot.start(world.bot_command(), {**world.bot_environment(), **(env or {})})
-    try:
+    async with stopped_at_the_end(bot):
         yield bot
+
+
+@contextlib.asynccontextmanager
+async def stopped_at_the_end(bot: BotProcess) -> AsyncIterator[None]:
+    """Stop it in any case; what it wrote is part of the error when a test fails."""
+    try:
+        yield
     except BaseException as error:
         error.add_note(f"the bot wrote:\n{bot.log_tail()}")
         raise

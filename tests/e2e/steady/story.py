@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import redis
 
+from bot.demo.bot_process import BotProcess
 from bot.demo.world import OPS, DemoWorld
 from tests.contracts.test_redis_kept import one_server
 from tests.e2e.steady.weights import Weight, weigh
@@ -37,7 +38,7 @@ HEALTH = re.compile(r"health on (http://\S+)/healthz")
 
 
 async def steady(
-    folder: Path, seconds: float, seed: int, say: Callable[[str], None]
+    folder: Path, seconds: float, seed: int, say: Callable[[str], None], every: float = EVERY
 ) -> list[Weight]:
     """Live for so long, and say what it weighed meanwhile."""
     dice = random.Random(seed)
@@ -47,7 +48,7 @@ async def steady(
             running_world(
                 folder, SPEED, redis_url=f"redis://{HOST}:{server.port}/0", **windows
             ) as world,
-            bot_of(world) as bot,
+            bot_of(world, kind=BotProcess) as bot,  # weighed: a start of its own
         ):
             await asyncio.wait_for(
                 world.slack.sockets.until(lambda sockets: len(sockets) == 2), 120
@@ -59,7 +60,9 @@ async def steady(
                     tasks.create_task(life(world, dice, until)),
                     tasks.create_task(luck(server, dice, until)),
                 ]
-                weights = await tasks.create_task(weighed(bot.pid, where, server, until, say))
+                weights = await tasks.create_task(
+                    weighed(bot.pid, where, server, until, say, every)
+                )
                 for task in lives:
                     task.cancel()
             assert bot.alive, "it lived through it"
@@ -75,7 +78,12 @@ async def health_of(world: DemoWorld) -> str:
 
 
 async def weighed(
-    pid: int, where: str, server: Server, until: float, say: Callable[[str], None]
+    pid: int,
+    where: str,
+    server: Server,
+    until: float,
+    say: Callable[[str], None],
+    every: float,
 ) -> list[Weight]:
     began, found = time.monotonic(), []
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http:
@@ -88,7 +96,7 @@ async def weighed(
                         await weigh(time.monotonic() - began, pid, f"{where}/metrics", state, http)
                     )
                     say(str(found[-1]))
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(every)
     return found
 
 

@@ -1,14 +1,50 @@
-"""Modals, App Home, a fault, a phone, a keyboard, a screen reader: in a real browser."""
+"""Forms, modals, App Home, a fault, a phone, a keyboard, a screen reader: in a real browser."""
 
 import re
+from collections.abc import Iterator
 
+import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.play import PATIENCE, PHONE, Watched, says
+from tests.browser.play import PATIENCE, PHONE, Watched, running_demo, says
 
 
-def test_a_modal_leads_to_the_plan_and_the_plan_to_the_run(browser: Browser, demo: str) -> None:
-    watched = Watched(browser, demo)
+@pytest.fixture(scope="module")
+def other_demo() -> Iterator[str]:
+    """A demo in which no one has asked for anything yet."""
+    with running_demo(60) as url:
+        yield url
+
+
+def test_a_window_by_its_form(desk: Watched) -> None:
+    page = desk.page
+    page.fill("#text", "/openvidu window add nights")
+    page.keyboard.press("Enter")
+    form = page.get_by_role("dialog")
+    expect(form.get_by_label("Name")).to_have_value("nights", timeout=PATIENCE)
+    expect(form).to_contain_text("masters are billed while powered off")
+    form.get_by_label("Sat").check()
+    form.get_by_label("Closes at").fill("21:15")
+    form.get_by_label("Media nodes only").check()
+    form.get_by_label("Time zone").fill("Madird")
+    form.get_by_role("button", name="Request approval").click()
+    expect(form).to_contain_text("did you mean Europe/Madrid?", timeout=PATIENCE)
+    form.get_by_label("Time zone").fill("Europe/Madrid")
+    form.get_by_role("button", name="Request approval").click()
+    expect(form).to_have_count(0, timeout=PATIENCE)
+    log = page.locator("#log")
+    expect(log).to_contain_text("nights 21:15-07:30 (Mon-Sat, Europe/Madrid)", timeout=PATIENCE)
+    expect(log).to_contain_text("the masters stay")
+    log.get_by_role("button", name="Reject").click()
+    expect(log.get_by_role("button", name="Approve")).to_have_count(0, timeout=PATIENCE)
+    desk.has_no_complaints()
+
+
+@pytest.mark.thorough
+def test_a_modal_leads_to_the_plan_and_the_plan_to_the_run(
+    browser: Browser, other_demo: str
+) -> None:
+    watched = Watched(browser, other_demo)
     page, log = watched.page, watched.page.locator("#log")
     says(page, "/openvidu")
     scale = log.get_by_role("button", name="Scale…")
@@ -58,10 +94,12 @@ def test_a_modal_leads_to_the_plan_and_the_plan_to_the_run(browser: Browser, dem
     assert "sim-spaces-secret" not in page.content()
     watched.is_accessible("the calls to one service")
     watched.has_no_complaints()
+    page.close()
 
 
-def test_on_a_phone(browser: Browser, demo: str) -> None:
-    watched = Watched(browser, demo, viewport=PHONE, has_touch=True, color_scheme="dark")
+@pytest.mark.thorough
+def test_on_a_phone(browser: Browser, other_demo: str) -> None:
+    watched = Watched(browser, other_demo, viewport=PHONE, has_touch=True, color_scheme="dark")
     page, log = watched.page, watched.page.locator("#log")
     watched.fits()
     says(page, "/openvidu shutdown --no-drain")
@@ -108,10 +146,12 @@ def test_on_a_phone(browser: Browser, demo: str) -> None:
     expect(approve).to_have_count(0, timeout=PATIENCE)
     page.keyboard.press("Escape")
     watched.has_no_complaints()
+    page.close()
 
 
-def test_approved_on_app_home_while_digitalocean_refuses(browser: Browser, demo: str) -> None:
-    watched = Watched(browser, demo)
+@pytest.mark.thorough
+def test_approved_on_app_home_while_digitalocean_refuses(browser: Browser, other_demo: str) -> None:
+    watched = Watched(browser, other_demo)
     page, home = watched.page, watched.page.locator("#home")
     page.get_by_role("button", name="DigitalOcean refuses a pool of 0").click()
     zero = page.get_by_role("button", name="DigitalOcean refuses a pool of 0")
@@ -152,3 +192,4 @@ def test_approved_on_app_home_while_digitalocean_refuses(browser: Browser, demo:
     zero.click()
     expect(zero).to_have_attribute("aria-pressed", "false")
     watched.has_no_complaints()
+    page.close()
