@@ -76,7 +76,7 @@ async def _record(settings: Settings, clock: Clock, recorder: Recorder, seconds:
 
 
 def _kinds(clusters: Sequence[Cluster | None]) -> str:
-    kinds = {cluster.fleet.kind.value for cluster in clusters if cluster is not None}
+    kinds = {cluster.kind.value for cluster in clusters if cluster is not None}
     return ", ".join(sorted(kinds)) or "unknown"
 
 

@@ -44,7 +44,7 @@ def line_of(exchange: Exchange, redaction: Redaction) -> Json:
         case "livekit":
             return _livekit(exchange, redaction)
         case "http":
-            return _http(exchange)
+            return _http(exchange, redaction)
         case "spaces":
             return _spaces(exchange, redaction)
         case "ssh":
@@ -88,11 +88,13 @@ def _livekit(exchange: Exchange, redaction: Redaction) -> Json:
     return _compact(line)
 
 
-def _http(exchange: Exchange) -> Json:
-    """Return a line for a page: its status. Its content and address are nobody's business."""
-    page = PAGES.get(urlsplit(exchange.where).path, f"{_verb(exchange.request)} another page")
-    return _compact({"party": exchange.party, "ask": page, "status": exchange.status,
-        "lost": _lost(exchange)})  # fmt: skip
+def _http(exchange: Exchange, redaction: Redaction) -> Json:
+    """Return a line for a page: its status and which host it was, as a pseudonym."""
+    where = urlsplit(exchange.where)
+    page = PAGES.get(where.path, f"{_verb(exchange.request)} another page")
+    host = redaction.pseudonyms.name("host", where.netloc)
+    return _compact({"party": exchange.party, "ask": page, "params": {"host": host},
+        "status": exchange.status, "lost": _lost(exchange)})  # fmt: skip
 
 
 def _spaces(exchange: Exchange, redaction: Redaction) -> Json:

@@ -59,7 +59,7 @@ def type_of(value: Json) -> str:
         return "null"
     if isinstance(value, str) and MARK.fullmatch(value):
         return value[1:-1]
-    return next(name for kind, name in TYPES if isinstance(value, kind))
+    return next((name for kind, name in TYPES if isinstance(value, kind)), "string")
 
 
 def left_out(value: Json) -> Json:

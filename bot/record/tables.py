@@ -55,8 +55,6 @@ HEADERS: dict[str, Node] = {
     "x-request-id": "id:request",
     "x-amz-request-id": "id:request",
     "etag": "id:etag",
-    "last-modified": OUT,
-    "content-length": "digits",
 }
 MEDIA_TYPES = re.compile(
     r"(?:application/(?:json|xml|octet-stream)|text/(?:html|plain)|binary/octet-stream)"
@@ -169,7 +167,8 @@ SLACK: dict[str, Node] = {
     for method, fields in {
         "auth.test": {
             "team_id": "id:team", "user_id": "id:user", "bot_id": "id:bot",
-            "enterprise_id": "id:team", "is_enterprise_install": "boolean",
+            "enterprise_id": "id:team", "is_enterprise_install": "boolean", "url": OUT,
+            "team": OUT, "user": OUT,
         },
         "chat.postMessage": {"ts": "id:ts", "channel": "id:channel", "message": _MESSAGE},
         "chat.update": {"ts": "id:ts", "channel": "id:channel", "message": _MESSAGE},

@@ -1,6 +1,9 @@
 """Durations of everything in the pretend cloud."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -45,3 +48,48 @@ PUBLISHED = Delays(power_on=30.0, shutdown=30.0, resize=0.0, resize_per_used_gb=
 
 A resize takes "about one minute per GB of used disk", power actions up to half a minute.
 """
+
+MEASURED = Path(__file__).with_name("durations.json")
+"""Seconds of what recordings show, by what happened: the least, the median and the most.
+
+Written by `openvidu-bot replay --durations` (CONTRIBUTING.md).
+"""
+FIELDS = {
+    "action power_on": "power_on", "action shutdown": "shutdown", "action power_off": "power_off",
+    "action reboot": "reboot", "action power_cycle": "reboot", "action snapshot": "snapshot",
+    "power_on until active": "power_on", "shutdown until off": "shutdown",
+    "power_off until off": "power_off", "power_cycle until active": "reboot",
+    "power_on until healthy": "master_ready",
+}  # fmt: skip
+"""The delay that decides what a recording shows."""
+
+
+def measured(file: Path = MEASURED) -> Mapping[str, tuple[float, float, float]]:
+    """Return the durations of the recordings: least, median, most."""
+    return {what: (times[0], times[1], times[2]) for what, times in _read(file).items()}
+
+
+def _read(file: Path) -> dict[str, list[float]]:
+    content: dict[str, list[float]] = json.loads(file.read_text("utf-8"))
+    return content
+
+
+def range_of(what: str) -> tuple[float, float] | None:
+    """Return the least and the most seconds that something takes; None where no delay says so.
+
+    A resize depends on what is on the disk, and has no range.
+    """
+    field = FIELDS.get(what)
+    if field is None:
+        return None
+    known = [float(getattr(delays, field)) for delays in (Delays(), PUBLISHED)]
+    least, _, most = measured().get(what, (known[0], 0.0, known[0]))
+    return min([*known, least]), max([*known, most])
+
+
+def learnt(file: Path = MEASURED) -> Delays:
+    """Return the delays with what recordings show, today's values where they show nothing."""
+    found = measured(file)
+    # What the API says about its own actions is more exact than what was seen between two looks.
+    shown = {FIELDS[w]: found[w][1] for w in reversed(list(FIELDS)) if w in found}
+    return Delays(**shown)
