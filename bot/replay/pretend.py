@@ -37,6 +37,7 @@ Json = dict[str, Any]
 ORIGIN = 1_800_000_000.0
 BEFORE = 7200.0  # seconds before the recording in which the world is built
 TOKEN = "dop_v1_sim"  # noqa: S105 - a simulated one
+TRIGGER = "GET /v2/functions/namespaces/{namespace_id}/triggers/{trigger_name}"
 MISSING = {"droplet_id": 1, "action_id": 1}
 COMMANDS = {
     "look": scripts.LOOK,
@@ -122,6 +123,8 @@ class PretendWorld:
         self._build(story)
         self.clock.at = ORIGIN
         self.estate.settle()
+        self._trigger(story)
+        self._turns = _meeting_turns(story)
 
     # --- building
 
@@ -146,6 +149,15 @@ class PretendWorld:
         self._power_off(masters + media)
         self._meetings(story)
         self._objects(story)
+
+    def _trigger(self, story: Story) -> None:
+        """Let a trigger that had never run have never run."""
+        triggers = story.answers(TRIGGER)
+        runs = (triggers[0].get("trigger") or {}).get("scheduled_runs") if triggers else None
+        if isinstance(runs, dict) and runs.get("last_run_at") is None:
+            for namespace in self.estate.functions.namespaces.values():
+                for trigger in namespace.triggers.values():
+                    trigger.last_run_at = None
 
     def _wait(self, seconds: float) -> None:
         self.clock.at += seconds
@@ -192,6 +204,7 @@ class PretendWorld:
 
     def play(self, line: Json) -> Json | None:
         """Return the simulated line for a recorded one; None when it cannot be asked here."""
+        self._let_people_meet(float(line["t"]))
         self.clock.at = max(self.clock.at, ORIGIN + float(line["t"]))
         self.estate.settle()
         play = {
@@ -208,6 +221,21 @@ class PretendWorld:
         answer = line_of(exchange, self._redaction)
         self._pair(line, answer)
         return {"t": line["t"]} | answer
+
+    def _let_people_meet(self, until: float) -> None:
+        """End and open meetings as the recorded nodes showed it: people are not simulated here."""
+        while self._turns and self._turns[0][0] <= until:
+            at, pseudonym, rooms = self._turns.pop(0)
+            droplet = self.estate.droplets.get(int(self._real.get(("droplet", pseudonym), 0)))
+            if droplet is None:
+                continue
+            self.clock.at = max(self.clock.at, ORIGIN + at)
+            self.estate.settle()
+            meetings = self.estate.meetings_on(droplet.id)
+            for meeting in meetings[rooms:]:
+                self.estate.people.end(meeting)
+            for _ in range(rooms - len(meetings)):
+                self.estate.open_meeting(3, 24 * 60, 0, cluster=self.stack, on=droplet)
 
     def _digitalocean(self, line: Json) -> Exchange | None:
         verb, _, template = line["ask"].partition(" ")
@@ -461,6 +489,36 @@ class PretendWorld:
             original = self._pseudonyms.originals.get((kind, _key(simulated)))
             if original is not None and recorded not in (None, ""):
                 self._real.setdefault((kind, _key(recorded)), original)
+
+
+def _meeting_turns(story: Story) -> list[tuple[float, int, int]]:
+    """Return when how many meetings were on which node: moment, droplet, rooms.
+
+    Meetings end right after the last look that showed them, and begin right before the first.
+    """
+    turns: list[tuple[float, int, int]] = []
+    before: dict[int, tuple[float, int]] = {}
+    for line in story.lines:
+        droplet = line.get("params", {}).get("droplet_id")
+        rooms = _rooms(line) if line["ask"] == "look" else None
+        if rooms is None or not isinstance(droplet, int):
+            continue
+        then, had = before.get(droplet, (line["t"], -1))
+        if rooms != had:
+            turns.append((then + 0.01 if rooms < had else line["t"] - 0.01, droplet, rooms))
+        before[droplet] = (line["t"], rooms)
+    return sorted(turns)
+
+
+def _rooms(line: Json) -> int | None:
+    """Return how many rooms a look shows; None when it does not tell."""
+    answer = line.get("answer")
+    for entry in (answer.get("lines") or ()) if isinstance(answer, dict) else ():
+        if entry.get("name") == "livekit_room_total":
+            return int(entry.get("number", 0))
+        if entry.get("name") == "openvidu" and entry.get("state") in ("exited", "dead"):
+            return 0
+    return None
 
 
 _QUERY = {"tag_name": "name:tag", "name": "name:pool"}
