@@ -23,7 +23,6 @@ from bot.record.tables import (
     MEDIA_TYPES,
     OBJECTS,
     PARAMETERS,
-    S3_CODES,
     SLACK,
     SLACK_OTHER,
     SPACES,
@@ -114,7 +113,7 @@ def _spaces(exchange: Exchange, redaction: Redaction) -> Json:
 
 
 def _known_objects(answer: Json, redaction: Redaction) -> Json:
-    """Replace the keys of objects, and codes, by what may be shown of them."""
+    """Replace the keys of objects by what may be shown of them."""
     shown = dict(answer)
     for name in ("Contents", "Versions"):
         if isinstance(shown.get(name), list):
@@ -125,9 +124,6 @@ def _known_objects(answer: Json, redaction: Redaction) -> Json:
             ]
     if isinstance(shown.get("Prefix"), str):
         shown["Prefix"] = _object(shown["Prefix"], redaction)
-    if isinstance(shown.get("Error"), dict):
-        code = str(shown["Error"].get("Code", ""))
-        shown["Error"] = {**shown["Error"], "Code": code if code in S3_CODES else None}
     return shown
 
 
@@ -139,8 +135,6 @@ def _put_back(shown: Json, kept: Json) -> None:
                 line["Key"] = entry["Key"]
     if "Prefix" in kept:
         kept["Prefix"] = shown["Prefix"]
-    if isinstance(kept.get("Error"), dict):
-        kept["Error"]["Code"] = shown["Error"]["Code"]
 
 
 def _object(key: str, redaction: Redaction) -> str:

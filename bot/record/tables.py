@@ -109,7 +109,14 @@ LIVEKIT: dict[str, Node] = {
 LIVEKIT_ERROR: Node = {"code": "words", "msg": OUT}
 LIVEKIT_SENT: Node = {"active": "boolean"}
 
-_ERROR: Node = {"Error": {"Code": "s3 code", "Message": OUT}}
+S3_CODES = "=" + "|".join(
+    """AccessDenied AuthorizationHeaderMalformed BadDigest ConditionalRequestConflict
+    InternalError InvalidAccessKeyId InvalidArgument InvalidBucketName InvalidRequest
+    MalformedXML MethodNotAllowed NoSuchBucket NoSuchKey NoSuchVersion NotImplemented
+    PermanentRedirect PreconditionFailed QuotaExceeded RequestTimeTooSkewed RequestTimeout
+    ServiceUnavailable SignatureDoesNotMatch SlowDown 304 403 404 412""".split()
+)
+_ERROR: Node = {"Error": {"Code": S3_CODES, "Message": OUT}}
 _ENTRY: Node = {
     "Key": "object", "LastModified": OUT, "ETag": "id:etag", "Size": "number",
     "StorageClass": "=STANDARD", "VersionId": "id:version", "IsLatest": "boolean",
@@ -134,13 +141,6 @@ SPACES: dict[str, Node] = {
     "GetBucketVersioning": {"Status": "=Enabled|Suspended"} | _ERROR,
     "HeadBucket": _ERROR,
 }
-S3_CODES = frozenset(
-    """AccessDenied AuthorizationHeaderMalformed BadDigest ConditionalRequestConflict
-    InternalError InvalidAccessKeyId InvalidArgument InvalidBucketName InvalidRequest
-    MalformedXML MethodNotAllowed NoSuchBucket NoSuchKey NoSuchVersion NotImplemented
-    PermanentRedirect PreconditionFailed QuotaExceeded RequestTimeTooSkewed RequestTimeout
-    ServiceUnavailable SignatureDoesNotMatch SlowDown 304 403 404 412""".split()
-)
 # Names of objects that are the same in every deployment.
 OBJECTS = frozenset({"secrets.env", "lock.lock"})
 

@@ -37,7 +37,7 @@ class PretendBucket:
         try:
             match name:
                 case "GetObject" if status == 304:
-                    etag = client.head_object(Bucket=bucket, Key=key)["ETag"]
+                    etag = client.head_object(Bucket=bucket, Key=key).get("ETag", "")
                     client.get_object(Bucket=bucket, Key=key, IfNoneMatch=etag)
                 case "GetObject":
                     client.get_object(Bucket=bucket, Key=key)

@@ -100,7 +100,7 @@ def _fields(recorded: Facts, simulated: Facts) -> Iterator[Difference]:
         ours = simulated.fields.get((where, path), PathFacts())
         if any(w == where and path.startswith(f"{p}[]") for w, p in empty):
             continue
-        if real.items and not ours.items and ours.types:
+        if real.items and not ours.items and "array" in ours.types:
             empty.add((where, path))
             said = "the list is empty in our world"
             yield Difference(DifferenceKind.NOTHING, where, path, said, real.items)

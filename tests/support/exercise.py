@@ -170,14 +170,14 @@ class Exercise:
 
 def exercise(path: Path) -> Path:
     """Record the whole exercise; return the file."""
-    it = Exercise(path, neighbours=12)
+    it = Exercise(path, neighbours=6)
     it.estate.open_meeting(5, minutes=2, recordings=1, ingresses=1)
     it.estate.open_meeting(3, minutes=600)
     it.look()
     it.livekit()
     it.bucket()
     it.slack()
-    it.whole_list("/v2/droplets", per_page="4")
+    it.whole_list("/v2/droplets", per_page="5")
     for path_ in ("/v2/sizes", "/v2/regions", "/v2/load_balancers", "/v2/tags", "/v2/snapshots"):
         it.whole_list(path_)
     it.api("GET /v2/account")
@@ -191,15 +191,14 @@ def exercise(path: Path) -> Path:
     it.power("power_on", 30)
     it.api(f"POST /v2/droplets/{master.id}/actions", {"type": "snapshot", "name": "x"})
     it.api(f"POST /v2/droplets/{master.id}/actions", {"type": "shutdown"})  # one at a time
-    for _ in range(30):
-        it.pages()
+    for _ in range(13):
         it.api(f"GET /v2/droplets/{master.id}/actions")
-        it.wait(5)
+        it.wait(10)
+        it.pages()
     it.whole_list("/v2/snapshots")
     it.drain(it.estate.media("acme")[0].id)
-    for _ in range(30):
-        for node in it.estate.media("acme")[:1]:
-            it.ssh(node.id, scripts.LOOK)
+    for _ in range(10):
+        it.ssh(it.estate.media("acme")[0].id, scripts.LOOK)
         it.wait(10)
     pool = it.estate.pool("acme")
     for target in (4, 2):
@@ -209,11 +208,11 @@ def exercise(path: Path) -> Path:
             {"name": shown["name"], "config": {"target_number_instances": target},
              "droplet_template": shown["droplet_template"]},
         )  # fmt: skip
-        for _ in range(15):
-            it.api(f"GET {POOLS}/{pool.id}")
+        for _ in range(5):
             it.whole_list(f"{POOLS}/{pool.id}/members")
-            it.whole_list(f"{POOLS}/{pool.id}/history")
-            it.wait(10)
+            it.api(f"GET {POOLS}/{pool.id}")
+            it.wait(15)
+        it.whole_list(f"{POOLS}/{pool.id}/history")
     it.recorder.close()
     assert not it.recorder.missed
     assert not it.recorder.problem
