@@ -8,7 +8,6 @@ requested, as a template), and where there are any `params`, `query`, `sent`, `s
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +20,6 @@ from bot.record.tables import (
     LIVEKIT_ERROR,
     LIVEKIT_SENT,
     MEDIA_TYPES,
-    OBJECTS,
     PARAMETERS,
     SLACK,
     SLACK_OTHER,
@@ -100,47 +98,11 @@ def _spaces(exchange: Exchange, redaction: Redaction) -> Json:
     name = exchange.request
     if name not in SPACES:
         return _compact(_line(exchange, "another operation", redaction, OUT))
-    answer = exchange.answer
-    if isinstance(answer, dict):
-        answer = _known_objects(answer, redaction)
-    line = _line(replace(exchange, answer=answer), name, redaction, SPACES[name])
-    if isinstance(answer, dict) and isinstance(line.get("answer"), dict):
-        _put_back(answer, line["answer"])
+    line = _line(exchange, name, redaction, SPACES[name])
     key = exchange.where.split("?")[0].split("/", 2)
     if len(key) == 3 and key[2]:
-        line["params"] = {"key": _object(key[2], redaction)}
+        line["params"] = {"key": redaction.value("object", key[2])}
     return _compact(line)
-
-
-def _known_objects(answer: Json, redaction: Redaction) -> Json:
-    """Replace the keys of objects by what may be shown of them."""
-    shown = dict(answer)
-    for name in ("Contents", "Versions"):
-        if isinstance(shown.get(name), list):
-            shown[name] = [
-                {**entry, "Key": _object(str(entry.get("Key", "")), redaction)}
-                for entry in shown[name]
-                if isinstance(entry, dict)
-            ]
-    if isinstance(shown.get("Prefix"), str):
-        shown["Prefix"] = _object(shown["Prefix"], redaction)
-    return shown
-
-
-def _put_back(shown: Json, kept: Json) -> None:
-    """Keep the texts that `_known_objects` made."""
-    for name in ("Contents", "Versions"):
-        for entry, line in zip(shown.get(name) or (), kept.get(name) or (), strict=False):
-            if isinstance(line, dict):
-                line["Key"] = entry["Key"]
-    if "Prefix" in kept:
-        kept["Prefix"] = shown["Prefix"]
-
-
-def _object(key: str, redaction: Redaction) -> str:
-    if key in OBJECTS or not key:
-        return key
-    return redaction.pseudonyms.name("object", key)
 
 
 def _ssh(exchange: Exchange, redaction: Redaction) -> Json:

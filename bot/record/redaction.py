@@ -12,6 +12,8 @@ or the kind of a value:
     id:KIND name:KIND  a pseudonym
     page             of the address of a page, only page numbers
     cron             a schedule
+    object           the name of an object in a bucket: a pseudonym, or one of every deployment
+    epoch nanoseconds digits  numbers that come as text
     out              left out
 
 Of everything else, only that it is there and its JSON type are kept: "<string>".
@@ -38,6 +40,8 @@ SIZE = re.compile(
 REGION = re.compile(r"[a-z]{3}\d")
 IMAGE = re.compile(r"(?:ubuntu|debian|fedora|centos|rockylinux)(?:-\d{1,2}){1,2}(?:-x64)?")
 CRON = re.compile(r"(?:(?:\*|\d{1,2})(?:[-/,]\d{1,2}){0,6}(?: |$)){5}")
+# Names of objects that are the same in every deployment.
+OBJECTS = frozenset({"secrets.env", "lock.lock"})
 MOST_WORDS = 6
 DEEPEST = 12
 MOST_ITEMS = 1000
@@ -146,6 +150,8 @@ class Redaction:
                 return self.pseudonyms.id(of, value)
             case "name":
                 return self.pseudonyms.name(of, value)
+            case "object":
+                return value if value in OBJECTS else self.pseudonyms.name("object", value)
             case "page":
                 return _page(value)
             case "cron":

@@ -141,8 +141,6 @@ SPACES: dict[str, Node] = {
     "GetBucketVersioning": {"Status": "=Enabled|Suspended"} | _ERROR,
     "HeadBucket": _ERROR,
 }
-# Names of objects that are the same in every deployment.
-OBJECTS = frozenset({"secrets.env", "lock.lock"})
 
 _CHANNEL: Node = {
     "id": "id:channel", "is_member": "boolean", "is_private": "boolean",
