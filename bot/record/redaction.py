@@ -6,7 +6,7 @@ or the kind of a value:
     number boolean   as they are
     time             seconds before or after the recording's first exchange: "T-35.0"
     =a|b             these values, as published
-    words            a value that consists of words of the published schemas
+    words            a value of words of the published schemas, each perhaps with a digit: "ipv6"
     size region slug the names of sizes, regions and images, by their shape
     image            a slug, or an id
     id:KIND name:KIND  a pseudonym
@@ -167,7 +167,7 @@ class Redaction:
         return self.pseudonyms.name(kind, value)
 
     def _known_words(self, value: str) -> str | None:
-        parts = re.split(r"[ _-]", value.lower())
+        parts = [re.sub(r"^([a-z]+)\d$", r"\1", p) for p in re.split(r"[ _-]", value.lower())]
         if value and len(parts) <= MOST_WORDS and all(part in self.words for part in parts):
             return value
         return "" if value == "" else None

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bot.replay.compare import Difference, compare
+from bot.replay.compare import Difference, DifferenceKind, compare
 from bot.replay.facts import Facts
 from bot.replay.pretend import PretendWorld
 from bot.replay.story import CannotRead, Story, read
@@ -67,14 +68,27 @@ def replay(file: Path, known: Mapping[str, str], delays: Delays | None = None) -
     found: dict[str, Difference] = {}
     for story in read(file):
         result.broken += story.broken
-        for difference in compare(play(story, result, delays)):
+        for difference in compare(play(story, result, delays), story.published):
             found.setdefault(difference.key, difference)
     for key, difference in found.items():
-        if key in known:
-            result.known[difference] = known[key]
+        reason = reason_of(key, known)
+        if reason:
+            result.known[difference] = reason
         else:
             result.differences.append(difference)
+    kinds = list(DifferenceKind)
+    result.differences.sort(key=lambda d: (kinds.index(d.kind), d.where, d.what))
     return result
+
+
+def reason_of(key: str, known: Mapping[str, str]) -> str:
+    """Return why a difference is known; "" if it is not. `*` in a key stands for any text."""
+    if key in known:
+        return known[key]
+    for pattern, reason in known.items():
+        if "*" in pattern and re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), key):
+            return reason
+    return ""
 
 
 def play(story: Story, result: Result, delays: Delays | None = None) -> list[tuple[Json, Json]]:

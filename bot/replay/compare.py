@@ -55,8 +55,32 @@ class Difference:
         return f"{self.where}: {self.what}: {self.kind.value}"
 
 
-def compare(pairs: Iterable[tuple[Json, Json]]) -> list[Difference]:
-    """Return the differences between recorded and simulated exchanges, what decides first."""
+# Of published examples, only these can be compared; of parts, not what they have not.
+OF_EXAMPLES = frozenset(
+    {
+        DifferenceKind.STATUS,
+        DifferenceKind.TYPE,
+        DifferenceKind.VALUE,
+        DifferenceKind.UNKNOWN,
+        DifferenceKind.MISSING,
+        DifferenceKind.NOTHING,
+    }
+)
+OF_PARTS = OF_EXAMPLES - {DifferenceKind.MISSING}
+
+
+def compare(pairs: Iterable[tuple[Json, Json]], published: str = "") -> list[Difference]:
+    """Return the differences between recorded and simulated exchanges, what decides first.
+
+    `published`: of what published material the recording is made ("examples", "parts", "").
+    """
+    kinds = list(DifferenceKind)
+    known = {"examples": OF_EXAMPLES, "parts": OF_PARTS}.get(published, frozenset(kinds))
+    found = [d for d in _compare(pairs) if d.kind in known]
+    return sorted(found, key=lambda d: (kinds.index(d.kind), d.where, d.what))
+
+
+def _compare(pairs: Iterable[tuple[Json, Json]]) -> Iterator[Difference]:
     recorded, simulated = Facts(), Facts()
     statuses: Counter[tuple[str, str, str]] = Counter()
     for real, ours in pairs:
@@ -68,17 +92,13 @@ def compare(pairs: Iterable[tuple[Json, Json]]) -> list[Difference]:
                 continue
         recorded.add(real)
         simulated.add(ours)
-    found = [
-        *_statuses(statuses),
-        *_fields(recorded, simulated),
-        *_headers(recorded, simulated),
-        *_changes(recorded, simulated),
-        *_durations(recorded, simulated),
-        *_pages(recorded, simulated),
-        *_orders(recorded, simulated),
-    ]
-    kinds = list(DifferenceKind)
-    return sorted(found, key=lambda d: (kinds.index(d.kind), d.where, d.what))
+    yield from _statuses(statuses)
+    yield from _fields(recorded, simulated)
+    yield from _headers(recorded, simulated)
+    yield from _changes(recorded, simulated)
+    yield from _durations(recorded, simulated)
+    yield from _pages(recorded, simulated)
+    yield from _orders(recorded, simulated)
 
 
 def _outcome(line: Json) -> str:
@@ -95,6 +115,20 @@ def _statuses(statuses: Counter[tuple[str, str, str]]) -> Iterator[Difference]:
 
 
 def _fields(recorded: Facts, simulated: Facts) -> Iterator[Difference]:
+    """Yield the differences in fields; below a field that only one has, there are no others."""
+    one_sided: list[tuple[str, str]] = []
+    for difference in _all_fields(recorded, simulated):
+        if any(
+            difference.where == where and difference.what.startswith((f"{path}.", f"{path}["))
+            for where, path in one_sided
+        ):
+            continue
+        if difference.kind in (DifferenceKind.UNKNOWN, DifferenceKind.MISSING):
+            one_sided.append((difference.where, difference.what))
+        yield difference
+
+
+def _all_fields(recorded: Facts, simulated: Facts) -> Iterator[Difference]:
     empty: set[tuple[str, str]] = set()
     for (where, path), real in sorted(recorded.fields.items()):
         ours = simulated.fields.get((where, path), PathFacts())

@@ -36,6 +36,7 @@ from simulators.slack.workspace import SlackWorkspace
 Json = dict[str, Any]
 ORIGIN = 1_800_000_000.0
 BEFORE = 7200.0  # seconds before the recording in which the world is built
+ALONE = 300.0  # seconds between examples, which have nothing to do with one another
 TOKEN = "dop_v1_sim"  # noqa: S105 - a simulated one
 TRIGGER = "GET /v2/functions/namespaces/{namespace_id}/triggers/{trigger_name}"
 MISSING = {"droplet_id": 1, "action_id": 1}
@@ -125,6 +126,7 @@ class PretendWorld:
         self.estate.settle()
         self._trigger(story)
         self._turns = _meeting_turns(story)
+        self._alone = bool(story.published)
 
     # --- building
 
@@ -145,7 +147,8 @@ class PretendWorld:
         self.estate.neighbours.move_in(len(droplets) - len(masters) - len(media))
         self.estate.allow_disconnects = True
         self._wait(600)
-        self._snapshots(len(_first(story, "GET /v2/snapshots", "snapshots")))
+        snapshots = 1 if story.published else len(_first(story, "GET /v2/snapshots", "snapshots"))
+        self._snapshots(snapshots)
         self._power_off(masters + media)
         self._meetings(story)
         self._objects(story)
@@ -204,6 +207,8 @@ class PretendWorld:
 
     def play(self, line: Json) -> Json | None:
         """Return the simulated line for a recorded one; None when it cannot be asked here."""
+        if self._alone:
+            self._wait(ALONE)
         self._let_people_meet(float(line["t"]))
         self.clock.at = max(self.clock.at, ORIGIN + float(line["t"]))
         self.estate.settle()
@@ -301,6 +306,8 @@ class PretendWorld:
 
     def _resource(self, name: str, pseudonym: int | str, *, missing: bool) -> int | str | None:
         """Return what a parameter of a path stands for here; anything of its kind if unknown."""
+        if missing and self._alone:
+            return MISSING.get(name, "missing")
         kind = PARAMETERS[name].partition(":")[2]
         value: int | str = pseudonym
         if isinstance(pseudonym, str) and pseudonym.isdigit():

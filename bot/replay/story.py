@@ -34,9 +34,12 @@ class Story:
         return str(self.header.get("kind", "unknown"))
 
     @property
-    def published(self) -> bool:
-        """Whether it was made from published examples: each line stands alone."""
-        return bool(self.header.get("published"))
+    def published(self) -> str:
+        """What published material it was made from: "examples", "parts" of such, or "".
+
+        Each line stands alone then: no states, times or pages follow from one another.
+        """
+        return str(self.header.get("published", ""))
 
     def answers(self, ask: str) -> list[Json]:
         """Return the successful answers to a request, in order."""
