@@ -8,6 +8,7 @@ from aiohttp import web
 
 from simulators.cloud import Cloud, SimulatedCluster
 from simulators.cloud.model import stamp
+from simulators.evidence import Source, rests_on
 from simulators.faults import WorldFault, WorldFaults
 from simulators.object_store import (
     NAMESPACE,
@@ -284,3 +285,22 @@ class SpacesApi:
         if key in bucket.objects:
             bucket.before[key] = bucket.objects[key][-1]
         bucket.objects[key] = [*(bucket.objects.get(key, []) if bucket.versioning else []), version]
+
+
+OPERATIONS = (
+    "GetObject", "HeadObject", "PutObject", "CopyObject", "DeleteObject", "ListObjectsV2",
+    "ListObjectVersions", "GetBucketVersioning", "PutObjectAcl", "HeadBucket",
+)  # fmt: skip
+"""Operations of S3 that are simulated."""
+rests_on(
+    "Spaces",
+    Source.SCHEMA,
+    "botocore's model of S3, with which every answer is parsed",
+    *OPERATIONS,
+)
+rests_on(
+    "Spaces",
+    Source.DOCUMENT,
+    "DigitalOcean's page on Spaces' compatibility with S3",
+    "If-Match without quotes",
+)

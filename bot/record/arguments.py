@@ -43,7 +43,9 @@ def add_replay(commands: Subcommands) -> None:
         description="Play each exchange of a recording against the simulated world, and list what "
         "is different.\nExit code 0: nothing, or only what is known; 1: differences; "
         "2: a file cannot be read.",
-        **examples("openvidu-bot replay look.jsonl", "openvidu-bot replay tests/recordings/*.jsonl"),
+        **examples(
+            "openvidu-bot replay look.jsonl", "openvidu-bot replay tests/recordings/*.jsonl"
+        ),
     )
     replay.add_argument("files", type=Path, metavar="FILE", nargs="+", help="recordings")
     replay.add_argument(

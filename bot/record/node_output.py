@@ -27,7 +27,9 @@ CONTAINERS = frozenset(
     redis redis-server redis-sentinel openvidu-meet operator setup ready-check v2compatibility
     openvidu-v2compatibility redis-node openvidu-operator""".split()
 )
-PROCESSES = frozenset("docker-init tini dumb-init python python3 node java livekit-server sh".split())
+PROCESSES = frozenset(
+    "docker-init tini dumb-init python python3 node java livekit-server sh".split()
+)
 STATES = frozenset("created running paused restarting removing exited dead unknown".split())
 UNITS = frozenset("active inactive failed activating deactivating reloading unknown".split())
 GAUGES = frozenset({"livekit_room_total", "livekit_participant_total"})

@@ -197,6 +197,8 @@ def _page(address: str) -> str | None:
     except ValueError:
         return None
     kept = [
-        f"{k}={query[k]}" for k in ("page", "per_page") if re.fullmatch(r"\d{1,6}", query.get(k, ""))
+        f"{k}={query[k]}"
+        for k in ("page", "per_page")
+        if re.fullmatch(r"\d{1,6}", query.get(k, ""))
     ]
     return "&".join(kept) or None

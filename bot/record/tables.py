@@ -265,8 +265,10 @@ def _pattern(template: str) -> str:
         if not part.startswith("{"):
             return re.escape(part)
         name = part[1:-1]
-        return rf"(?P<{name}>\d{{1,18}})" if name in {"droplet_id", "action_id"} else (
-            rf"(?P<{name}>[^/]+)"
+        return (
+            rf"(?P<{name}>\d{{1,18}})"
+            if name in {"droplet_id", "action_id"}
+            else (rf"(?P<{name}>[^/]+)")
         )
 
     verb, _, path = template.partition(" ")

@@ -69,9 +69,7 @@ class PretendBucket:
 
     def _answer(self, request: Any, **_: object) -> AWSResponse:
         url = urlsplit(request.url)
-        headers = {
-            k: v.decode() if isinstance(v, bytes) else v for k, v in request.headers.items()
-        }
+        headers = {k: v.decode() if isinstance(v, bytes) else v for k, v in request.headers.items()}
         body = request.body if isinstance(request.body, bytes) else b""
         if hasattr(request.body, "read"):
             body = request.body.read()

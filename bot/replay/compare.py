@@ -175,9 +175,7 @@ def _field(where: str, path: str, real: PathFacts, ours: PathFacts) -> Iterator[
         yield Difference(DifferenceKind.TYPE, where, path, said, real.present or 1)
     for value in sorted(real.values.keys() - ours.values.keys()):
         said = f"recorded {value}, our world {_list(ours.values)}"
-        yield Difference(
-            DifferenceKind.VALUE, where, f"{path} = {value}", said, real.values[value]
-        )
+        yield Difference(DifferenceKind.VALUE, where, f"{path} = {value}", said, real.values[value])
     for value in sorted(ours.values.keys() - real.values.keys()):
         said = f"recorded {_list(real.values)}, our world {value}"
         yield Difference(
@@ -268,9 +266,7 @@ def _durations(recorded: Facts, simulated: Facts) -> Iterator[Difference]:
             yield Difference(DifferenceKind.DURATION, what, "duration", said, len(ours))
 
 
-def _same_duration(
-    took: float, ours: float | None, known: tuple[float, float] | None
-) -> bool:
+def _same_duration(took: float, ours: float | None, known: tuple[float, float] | None) -> bool:
     """Whether a duration is that of our world, and within the range of its delays."""
     if ours is None or not _near(took, ours, ours):
         return False

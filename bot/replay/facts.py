@@ -93,7 +93,9 @@ class Facts:
             facts.items += len(value)
             self._note_order(where, path, value)
             for item in value:
-                self._walk(where, node[0] if isinstance(node, list) else None, item, f"{path}[]", line)
+                self._walk(
+                    where, node[0] if isinstance(node, list) else None, item, f"{path}[]", line
+                )
         elif isinstance(node, str) and (node.startswith("=") or node == "words"):
             facts.values[_shown(value)] += 1
 

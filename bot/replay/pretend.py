@@ -339,7 +339,10 @@ class PretendWorld:
         """Return what a pseudonym of a name stands for here; itself when it is unknown."""
         of = kind.partition(":")[2]
         roles = {"cluster": self.stack, "draining": f"{self.stack}-draining"}
-        roles |= {"media-tag": f"{self.stack}-media-node-tag", "media": f"{self.stack}-media-node-pool"}
+        roles |= {
+            "media-tag": f"{self.stack}-media-node-tag",
+            "media": f"{self.stack}-media-node-pool",
+        }
         roles |= {"autoscale-cron": f"{self.stack}-autoscale-cron"}
         found = self._real.get((of, pseudonym), self._pseudonyms.originals.get((of, pseudonym)))
         return roles.get(pseudonym, pseudonym) if found is None else found
@@ -372,7 +375,11 @@ class PretendWorld:
         size = (sent.get("droplet_template") or {}).get("size")
         if isinstance(size, str) and size in SIZES:
             template["size"] = size
-        return {"name": pool.get("name"), "config": sent.get("config"), "droplet_template": template}
+        return {
+            "name": pool.get("name"),
+            "config": sent.get("config"),
+            "droplet_template": template,
+        }
 
     def _livekit(self, line: Json) -> Exchange | None:
         api = self.environment.livekit[self.stack]
@@ -429,9 +436,7 @@ class PretendWorld:
         if output.exit_status is None:
             return Exchange("ssh", command, str(droplet.id), lost="unknown")
         answer = {"stdout": output.stdout, "stderr": output.stderr}
-        return Exchange(
-            "ssh", command, str(droplet.id), status=output.exit_status, answer=answer
-        )
+        return Exchange("ssh", command, str(droplet.id), status=output.exit_status, answer=answer)
 
     def _droplet(self, line: Json) -> SimulatedDroplet | None:
         pseudonym = line.get("params", {}).get("droplet_id")
@@ -587,5 +592,3 @@ def _known(droplets: list[Json], name: str, known: Mapping[str, Any], otherwise:
     if name == "region_slug" and droplets:
         value = (droplets[0].get("region") or {}).get("slug")
     return value if isinstance(value, str) and value in known else otherwise
-
-

@@ -23,9 +23,7 @@ class HeardWebClient(AsyncWebClient):
         began, method = time.monotonic(), api_url.rsplit("/", 1)[-1]
         sent = req_args.get("json") or req_args.get("data") or req_args.get("params")
         try:
-            answer = await super()._request(
-                http_verb=http_verb, api_url=api_url, req_args=req_args
-            )
+            answer = await super()._request(http_verb=http_verb, api_url=api_url, req_args=req_args)
         except (SlackApiError, aiohttp.ClientError, OSError, TimeoutError):
             seconds = time.monotonic() - began
             self._listener(Exchange("slack", method, "", {}, sent, seconds=seconds, lost="unknown"))

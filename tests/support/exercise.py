@@ -113,7 +113,9 @@ class Exercise:
             path = f"/twirp/livekit.{method}"
             answer = api.handle("POST", path, {"authorization": f"Bearer {token}"}, b"{}")
             where = f"https://meet.example.com{path}"
-            self.recorder.hear(Exchange("livekit", "POST", where, {}, {}, answer.status, {}, answer.body))
+            self.recorder.hear(
+                Exchange("livekit", "POST", where, {}, {}, answer.status, {}, answer.body)
+            )
 
     def bucket(self) -> None:
         """Read, list and write objects."""

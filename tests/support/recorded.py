@@ -34,5 +34,3 @@ def record_story(path: Path, *commands: str, **options: Any) -> Path:
 
     virtual.run(story())
     return path
-
-

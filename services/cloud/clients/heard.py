@@ -75,9 +75,7 @@ class HeardHttp(HttpClient):
         party: Party = "livekit" if TWIRP in url else "http"
         seconds = time.monotonic() - began
         if isinstance(result, Reply):
-            exchange = Exchange(
-                party, verb, url, {}, sent, result.status, {}, result.body, seconds
-            )
+            exchange = Exchange(party, verb, url, {}, sent, result.status, {}, result.body, seconds)
         else:
             exchange = Exchange(party, verb, url, {}, sent, seconds=seconds, lost=lost(result))
         self._listener(exchange)
