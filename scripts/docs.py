@@ -29,9 +29,9 @@ from handlers.commands.catalog import (
     listed,
 )
 from handlers.commands.parser import COMMANDS
+from scripts import evidence
 from services.common.command import CHANGING, Command
 from services.common.metrics import KNOWN
-from scripts import evidence
 from services.runs.run import Event, State
 
 ROOT = Path(__file__).resolve().parent.parent

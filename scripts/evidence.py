@@ -44,7 +44,7 @@ def recorded(folder: Path = RECORDINGS) -> dict[tuple[str, str], str]:
         for story in read(file):
             for line in () if story.published else story.lines:
                 if not line.get("lost"):
-                    what = COMMANDS.get(line["ask"], line["ask"])
+                    what: str = COMMANDS.get(line["ask"]) or line["ask"]
                     shown.setdefault(_key(PARTIES.get(line["party"], ""), what), file.name)
     for what in measured():
         if what in FIELDS:
@@ -86,8 +86,8 @@ def page() -> str:
         "",
         summary().replace(LINK, ""),
         "",
-        "`openvidu-bot record FILE` makes a recording of your account, `openvidu-bot replay FILE` compares "
-        "it with the simulators.",
+        "`openvidu-bot record FILE` makes a recording of your account,\n"
+        "`openvidu-bot replay FILE` compares it with the simulators.",
         "",
         "| part | behaviour | rests on | which |",
         "|---|---|---|---|",

@@ -179,7 +179,7 @@ def _words_of(name: str) -> list[str]:
 
 def _merged(first: Any, second: Any) -> Any:
     """Return what both allow: the values of both enumerations, the fields of both objects."""
-    if first is None or first == second or first == OUT:
+    if first is None or first in (second, OUT):
         return second
     if second == OUT:
         return first

@@ -151,5 +151,5 @@ rests_on(
     "masters",
     Source.SOURCE,
     "openvidu-digitalocean 3.6.1: the load balancer's health check",
-    "/health/caddy answers 200 on a master that serves",
+    "/health/caddy answers 200 on a master in service",
 )

@@ -91,9 +91,9 @@ async def _first_look(target: Target) -> Cluster | None:
 
 async def _look_closely(target: Target, cluster: Cluster) -> None:
     """Read what `status NODE` and `doctor` read: actions, history, the nodes' own reports."""
-    for droplet in (*cluster.masters, *cluster.media):
+    for number in [*(m.id for m in cluster.masters), *(m.id for m in cluster.media)]:
         with contextlib.suppress(BotError):
-            await target.world.inspect(droplet.id)
+            await target.world.inspect(number)
     if target.bucket is not None:
         with contextlib.suppress(BotError):
             await target.bucket.list()
@@ -119,9 +119,11 @@ async def _look_at_account(account: SharedAccount) -> None:
 async def _look_at_slack(context: DoctorContext) -> None:
     if context.settings.slack.bot_token is None:
         return
-    calls = [("auth.test", {})]
-    for channel in dict.fromkeys(news_channels(context.settings).values()):
-        calls.append(("conversations.info", {"channel": channel}))
+    channels = dict.fromkeys(news_channels(context.settings).values())
+    calls: list[tuple[str, dict[str, str]]] = [
+        ("auth.test", {}),
+        *(("conversations.info", {"channel": channel}) for channel in channels),
+    ]
     for method, arguments in calls:
         with contextlib.suppress(SlackApiError, aiohttp.ClientError, OSError, TimeoutError):
             await context.slack.api_call(method, json=arguments)

@@ -22,16 +22,18 @@ SCRIPTS = {
 }
 DRAIN = re.compile(r"\nwant=[^\n]*\ntoken=[^\n]*\nif .*nohup setsid sh -c ", re.DOTALL)
 # Containers of OpenVidu, and first processes of containers, by their published names.
-CONTAINERS = frozenset(
-    """openvidu ingress egress caddy dashboard grafana loki mimir minio mongo promtail prometheus
-    redis redis-server redis-sentinel openvidu-meet operator setup ready-check v2compatibility
-    openvidu-v2compatibility redis-node openvidu-operator""".split()
-)
-PROCESSES = frozenset(
-    "docker-init tini dumb-init python python3 node java livekit-server sh".split()
-)
-STATES = frozenset("created running paused restarting removing exited dead unknown".split())
-UNITS = frozenset("active inactive failed activating deactivating reloading unknown".split())
+_CONTAINERS = """
+openvidu ingress egress caddy dashboard grafana loki mimir minio mongo promtail prometheus redis
+redis-server redis-sentinel openvidu-meet operator setup ready-check v2compatibility
+openvidu-v2compatibility redis-node openvidu-operator
+"""
+CONTAINERS = frozenset(_CONTAINERS.split())
+_PROCESSES = "docker-init tini dumb-init python python3 node java livekit-server sh"
+PROCESSES = frozenset(_PROCESSES.split())
+_STATES = "created running paused restarting removing exited dead unknown"
+STATES = frozenset(_STATES.split())
+_UNITS = "active inactive failed activating deactivating reloading unknown"
+UNITS = frozenset(_UNITS.split())
 GAUGES = frozenset({"livekit_room_total", "livekit_participant_total"})
 SIGNALS = frozenset({"begin", "sent", "refused"})
 DRAIN_WORDS = frozenset({"begun", "already", "other-start", "unmarked", "refused"})

@@ -166,7 +166,9 @@ class Recorder:
 
     def _end(self, problem: str) -> None:
         self.problem = problem
-        log.warning("the recording %s %s: recording ends, the bot goes on", self._path, problem)
+        log.warning(
+            "the recording %s %s: the recording ends, the bot continues", self._path, problem
+        )
 
 
 def _open(path: Path) -> tuple[Lines, int]:

@@ -174,7 +174,7 @@ class Redaction:
 
     def moment(self, value: str) -> str | None:
         """Return a moment as seconds from the first exchange; None when it is none."""
-        if value == "" or value == EPOCH:
+        if value in {"", EPOCH}:
             return value
         try:
             moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value))

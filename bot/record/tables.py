@@ -39,11 +39,12 @@ members message metadata method missing mode modified mpim muted not nothing num
 open openvidu operation other owner parallel participant participants pending permission
 permissions pins post precondition present previous published publishers publishing push queue
 ratelimited rate reaction reactions real recording recordings refused rejected required results
-retry room rooms route scope secret gib mib install ipv segment server service session shared sid signal slack slow
-source speed state stopped storage stream streams structure such team teams text thread
-throttled timezone too topic track tracks truncated ts turn unauthenticated unavailable
-unsupported updated uploaded user usergroup usergroups users view views web workspace wrong
-""".split()
+retry room rooms route scope secret gib mib install ipv segment server service session shared
+sid signal slack slow source speed state stopped storage stream streams structure such team
+teams text thread throttled timezone too topic track tracks truncated ts turn unauthenticated
+unavailable unsupported updated uploaded user usergroup usergroups users view views web
+workspace wrong
+"""
 
 # Headers that are kept, and how.
 HEADERS: dict[str, Node] = {
@@ -109,13 +110,14 @@ LIVEKIT: dict[str, Node] = {
 LIVEKIT_ERROR: Node = {"code": "words", "msg": OUT}
 LIVEKIT_SENT: Node = {"active": "boolean"}
 
-S3_CODES = "=" + "|".join(
-    """AccessDenied AuthorizationHeaderMalformed BadDigest ConditionalRequestConflict
-    InternalError InvalidAccessKeyId InvalidArgument InvalidBucketName InvalidRequest
-    MalformedXML MethodNotAllowed NoSuchBucket NoSuchKey NoSuchVersion NotImplemented
-    PermanentRedirect PreconditionFailed QuotaExceeded RequestTimeTooSkewed RequestTimeout
-    ServiceUnavailable SignatureDoesNotMatch SlowDown 304 403 404 412""".split()
-)
+_CODES = """
+AccessDenied AuthorizationHeaderMalformed BadDigest ConditionalRequestConflict InternalError
+InvalidAccessKeyId InvalidArgument InvalidBucketName InvalidRequest MalformedXML
+MethodNotAllowed NoSuchBucket NoSuchKey NoSuchVersion NotImplemented PermanentRedirect
+PreconditionFailed QuotaExceeded RequestTimeTooSkewed RequestTimeout ServiceUnavailable
+SignatureDoesNotMatch SlowDown 304 403 404 412
+"""
+S3_CODES = "=" + "|".join(_CODES.split())
 _ERROR: Node = {"Error": {"Code": S3_CODES, "Message": OUT}}
 _ENTRY: Node = {
     "Key": "object", "LastModified": OUT, "ETag": "id:etag", "Size": "number",
@@ -192,12 +194,20 @@ SLACK: dict[str, Node] = {
 }  # fmt: skip
 SLACK_OTHER: Node = _META
 # Methods of Slack's Web API: others are recorded without their name.
-METHOD = re.compile(r"[a-z]+(?:\.[a-zA-Z]+){1,3}")
-KNOWN_METHODS = frozenset(
-    [*SLACK, "api.test", "chat.getPermalink", "pins.add", "pins.remove", "reactions.add"]
-    + ["reactions.remove", "files.getUploadURLExternal", "files.completeUploadExternal"]
-    + ["apps.connections.open", "auth.teams.list", "blocks.validate", "team.info"]
-)
+KNOWN_METHODS = frozenset(SLACK) | {
+    "api.test",
+    "apps.connections.open",
+    "auth.teams.list",
+    "blocks.validate",
+    "chat.getPermalink",
+    "files.completeUploadExternal",
+    "files.getUploadURLExternal",
+    "pins.add",
+    "pins.remove",
+    "reactions.add",
+    "reactions.remove",
+    "team.info",
+}
 
 
 class Operation(NamedTuple):
@@ -227,7 +237,7 @@ class DigitalOceanTable:
 
     def __init__(self, table: Mapping[str, Any]) -> None:
         self.objects: Mapping[str, Node] = table["objects"]
-        self.words = frozenset([*table["words"].split(), *WORDS])
+        self.words = frozenset([*table["words"].split(), *WORDS.split()])
         operations = dict(table["operations"])
         for template, answer in FURTHER.items():
             operations[template] = {"sent": OUT, "answers": {"200": answer, "default": "$error"}}

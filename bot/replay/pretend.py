@@ -254,7 +254,7 @@ class PretendWorld:
             for name, value in line.get("query", {}).items()
             if isinstance(value, str)
         }
-        body = self._body(line, verb, path)
+        body = self._body(line, path)
         answer = self._induced(status, line, verb, path, query, body)
         if answer.fate != "answer" or line.get("lost"):
             return None
@@ -347,7 +347,7 @@ class PretendWorld:
         found = self._real.get((of, pseudonym), self._pseudonyms.originals.get((of, pseudonym)))
         return roles.get(pseudonym, pseudonym) if found is None else found
 
-    def _body(self, line: Json, verb: str, path: str) -> bytes:
+    def _body(self, line: Json, path: str) -> bytes:
         """Return a body like the recorded one, with what was left out taken from this world."""
         sent = line.get("sent")
         if not isinstance(sent, dict):

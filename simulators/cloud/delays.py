@@ -77,7 +77,7 @@ def _read(file: Path) -> dict[str, list[float]]:
 
 
 def range_of(what: str) -> tuple[float, float] | None:
-    """Return the least and the most seconds that something takes; None where no delay says so.
+    """Return the least and the most seconds that something takes; None where no delay decides it.
 
     A resize depends on what is on the disk, and has no range.
     """

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bot.replay.command import report
 from bot.replay.command import replay as replay_file
+from bot.replay.command import report
 from bot.replay.compare import DifferenceKind as Kind
 from simulators import livekit
 from simulators.cloud.delays import Delays
@@ -21,6 +21,7 @@ from simulators.object_store import Denied
 from simulators.public_http import PublicHttp
 from simulators.responses import HttpResponse
 from simulators.slack import webapi
+from simulators.slack.model import SlackError
 from simulators.spaces import SpacesApi
 from tests.support.exercise import exercise
 
@@ -269,9 +270,7 @@ def slack_method(name: str, change: Change) -> Callable[[Patch], None]:
 
 
 def slack_refuses(patch: Patch) -> None:
-    slack_method(
-        "users.info", lambda _: (_ for _ in ()).throw(webapi.SlackError("user_not_found"))
-    )(patch)
+    slack_method("users.info", lambda _: (_ for _ in ()).throw(SlackError("user_not_found")))(patch)
 
 
 def wrong_number(rest: dict[str, Any]) -> dict[str, Any]:
@@ -283,45 +282,138 @@ def wrong_number(rest: dict[str, Any]) -> dict[str, Any]:
 LIES = [
     Lie("a field is missing", shown("pool", without("status")), Kind.UNKNOWN, "].status"),
     Lie("a field too many", shown("member", put(name="x")), Kind.MISSING, "].name"),
-    Lie("a field has another name", shown("member", renamed("droplet_id", "id")), Kind.UNKNOWN, "droplet_id"),
-    Lie("an id is text", shown("action", lambda a: a | {"id": str(a["id"])}), Kind.TYPE, "action.id"),
+    Lie(
+        "a field has another name",
+        shown("member", renamed("droplet_id", "id")),
+        Kind.UNKNOWN,
+        "droplet_id",
+    ),
+    Lie(
+        "an id is text", shown("action", lambda a: a | {"id": str(a["id"])}), Kind.TYPE, "action.id"
+    ),
     Lie("a value is null", shown("member", put(created_at=None)), Kind.TYPE, "created_at"),
     Lie("a list is null", body("history", put(history=None)), Kind.TYPE, "history"),
-    Lie("a list has another name", body("autoscale_pools", renamed("autoscale_pools", "pools")), Kind.UNKNOWN, "autoscale_pools"),
+    Lie(
+        "a list has another name",
+        body("autoscale_pools", renamed("autoscale_pools", "pools")),
+        Kind.UNKNOWN,
+        "autoscale_pools",
+    ),
     Lie("a list is empty", body("sizes", put(sizes=[])), Kind.NOTHING, "sizes"),
-    Lie("another value of an enumeration", shown("droplet", lambda d: d | {"status": "running" if d["status"] == "active" else d["status"]}), Kind.VALUE, "status = active"),
-    Lie("another word for completed", shown("action", lambda a: a | {"status": "done" if a["status"] == "completed" else a["status"]}), Kind.VALUE, "status = completed"),
+    Lie(
+        "another value of an enumeration",
+        shown(
+            "droplet",
+            lambda d: d | {"status": "running" if d["status"] == "active" else d["status"]},
+        ),
+        Kind.VALUE,
+        "status = active",
+    ),
+    Lie(
+        "another word for completed",
+        shown(
+            "action",
+            lambda a: a | {"status": "done" if a["status"] == "completed" else a["status"]},
+        ),
+        Kind.VALUE,
+        "status = completed",
+    ),
     Lie("a state in between", off_by_way_of_archive, Kind.ORDER_OF_STATES, "active → archive"),
     Lie("a droplet is never locked", never_locked, Kind.ORDER_OF_STATES, "false → true"),
     Lie("an action does nothing", ignores_actions, Kind.ORDER_OF_STATES, "active → off"),
     Lie("powering on takes long", delayed(power_on=300.0), Kind.DURATION, "duration"),
-    Lie("shutting down is instant", delayed(shutdown=0.0, status_lag=0.0, power_off=0.0, snapshot=0.1), Kind.DURATION, "duration"),
+    Lie(
+        "shutting down is instant",
+        delayed(shutdown=0.0, status_lag=0.0, power_off=0.0, snapshot=0.1),
+        Kind.DURATION,
+        "duration",
+    ),
     Lie("a snapshot is instant", delayed(snapshot=1.0), Kind.DURATION, "duration"),
     Lie("masters are healthy at once", delayed(master_ready=0.0), Kind.DURATION, "duration"),
     Lie("a pool does not grow", delayed(droplet_create=5000.0), Kind.DURATION, "duration"),
     Lie("two actions at a time", accepts_everything, Kind.STATUS, "422 and 201"),
-    Lie("another status for what is missing", refuses(410, "not_found"), Kind.STATUS, "404 and 410"),
+    Lie(
+        "another status for what is missing", refuses(410, "not_found"), Kind.STATUS, "404 and 410"
+    ),
     Lie("another name for an error", refuses(404, "missing"), Kind.VALUE, "id = not_found"),
-    Lie("an error without its request's id", body("request_id", without("request_id")), Kind.UNKNOWN, "request_id"),
-    Lie("a header is missing", no_header("ratelimit-remaining"), Kind.HEADER, "ratelimit-remaining"),
+    Lie(
+        "an error without its request's id",
+        body("request_id", without("request_id")),
+        Kind.UNKNOWN,
+        "request_id",
+    ),
+    Lie(
+        "a header is missing", no_header("ratelimit-remaining"), Kind.HEADER, "ratelimit-remaining"
+    ),
     Lie("a header is no number", limit_header_is_text, Kind.TYPE, "ratelimit-limit"),
-    Lie("another content type", answered(lambda _, a: replace(a, headers=a.headers | {"content-type": "text/html"})), Kind.TYPE, "content-type"),
+    Lie(
+        "another content type",
+        answered(lambda _, a: replace(a, headers=a.headers | {"content-type": "text/html"})),
+        Kind.TYPE,
+        "content-type",
+    ),
     Lie("smaller pages", small_pages, Kind.PAGES, "a full page before the last one"),
-    Lie("no link to the next page", pages_of(lambda r: r | {"links": {}}), Kind.PAGES, "a link to the next page"),
+    Lie(
+        "no link to the next page",
+        pages_of(lambda r: r | {"links": {}}),
+        Kind.PAGES,
+        "a link to the next page",
+    ),
     Lie("a wrong page in the link", pages_of(wrong_number), Kind.PAGES, "the next page's number"),
-    Lie("a wrong total", pages_of(lambda r: r | {"meta": {"total": 1 + r["meta"]["total"]}}), Kind.PAGES, "meta.total"),
+    Lie(
+        "a wrong total",
+        pages_of(lambda r: r | {"meta": {"total": 1 + r["meta"]["total"]}}),
+        Kind.PAGES,
+        "meta.total",
+    ),
     Lie("oldest actions first", oldest_first, Kind.ORDER, "actions"),
     Lie("a master is healthy when it is not", always_healthy, Kind.NO_ANSWER, "no answer and 200"),
-    Lie("a line is missing on a node", printed(lambda t: "\n".join(line for line in t.splitlines() if not line.startswith("livekit_")) + "\n"), Kind.UNKNOWN, "line gauge"),
-    Lie("another state of a container", printed(lambda t: t.replace(" exited ", " dead ")), Kind.VALUE, "state = exited"),
-    Lie("a drain was there already", printed(lambda t: t.replace("begun", "already")), Kind.VALUE, "result = begun"),
-    Lie("numbers instead of text", rooms_of(lambda r: r | {"creation_time": int(r["creation_time"])}), Kind.TYPE, "creation_time"),
+    Lie(
+        "a line is missing on a node",
+        printed(
+            lambda t: (
+                "\n".join(line for line in t.splitlines() if not line.startswith("livekit_")) + "\n"
+            )
+        ),
+        Kind.UNKNOWN,
+        "line gauge",
+    ),
+    Lie(
+        "another state of a container",
+        printed(lambda t: t.replace(" exited ", " dead ")),
+        Kind.VALUE,
+        "state = exited",
+    ),
+    Lie(
+        "a drain was there already",
+        printed(lambda t: t.replace("begun", "already")),
+        Kind.VALUE,
+        "result = begun",
+    ),
+    Lie(
+        "numbers instead of text",
+        rooms_of(lambda r: r | {"creation_time": int(r["creation_time"])}),
+        Kind.TYPE,
+        "creation_time",
+    ),
     Lie("another state of a recording", recordings_end, Kind.VALUE, "EGRESS_ACTIVE"),
-    Lie("another code of the bucket", bucket_says("NoSuchVersion", 404), Kind.VALUE, "NoSuchKey", "spaces"),
+    Lie(
+        "another code of the bucket",
+        bucket_says("NoSuchVersion", 404),
+        Kind.VALUE,
+        "NoSuchKey",
+        "spaces",
+    ),
     Lie("an object without its etag", no_etag, Kind.HEADER, "etag", "spaces"),
-    Lie("Slack leaves a field out", slack_method("auth.test", without("bot_id")), Kind.UNKNOWN, "bot_id", "slack"),
+    Lie(
+        "Slack leaves a field out",
+        slack_method("auth.test", without("bot_id")),
+        Kind.UNKNOWN,
+        "bot_id",
+        "slack",
+    ),
     Lie("Slack refuses", slack_refuses, Kind.UNKNOWN, "user", "slack"),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")

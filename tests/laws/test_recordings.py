@@ -24,20 +24,23 @@ from services.cloud import node_scripts as scripts
 from services.cloud.clients.exchanges import Exchange
 from tests.support.exercise import exercise
 
-PEM = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUQyNTUx\n-----END OPENSSH PRIVATE KEY-----"
+KEY = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUQyNTUx"
+PEM = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{KEY}\n-----END OPENSSH PRIVATE KEY-----"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJBUElrZXkifQ.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg"
 HEX = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 # One of each kind. None of them is real.
 SECRETS = [
     # tokens
     "dop_v1_" + HEX, "doo_v1_" + HEX, "dor_v1_" + HEX, "xoxb-123456789012-abcdefGHIJKL",
-    "xoxp-" + "2345678901-3456789012-zyxwv", "xoxa-2-45678", "xoxe.xoxp-1-Mi0yLTk", "xapp-1-A0B1-2-ff00",
+    "xoxp-" + "2345678901-3456789012-zyxwv", "xoxa-2-45678", "xoxe.xoxp-1-Mi0yLTk",
+    "xapp-1-A0B1-2-ff00",
     "xoxs-legacy-99", "ghp_16C7e42F292c6912E7710c838347Ae178B4a", "gho_16C7e42F292c6912E7710c",
     "github_pat_11ABCDE_abcdef", "glpat-abcdefGHIJ1234567890", "sk_live_4eC39HqLyjWDarjtT1zdp7dc",
     "rk_live_51HqLyjWDarjt", "AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE",
     "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "DO00ABCDEFGHIJKLMNOP", "APIacmeKEYxyz",
     "AIzaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY", "ya29.a0AfH6SMBx", "1//0gdfZ-refresh-xyz",
-    "npm_abcdefghijklmnopqrstuvwxyz012345", "pypi-AgEIcHlwaS5vcmc", "hvs.CAESIJlU02Fz", "s.9Zx8Cv7Bn6Mm",
+    "npm_abcdefghijklmnopqrstuvwxyz012345", "pypi-AgEIcHlwaS5vcmc", "hvs.CAESIJlU02Fz",
+    "s.9Zx8Cv7Bn6Mm",
     "SG.ngeVfQFYQlKU0ufo8x5d1A.TwL2iGABf9DHoTf", "key-3ax6xnjp29jd6fds4gc373sgvjxteol0",
     "PRIVATE-4f3c2b1a", "T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX", "u+pagerduty-r0ut1ng",
     "Bearer abc.def-ghi_jkl", "Basic YWxhZGRpbjpvcGVuc2VzYW1l", JWT, HEX, "0x" + HEX[:40],
@@ -54,17 +57,21 @@ SECRETS = [
     "mongodb://root:toor@10.1.2.3:27017/", "redis://:p4ss@cache.internal:6379/0",
     "postgres://ana:geheim@db.corp/app", "https://user:pw@git.corp.example/repo.git",
     # addresses
-    "203.0.113.77", "10.116.0.9", "192.168.178.21", "2001:db8:85a3::8a2e:370:7334", "fe80::1ff:fe23",
+    "203.0.113.77", "10.116.0.9", "192.168.178.21", "2001:db8:85a3::8a2e:370:7334",
+    "fe80::1ff:fe23",
     "::ffff:198.51.100.4", "198.51.100.0/24", "203.0.113.77:7880", "meet.secret-corp.example",
     "db-1.internal.corp", "bot.fly.example", "ip-10-0-0-5.ec2.internal", "ana.perez@corp.example",
-    "ops+alerts@corp.example", "mailto:ben@corp.example", "https://hooks.slack.com/services/T0/B0/x1y2",
-    "https://events.pagerduty.com/x?routing_key=abc", "https://meet.secret-corp.example/room/42?t=1",
+    "ops+alerts@corp.example", "mailto:ben@corp.example",
+    "https://hooks.slack.com/services/T0/B0/x1y2",
+    "https://events.pagerduty.com/x?routing_key=abc",
+    "https://meet.secret-corp.example/room/42?t=1",
     "wss://meet.secret-corp.example", "acme-space.ams3.digitaloceanspaces.com", "00:1B:44:11:3A:B7",
     # people and free text
     "Ana Pérez", "Ben O'Neill", "UANA12345", "Dr. Carla Gómez", "+34 600 123 456", "12345678Z",
     "ES91 2100 0418 4502 0005 1332", "4111 1111 1111 1111", "Calle Mayor 5, Madrid",
     "project nightingale", "do not tell anyone", "board meeting about layoffs", "customer Initech",
-    "<@UANA> said so", "panic: runtime error at /home/ana/x.go:17", "Traceback (most recent call last)",
+    "<@UANA> said so", "panic: runtime error at /home/ana/x.go:17",
+    "Traceback (most recent call last)",
     "#!/bin/bash\necho nachtigall42 $TOKEN", "#cloud-config\nwrite_files: [{content: x}]",
     "=cmd|'/C calc'!A0", "../../etc/passwd", "%2e%2e%2f", "\\u0061na", "{\"token\": \"abc\"}",
     "<Error><Message>hidden</Message></Error>", "T+1secret", "<string>secret", "T-5.0; drop",
@@ -184,10 +191,10 @@ def everywhere(exchange: Exchange, secret: str) -> list[Exchange]:
             ),
             "stderr": f"{secret}\n{secret}",
         }
-    texts = {
-        "headers": {name: secret for name in exchange.headers}
+    texts: dict[str, Any] = {
+        "headers": dict.fromkeys(exchange.headers, secret)
         | {"Authorization": f"Bearer {secret}", secret: secret, "x-note": secret},
-        "query": {name: secret for name in exchange.query} | {"token": secret, secret: "1"},
+        "query": dict.fromkeys(exchange.query, secret) | {"token": secret, secret: "1"},
     }
     path = quote(secret, safe="")
     return [
@@ -351,7 +358,7 @@ def test_it_stops_at_its_limit_with_one_line(
         recorder.close()
     assert file.stat().st_size <= 2000
     assert len(file.read_text().splitlines()) > 5
-    assert [r.message for r in caplog.records if "recording ends" in r.message].__len__() == 1
+    assert [r.message for r in caplog.records if "the recording ends" in r.message].__len__() == 1
     assert file.stat().st_mode & 0o077 == 0, "only its owner may read it"
 
 

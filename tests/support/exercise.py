@@ -186,7 +186,7 @@ def exercise(path: Path) -> Path:
     master = it.estate.masters("acme")[0]
     it.ssh(master.id, scripts.INSPECT)
     it.ssh(master.id, scripts.START)
-    it.api("GET /v2/droplets", token="refused")  # noqa: S106 - one that is refused
+    it.api("GET /v2/droplets", token="refused")
     it.api("GET /v2/droplets/1")
     it.power("shutdown", 40)
     it.api(f"POST /v2/droplets/{master.id}/actions", {"type": "shutdown"})  # it is off already

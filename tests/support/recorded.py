@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from bot.record.recorder import Recorder
+from services.common.clock import loop_clock
 from tests.support import virtual
-from tests.support.scene import Scene
+from tests.support.scene import ORIGIN, Scene
 from tests.support.stories import request_and_approve, run_ended
 
 
@@ -16,8 +17,8 @@ def record_story(path: Path, *commands: str, **options: Any) -> Path:
     """
 
     async def story() -> None:
-        scene: Scene
-        recorder = Recorder(path, "0.0", {"acme": ""}, lambda: scene.clock.now(), threaded=False)
+        clock = loop_clock(ORIGIN)
+        recorder = Recorder(path, "0.0", {"acme": ""}, clock.now, threaded=False)
         async with Scene(pydo=True, listener=recorder.hear, **options) as scene:
             recorder.begin(options.get("kind", "pool"))
             for command in commands:

@@ -157,7 +157,7 @@ class HeardBucket:
             )
         )
 
-    def _failed(self, exception: Exception, context: Any, **_: object) -> None:
+    def _failed(self, context: Any, **_: object) -> None:
         began, name, params = context["heard"]
         self._listener(
             Exchange(
