@@ -57,9 +57,8 @@ def add_replay(commands: Subcommands) -> None:
     replay.add_argument("--verbose", "-v", action="store_true", help="also list what is known")
     replay.add_argument(
         "--durations",
-        type=Path,
-        metavar="FILE",
-        help="instead: write the durations seen in the recordings into this file",
+        action="store_true",
+        help="instead: print the durations seen in the recordings",
     )
     replay.set_defaults(entry="bot.replay.command:run")
 

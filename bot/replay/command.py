@@ -38,8 +38,8 @@ class Result:
 def run(options: argparse.Namespace) -> int:
     """Run `openvidu-bot replay`; return the exit code."""
     try:
-        if options.durations is not None:
-            return _learn(options.files, options.durations)
+        if options.durations:
+            return _say_durations(options.files)
         results = [replay(file, known_of(file, options.known)) for file in options.files]
     except CannotRead as error:
         sys.stderr.write(f"{error}\n")
@@ -159,11 +159,7 @@ def durations_of(files: Iterable[Path]) -> dict[str, list[float]]:
     }
 
 
-def _learn(files: Sequence[Path], target: Path) -> int:
-    durations = durations_of(files)
-    rows = [f" {json.dumps(what)}: {json.dumps(times)}" for what, times in durations.items()]
-    target.write_text("{\n" + ",\n".join(rows) + "\n}\n" if rows else "{}\n", "utf-8")
-    for what, (least, middle, most) in durations.items():
+def _say_durations(files: Sequence[Path]) -> int:
+    for what, (least, middle, most) in durations_of(files).items():
         sys.stdout.write(f"{what}: {middle:.0f} s ({least:.0f} to {most:.0f} s)\n")
-    sys.stdout.write(f"{target}: {len(durations)} durations\n")
     return 0

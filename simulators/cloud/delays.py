@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from simulators.evidence import Source, rests_on
@@ -54,7 +55,7 @@ A resize takes "about one minute per GB of used disk", power actions up to half 
 MEASURED = Path(__file__).with_name("durations.json")
 """Seconds of what recordings show, by what happened: the least, the median and the most.
 
-Written by `openvidu-bot replay --durations` (CONTRIBUTING.md).
+Written by `scripts/durations.py` from tests/recordings (CONTRIBUTING.md).
 """
 FIELDS = {
     "action power_on": "power_on", "action shutdown": "shutdown", "action power_off": "power_off",
@@ -89,6 +90,7 @@ def range_of(what: str) -> tuple[float, float] | None:
     return min([*known, least]), max([*known, most])
 
 
+@cache
 def learnt(file: Path = MEASURED) -> Delays:
     """Return the delays with what recordings show, today's values where they show nothing."""
     found = measured(file)

@@ -9,7 +9,11 @@ from bot.command_line import run
 from bot.replay.command import durations_of, known_of, reason_of, replay, report
 from bot.replay.compare import Difference, DifferenceKind, compare
 from bot.replay.story import CannotRead, parse, read
+from scripts import durations
 from scripts.published_examples import TARGET, lines
+from services.steps import PowerOn
+from services.steps.usual import FILE as STEPS
+from services.steps.usual import medians
 from simulators.cloud.delays import MEASURED, Delays, learnt, measured, range_of
 from tests.contracts.test_digitalocean_face import needs_spec, spec_path
 from tests.support.recorded import record_story
@@ -79,8 +83,12 @@ def test_another_speed_is_seen() -> None:
 
 
 def test_without_a_recording_todays_durations_hold() -> None:
-    assert measured() == {}, "no recording of a real account is here yet"
+    seen = durations_of(FILES)
+    assert {what: list(times) for what, times in measured().items()} == seen, "make durations"
+    assert MEASURED.read_text() == STEPS.read_text()
+    assert seen == {}, "no recording of a real account is here yet"
     assert learnt() == Delays()
+    assert PowerOn.timing.expected == 35.0
     assert range_of("action power_on") == (25.0, 30.0)
     assert range_of("action resize") is None
 
@@ -89,14 +97,16 @@ def test_what_recordings_show_becomes_the_delays(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     story = record_story(tmp_path / "x.jsonl", "shutdown", "startup --now", media=2)
-    target = tmp_path / "durations.json"
-    assert run(["replay", str(story), "--durations", str(target)]) == 0
-    assert "power_on until active" in capsys.readouterr().out
+    assert run(["replay", str(story), "--durations"]) == 0
+    assert "power_on until active: 29 s" in capsys.readouterr().out
+    target, other = tmp_path / "durations.json", tmp_path / "other.json"
+    durations.write([story], (target, other))
+    assert target.read_text() == other.read_text()
     found = learnt(target)
     assert found.power_on == pytest.approx(28, abs=5)
     assert found.master_ready > 90
     assert found.snapshot == Delays().snapshot, "not seen: today's value"
-    assert MEASURED.name == target.name
+    assert medians(other)["power_on until active"] == pytest.approx(28, abs=5)
 
 
 # --- the command
