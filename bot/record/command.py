@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         sys.stderr.write(f"{options.file}: {error.strerror}\n")
         return 1
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_record(settings, clock, recorder, options.minutes * 60))
+        asyncio.run(record(settings, clock, recorder, options.minutes * 60))
     recorder.close()
     sys.stdout.write(summary(recorder, options.file))
     return 1 if recorder.problem or not recorder.recording.kept else 0
@@ -58,7 +58,8 @@ def _chosen(settings: Settings, cluster: str | None) -> Settings:
     return settings.model_copy(update={"clusters": {cluster: settings.clusters[cluster]}})
 
 
-async def _record(settings: Settings, clock: Clock, recorder: Recorder, seconds: float) -> None:
+async def record(settings: Settings, clock: Clock, recorder: Recorder, seconds: float) -> None:
+    """Look at everything once, and then at the clusters for so many seconds."""
     async with open_context(settings, clock, listener=recorder.hear) as context:
         clusters = [await _first_look(target) for target in context.targets]
         recorder.begin(_kinds(clusters))
