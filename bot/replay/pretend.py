@@ -317,7 +317,7 @@ class PretendWorld:
             return real
         original = self._original(PARAMETERS[name], pseudonym)
         if PARAMETERS[name].startswith("name:") and original != pseudonym:
-            return original
+            return str(original)
         return MISSING.get(name, "missing") if missing else self._any(kind)
 
     def _any(self, kind: str) -> int | str | None:

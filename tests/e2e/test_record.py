@@ -69,7 +69,13 @@ def test_a_look_is_recorded_and_is_no_different(tmp_path: Path) -> None:
     assert not result.differences, report([result])
 
 
-@pytest.mark.parametrize("full", [False, True], ids=["file", "full disk"])
+@pytest.mark.parametrize(
+    "full",
+    [
+        pytest.param(False, id="file"),
+        pytest.param(True, id="full disk", marks=pytest.mark.thorough),
+    ],
+)
 def test_a_bot_records_while_it_serves(full: bool, tmp_path: Path) -> None:
     """A disk that is full ends the recording with one line, and nothing else."""
     file = tmp_path / "bot.jsonl"
