@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -31,7 +32,6 @@ from bot.health import HealthServer
 from bot.metrics import MetricsCollector
 from bot.options import found_files, read_settings, settings_file
 from bot.packages import missing_packages
-from bot.record.recorder import Recorder, stacks_of
 from bot.reread import SettingsFile
 from bot.scheduler import Ticker
 from bot.slack_http import PATH, slack_route
@@ -56,6 +56,9 @@ from services.common.errors import BotError, Refused, Unreachable
 from services.operations.assembly import SWEEP_INTERVAL
 from services.secrets_env.mask import Masker
 from services.store.origin import Origin
+
+if TYPE_CHECKING:
+    from bot.record.recorder import Recorder
 
 log = logging.getLogger(__name__)
 ANSWERS_WITHIN = 2.5  # seconds for answers in flight when the bot is stopped
@@ -233,8 +236,10 @@ async def _serve(
         await serving.until_trouble()
 
 
-def _recorder(settings: Settings, clock: Clock, record: Path) -> Recorder:
+def _recorder(settings: Settings, clock: Clock, record: Path) -> "Recorder":
     """Return a recorder that writes already. CannotStart when the file cannot be opened."""
+    from bot.record.recorder import Recorder, stacks_of  # noqa: PLC0415 - only where it is asked for
+
     try:
         recorder = Recorder(record, own_version(), stacks_of(settings), clock.now)
     except OSError as error:

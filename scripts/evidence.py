@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import simulators
 from bot.record.node_output import SCRIPTS
@@ -20,6 +21,8 @@ PARTIES = {"digitalocean": "DigitalOcean", "livekit": "LiveKit", "spaces": "Spac
 LINK = " ([the table](docs/reference/evidence.md))"
 # Scripts by the name that a recording has for them.
 COMMANDS = {name: command for command, name in SCRIPTS.items() if "\n" not in command}
+HEALTH_PAGE = "GET health page"
+HEALTH = ("masters", "/health/caddy answers 200 on a master in service")
 SUMMARY = re.compile(r"(?<=<!-- evidence -->\n).*?(?=\n<!-- /evidence -->)", re.DOTALL)
 
 
@@ -45,11 +48,16 @@ def recorded(folder: Path = RECORDINGS) -> dict[tuple[str, str], str]:
             for line in () if story.published else story.lines:
                 if not line.get("lost"):
                     what: str = COMMANDS.get(line["ask"]) or line["ask"]
-                    shown.setdefault(_key(PARTIES.get(line["party"], ""), what), file.name)
+                    key = HEALTH if what == HEALTH_PAGE else _key(_party(line), what)
+                    shown.setdefault(key, file.name)
     for what in measured():
         if what in FIELDS:
             shown.setdefault(("durations", FIELDS[what]), "simulators/cloud/durations.json")
     return shown
+
+
+def _party(line: dict[str, Any]) -> str:
+    return PARTIES.get(line["party"], "")
 
 
 def _key(party: str, what: str) -> tuple[str, str]:

@@ -33,7 +33,7 @@ PARTIES = {
 
 def run(options: argparse.Namespace) -> int:
     """Run `openvidu-bot record`; return the exit code."""
-    settings = _chosen(read_settings(options, secrets=False), options.cluster)
+    settings = chosen(read_settings(options, secrets=False), options.cluster)
     require_secrets(settings, found_files(options), slack=False)
     say_files(options)
     clock: Clock = options.clock
@@ -49,7 +49,8 @@ def run(options: argparse.Namespace) -> int:
     return 1 if recorder.problem or not recorder.recording.kept else 0
 
 
-def _chosen(settings: Settings, cluster: str | None) -> Settings:
+def chosen(settings: Settings, cluster: str | None) -> Settings:
+    """Return the settings of one cluster alone; of all of them when none is named."""
     if cluster is None:
         return settings
     if cluster not in settings.clusters:

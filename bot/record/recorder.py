@@ -135,6 +135,8 @@ class Recorder:
 
     def close(self) -> None:
         """Write what is waiting, within a few seconds, and close the file."""
+        if self._threaded and self._thread is None:
+            self.begin()  # interrupted before it knew the kind
         if self._thread is not None:
             try:
                 self._queue.put(None, timeout=CLOSE_SECONDS)

@@ -6,7 +6,7 @@ or the kind of a value:
     number boolean   as they are
     time             seconds before or after the recording's first exchange: "T-35.0"
     =a|b             these values, as published
-    words            a value of words of the published schemas, each perhaps with a digit: "ipv6"
+    words            a value of words of the published schemas: "private_networking"
     size region slug the names of sizes, regions and images, by their shape
     image            a slug, or an id
     id:KIND name:KIND  a pseudonym
@@ -43,6 +43,11 @@ CRON = re.compile(r"(?:(?:\*|\d{1,2})(?:[-/,]\d{1,2}){0,6}(?: |$)){5}")
 # Names of objects that are the same in every deployment.
 OBJECTS = frozenset({"secrets.env", "lock.lock"})
 MOST_WORDS = 6
+IPV = frozenset({"ipv4", "ipv6"})
+# Words of field names that a password may consist of.
+TELLING = frozenset(
+    {"admin", "email", "host", "key", "keys", "name", "password", "secret", "team", "user"}
+)
 DEEPEST = 12
 MOST_ITEMS = 1000
 TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
@@ -167,8 +172,9 @@ class Redaction:
         return self.pseudonyms.name(kind, value)
 
     def _known_words(self, value: str) -> str | None:
-        parts = [re.sub(r"^([a-z]+)\d$", r"\1", p) for p in re.split(r"[ _-]", value.lower())]
-        if value and len(parts) <= MOST_WORDS and all(part in self.words for part in parts):
+        parts = ["ipv" if p in IPV else p for p in re.split(r"[ _-]", value.lower())]
+        known = self.words - TELLING
+        if value and len(parts) <= MOST_WORDS and all(part in known for part in parts):
             return value
         return "" if value == "" else None
 

@@ -5,7 +5,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -91,18 +91,16 @@ def reason_of(key: str, known: Mapping[str, str]) -> str:
     return ""
 
 
-def play(story: Story, result: Result, delays: Delays | None = None) -> list[tuple[Json, Json]]:
-    """Return each recorded exchange with the simulated one."""
+def play(story: Story, result: Result, delays: Delays | None = None) -> Iterator[tuple[Json, Json]]:
+    """Yield each recorded exchange with the simulated one."""
     world = PretendWorld(story, delays)
-    pairs = []
     for line in story.lines:
         ours = world.play(line)
         if ours is None:
             result.unplayed[line["ask"]] += 1
         else:
             result.played[line["ask"]] += 1
-            pairs.append((line, ours))
-    return pairs
+            yield line, ours
 
 
 def report(results: Sequence[Result], *, verbose: bool = False) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from bot.demo.world import OPS, STACK, DemoWorld
-from bot.record.command import record, summary
+from bot.record.command import chosen, record, summary
 from bot.record.recorder import Recorder, stacks_of
 from bot.replay.command import replay, report
-from config.settings import load
+from config.settings import SettingsError, load
 from tests.e2e.test_doctor import clock_of
 from tests.support.patience import HANG
 from tests.support.real_sockets import bot_of, running_world
@@ -42,6 +42,9 @@ def test_a_look_is_recorded_and_is_no_different(tmp_path: Path) -> None:
     async def story() -> None:
         async with running_world(tmp_path / "world", SPEED) as world:
             settings, clock = load(world.settings_file, world.bot_environment()), clock_of(world)
+            assert list(chosen(settings, STACK).clusters) == [STACK]
+            with pytest.raises(SettingsError, match="allowed: acme"):
+                chosen(settings, "other")
             requests = world.environment.estate.requests
             began = len(requests)
             recorder = Recorder(file, "0.0", stacks_of(settings), clock.now)

@@ -89,13 +89,20 @@ def test_a_recording_of_an_account_counts_and_an_example_does_not(tmp_path: Path
     story = '{"format": 1, "bot": "x", "kind": "pool"%s}\n'
     line = '{"n": 1, "t": 0, "party": "digitalocean", "ask": "GET /v2/droplets/{droplet_id}"}\n'
     script = '{"n": 2, "t": 0, "party": "ssh", "ask": "restart openvidu", "status": 0}\n'
-    (tmp_path / "real.jsonl").write_text(story % "" + line + script)
+    page = '{"n": 3, "t": 0, "party": "http", "ask": "GET health page", "status": 200}\n'
+    (tmp_path / "real.jsonl").write_text(story % "" + line + script + page)
     (tmp_path / "published.jsonl").write_text(story % ', "published": "examples"' + line)
     shown = evidence.recorded(tmp_path)
     assert shown == {
         ("DigitalOcean", "GET /v2/droplets/{}"): "real.jsonl",
         ("scripts", "systemctl restart openvidu"): "real.jsonl",
+        evidence.HEALTH: "real.jsonl",
     }
+
+
+def test_the_health_page_is_marked() -> None:
+    evidence.marks()
+    assert evidence.HEALTH in MARKS
 
 
 def test_a_mark_is_made_once() -> None:

@@ -394,6 +394,13 @@ def test_what_comes_too_fast_is_counted(tmp_path: Path, monkeypatch: pytest.Monk
     assert recorder.recording.kept.total() == 10
 
 
+def test_what_was_heard_before_an_interruption_is_written(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "x", "0.0", {}, lambda: 0.0)
+    hear_all(recorder, 3)
+    recorder.close()
+    assert recorder.recording.kept.total() == 3
+
+
 def test_it_goes_on_in_the_same_file(tmp_path: Path) -> None:
     file = tmp_path / "x"
     file.write_text('{"format": 1, "bot": "0.0", "kind": "pool"}\n{"n": 1, "cut')
