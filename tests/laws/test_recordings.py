@@ -174,6 +174,25 @@ def filled(value: Any, secret: str) -> Any:
     return secret
 
 
+# What the scripts print at times, and well-formed lines with a place for a secret.
+KEYS = (
+    "refused", "unmarked", "marked", "signal", "process", "container", "recordings", "livekit",
+    "unit", "installed", "end", "begun", "already", "other-start",
+)  # fmt: skip
+SHAPED = (
+    "container=SECRET=true running 12 0 2027-01-15T08:00:00.123456789Z",
+    "container=openvidu=SECRET running 12 0 SECRET",
+    "container=SECRET running 0",
+    "process=SECRET SECRET 0000000000000004",
+    "process=openvidu SECRET 0000000180004a07",
+    "signal=refused openvidu SECRET",
+    "signal=begin SECRET",
+    'livekit_room_total{node_id="SECRET"} 2',
+    "refused docker: SECRET",
+    "unmarked SECRET",
+)
+
+
 def everywhere(exchange: Exchange, secret: str) -> list[Exchange]:
     """Return the exchange with the secret in each of its parts."""
     answer = exchange.answer
@@ -188,6 +207,8 @@ def everywhere(exchange: Exchange, secret: str) -> list[Exchange]:
                 + [f"{line} {secret}" for line in stdout]
                 + [re.sub(r"\S+$", lambda _: secret, line) for line in stdout]
                 + [f"{line.partition(' ')[0]} {secret} 1" for line in stdout]
+                + [f"{key}={secret}" for key in KEYS]
+                + [line.replace("SECRET", secret) for line in SHAPED]
             ),
             "stderr": f"{secret}\n{secret}",
         }
