@@ -238,7 +238,7 @@ async def _serve(
 
 def _recorder(settings: Settings, clock: Clock, record: Path) -> "Recorder":
     """Return a recorder that writes already. CannotStart when the file cannot be opened."""
-    from bot.record.recorder import Recorder, stacks_of  # noqa: PLC0415 - only where it is asked for
+    from bot.record.recorder import Recorder, stacks_of  # noqa: PLC0415
 
     try:
         recorder = Recorder(record, own_version(), stacks_of(settings), clock.now)

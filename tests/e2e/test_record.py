@@ -64,6 +64,7 @@ def test_a_look_is_recorded_and_is_no_different(tmp_path: Path) -> None:
     parties = {line["party"] for line in lines}
     assert parties == {"digitalocean", "livekit", "http", "spaces", "ssh", "slack"}
     assert {"look", "inspect", "start of openvidu"} <= {line["ask"] for line in lines}
+    assert {"auth.test", "conversations.info"} <= {line["ask"] for line in lines}
     names = [d["name"] for line in lines if line["ask"] == "GET /v2/droplets"
         for d in line["answer"]["droplets"]]  # fmt: skip
     assert {"master-1", "master-4", "media-1"} <= set(names)
