@@ -218,12 +218,13 @@ def bucket_says(code: str, status: int) -> Callable[[Patch], None]:
     def plant(patch: Patch) -> None:
         honest = Denied.__init__
 
-        def init(self: Denied, was: int, name: str, *more: Any) -> None:
+        def init(self: Denied, was: int, name: str, *more: Any, **details: Any) -> None:
             honest(
                 self,
                 status if name == "NoSuchKey" else was,
                 code if name == "NoSuchKey" else name,
                 *more,
+                **details,
             )
 
         patch.setattr(Denied, "__init__", init)
