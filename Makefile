@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help demo test test-fast test-all chaos bench campaign nights mutants lint hooks measure lock docs screenshots gallery wheel image image-test droplet-test install-test redis-test sbom clean
+.PHONY: help demo test test-fast test-all chaos bench campaign nights replay durations mutants lint hooks measure lock docs screenshots gallery wheel image image-test droplet-test install-test redis-test sbom clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -31,6 +31,14 @@ chaos: ## Three bots and a real Redis, and everything goes wrong for ten minutes
 bench: ## Measure: answers, procedures, requests, scale, weight; writes docs/performance.md (20 minutes; ARGS=procedures for one part, ARGS=compare to find what became worse)
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/python -m bench $(ARGS)
+
+replay: ## Every recording of a real account against the pretend world (FILE=x.jsonl for another; docs: CONTRIBUTING.md)
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/openvidu-bot replay $(or $(FILE),tests/recordings/*.jsonl)
+
+durations: ## Take over what the recordings show: delays of the pretend world, estimates on cards
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python -m scripts.durations
 
 nights: ## Play a year of nights under seeded misfortunes and write docs/reliability.md (25 minutes; NIGHTS=30 of them)
 	@$(PYTHON) scripts/env.py dev

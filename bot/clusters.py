@@ -15,6 +15,8 @@ from config.values import ClusterSettings, Roles, Settings
 from services.access.clusters import ManagedCluster
 from services.access.policy import EVERYONE, ClusterPolicy, DecisionKind, PolicyImpact
 from services.cloud.clients.digitalocean import DigitalOceanClient
+from services.cloud.clients.exchanges import Listener
+from services.cloud.clients.heard import HeardBucket, HeardHttp, HeardShell
 from services.cloud.clients.http import HttpClient
 from services.cloud.clients.livekit import LivekitClient
 from services.cloud.clients.spaces import SpacesClient
@@ -43,6 +45,7 @@ class ClusterAdapters:
     transport: Any = None  # of pydo
     shell: Callable[[ClusterSettings, Pins], Shell] | None = None
     bucket: Callable[[ClusterSettings], ObjectStore | None] | None = None
+    listener: Listener | None = None  # hears every exchange
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class ConnectedClusters:
     async def aclose(self) -> None:
         """Close SSH, worlds and DigitalOcean clients."""
         for shell in self.shells:
-            if isinstance(shell, SshClient):
+            if isinstance(shell, SshClient | HeardShell):
                 await shell.aclose()
         for cluster in self.clusters.values():
             if isinstance(cluster.world, ClusterWorld):
@@ -106,9 +109,12 @@ def cluster_of(
             transport=adapters.transport,
             clock=adapters.clock,
             share=settings.digitalocean.request_share,
+            listener=adapters.listener,
         )
         accounts[token] = SharedAccount(api, adapters.clock)
     shell = (adapters.shell or ssh_of)(cluster, keys)
+    if adapters.listener is not None:
+        shell = HeardShell(shell, adapters.listener)
     if shell is not None:
         shells.append(shell)
     http = http_of(name, cluster, adapters)
@@ -124,7 +130,10 @@ def cluster_of(
 
 def http_of(name: str, cluster: ClusterSettings, adapters: ClusterAdapters) -> HttpClient:
     """Return HTTP to a cluster's addresses, trusting the certificates that its settings name."""
-    return adapters.http.trusting(_text(cluster.ca_file), f"clusters.{name}.ca_file")
+    http = adapters.http
+    if adapters.listener is not None and not isinstance(http, HeardHttp):
+        http = HeardHttp(http, adapters.listener)
+    return http.trusting(_text(cluster.ca_file), f"clusters.{name}.ca_file")
 
 
 def ssh_of(cluster: ClusterSettings, keys: Pins) -> Shell:
@@ -145,6 +154,7 @@ def bucket_of(cluster: ClusterSettings, adapters: ClusterAdapters) -> ObjectStor
     spaces = cluster.spaces
     # botocore has its own list of authorities and does not read OpenSSL's variable.
     ca_file = os.environ.get("SSL_CERT_FILE") or None
+    listener = adapters.listener
     return SpacesClient(
         spaces.endpoint,
         spaces.bucket,
@@ -152,6 +162,7 @@ def bucket_of(cluster: ClusterSettings, adapters: ClusterAdapters) -> ObjectStor
         secret.get_secret_value(),
         spaces.region,
         ca_file=ca_file,
+        on_client=None if listener is None else partial(HeardBucket, listener=listener),
     )
 
 

@@ -10,6 +10,7 @@ import gc
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from typing_extensions import override
@@ -18,6 +19,7 @@ from bot.argument_parser import CommandParser
 from bot.audit.arguments import add_audit
 from bot.init.arguments import add_init
 from bot.options import Subcommands, add_settings_options, examples
+from bot.record.arguments import add_record, add_replay
 from bot.settings_files import ORDER
 from bot.terminal.arguments import add_terminal_commands
 from bot.version import own_version
@@ -126,6 +128,13 @@ def _add_serve(commands: Subcommands) -> None:
         description="Run the bot: answer Slack, drive runs and follow the schedule, until Ctrl-C.",
         **examples("openvidu-bot serve"),
     )
+    serve.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="also record exchanges with DigitalOcean, nodes, bucket and Slack, redacted "
+        "(see openvidu-bot record)",
+    )
     add_settings_options(serve)
     serve.set_defaults(entry="bot.serve:run")
 
@@ -222,7 +231,7 @@ def _add_doctor(commands: Subcommands) -> None:
 GROUPS: tuple[tuple[str, tuple[Callable[[Subcommands], None], ...]], ...] = (
     ("set up and run", (_add_demo, add_init, _add_doctor, _add_serve)),
     ("operate from a terminal, as in Slack", (add_terminal_commands,)),
-    ("more", (_add_manifest, add_audit)),
+    ("more", (_add_manifest, add_audit, add_record, add_replay)),
 )
 SUBCOMMANDS: tuple[Callable[[Subcommands], None], ...] = tuple(
     add for _, adders in GROUPS for add in adders

@@ -9,6 +9,9 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -39,9 +42,11 @@ from bot.terminal.socket import Control
 from bot.version import own_version
 from bot.watchdog import Watchdog, supervisor_of
 from config.values import Settings, is_loopback
+from handlers.slack.heard import HeardWebClient
 from handlers.slack.markup import markup
 from handlers.terminal.session import TerminalSession
 from services.access.policy import Actor
+from services.cloud.clients.exchanges import Listener
 from services.cloud.clients.http import HttpClient
 from services.cluster.certificates import utc_text
 from services.common.causes import cause_of
@@ -51,6 +56,9 @@ from services.common.imports import freeze
 from services.operations.assembly import SWEEP_INTERVAL
 from services.secrets_env.mask import Masker
 from services.store.origin import Origin
+
+if TYPE_CHECKING:
+    from bot.record.recorder import Recorder
 
 log = logging.getLogger(__name__)
 ANSWERS_WITHIN = 2.5  # seconds for answers in flight when the bot is stopped
@@ -95,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
     for text in introduction(settings, found_files(options).line):
         log.info("%s", text)
     try:
-        asyncio.run(serve(settings, options.clock, settings_file(options)))
+        asyncio.run(serve(settings, options.clock, settings_file(options), options.record))
     except CannotStart as error:
         return _report(str(error), settings)
     except BotError as error:
@@ -156,13 +164,19 @@ def _now(bot: Bot) -> str:
     return utc_text(bot.adapters.clock.now())
 
 
-async def serve(settings: Settings, clock: Clock, file: SettingsFile | None = None) -> None:
+async def serve(
+    settings: Settings,
+    clock: Clock,
+    file: SettingsFile | None = None,
+    record: Path | None = None,
+) -> None:
     """Run a bot until SIGTERM or SIGINT. CannotStart when it cannot work.
 
-    `file` is the settings file: its channels are read again while the bot runs.
+    `file` is the settings file: its channels are read again while the bot runs. `record`: the file
+    that exchanges are recorded in, redacted.
     """
     loop = asyncio.get_running_loop()
-    bot = asyncio.ensure_future(_serve(settings, clock, file))
+    bot = asyncio.ensure_future(_serve(settings, clock, file, record))
     stopping = False
 
     def stop() -> None:
@@ -183,14 +197,21 @@ async def serve(settings: Settings, clock: Clock, file: SettingsFile | None = No
         log.info("stopped")
 
 
-async def _serve(settings: Settings, clock: Clock, file: SettingsFile | None) -> None:
+async def _serve(
+    settings: Settings, clock: Clock, file: SettingsFile | None, record: Path | None
+) -> None:
     if missing := missing_packages():
         raise CannotStart(f"not installed: {', '.join(missing)}; install openvidu-bot again")
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         )
-        client = slack_client(settings, session)
+        listener = None
+        if record is not None:
+            recorder = _recorder(settings, clock, record)
+            stack.push_async_callback(asyncio.to_thread, recorder.close)
+            listener = recorder.hear
+        client = slack_client(settings, session, listener)
         workspace = await verify_tokens(settings, client)
         freeze()
         try:
@@ -200,7 +221,8 @@ async def _serve(settings: Settings, clock: Clock, file: SettingsFile | None) ->
             raise CannotStart(str(error)) from None
         log.info("%s", state_line(settings, opened))
         try:
-            bot = build(settings, Adapters(clock, HttpClient(), store=store), client, file)
+            ways = Adapters(clock, HttpClient(), store=store, listener=listener)
+            bot = build(settings, ways, client, file)
         except Refused as error:
             raise CannotStart(str(error)) from None
         run_logger = logs.RunLogger()
@@ -210,6 +232,19 @@ async def _serve(settings: Settings, clock: Clock, file: SettingsFile | None) ->
         stack.push_async_callback(serving.close)
         await serving.start(workspace)
         await serving.until_trouble()
+
+
+def _recorder(settings: Settings, clock: Clock, record: Path) -> "Recorder":
+    """Return a recorder that writes already. CannotStart when the file cannot be opened."""
+    from bot.record.recorder import Recorder, stacks_of  # noqa: PLC0415
+
+    try:
+        recorder = Recorder(record, own_version(), stacks_of(settings), clock.now)
+    except OSError as error:
+        raise CannotStart(f"--record {record}: {error.strerror}") from None
+    recorder.begin()
+    log.info("recording exchanges, redacted, in %s", record)
+    return recorder
 
 
 class Serving:
@@ -436,10 +471,16 @@ def _slack_routes(bot: Bot) -> list[web.RouteDef]:
     return [slack_route(bot.app, secret, bot.operations.once.claim)]
 
 
-def slack_client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWebClient:
-    """Return a client of Slack's Web API that retries; an address on loopback uses no proxy."""
+def slack_client(
+    settings: Settings, session: aiohttp.ClientSession, listener: Listener | None = None
+) -> AsyncWebClient:
+    """Return a client of Slack's Web API that retries; an address on loopback uses no proxy.
+
+    `listener` hears every exchange.
+    """
     token = settings.slack.bot_token
-    client = AsyncWebClient(
+    make = AsyncWebClient if listener is None else partial(HeardWebClient, listener)
+    client = make(
         token=token.get_secret_value() if token else "",
         base_url=f"{settings.slack.api_url}/",
         session=session,

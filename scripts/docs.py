@@ -29,6 +29,7 @@ from handlers.commands.catalog import (
     listed,
 )
 from handlers.commands.parser import COMMANDS
+from scripts import evidence
 from services.common.command import CHANGING, Command
 from services.common.metrics import KNOWN
 from services.runs.run import Event, State
@@ -338,7 +339,13 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-PAGES = {"commands": commands, "settings": settings, "metrics": metrics, "events": events}
+PAGES = {
+    "commands": commands,
+    "settings": settings,
+    "metrics": metrics,
+    "events": events,
+    "evidence": evidence.page,
+}
 
 
 def main() -> int:
@@ -349,8 +356,13 @@ def main() -> int:
             stale.append(path.name)
             if "--check" not in sys.argv:
                 path.write_text(text, "utf-8")
+    architecture = ROOT / "ARCHITECTURE.md"
+    if architecture.read_text("utf-8") != evidence.architecture():
+        stale.append(architecture.name)
+        if "--check" not in sys.argv:
+            architecture.write_text(evidence.architecture(), "utf-8")
     if stale and "--check" in sys.argv:
-        print(f"docs/reference: {', '.join(stale)} would change; run: make docs")
+        print(f"docs: {', '.join(stale)} would change; run: make docs")
         return 1
     return 0
 

@@ -10,6 +10,7 @@ import jwt
 
 from simulators.cloud import Cloud, SimulatedCluster, SimulatedMeeting
 from simulators.cloud.builder import keys
+from simulators.evidence import Source, rests_on
 from simulators.responses import HttpResponse, json_response
 
 Json = dict[str, Any]
@@ -146,3 +147,13 @@ def _ingress(meeting: SimulatedMeeting, n: int) -> Json:
         "input_type": "RTMP_INPUT",
             "room_name": meeting.name, "participant_identity": f"camera-{n}",
             "state": state}  # fmt: skip
+
+
+rests_on(
+    "LiveKit",
+    Source.SCHEMA,
+    "livekit/protocol: livekit_room.proto, livekit_egress.proto, livekit_ingress.proto",
+    "RoomService/ListRooms",
+    "Egress/ListEgress",
+    "Ingress/ListIngress",
+)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from simulators.cloud import Cloud, SimulatedCluster, SimulatedDroplet
+from simulators.evidence import Source, rests_on
 from simulators.faults import WorldFaults
 from simulators.listeners import HttpListener, Listener, Listeners, listen_http
 from simulators.livekit import LivekitApi
@@ -144,3 +145,11 @@ def _answer(ask: Callable[[], int]) -> HttpResponse:
 def _service(request: web.Request) -> str:
     """Return what a call to a node or to the public address asks."""
     return "livekit" if request.path.startswith("/twirp/") else "health"
+
+
+rests_on(
+    "masters",
+    Source.SOURCE,
+    "openvidu-digitalocean 3.6.1: the load balancer's health check",
+    "/health/caddy answers 200 on a master in service",
+)

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from simulators.cloud import Cloud, SimulatedCluster
 from simulators.cloud.model import stamp
+from simulators.evidence import Source, rests_on
 from simulators.faults import WorldFault, WorldFaults
 from simulators.object_store import (
     NAMESPACE,
@@ -324,3 +325,22 @@ def _precondition_failed() -> Denied:
 def _deleted(version: str, *, is_marker: bool) -> HttpResponse:
     marked = {"x-amz-delete-marker": "true"} if is_marker else {}
     return HttpResponse(204, {"x-amz-version-id": version} | marked)
+
+
+OPERATIONS = (
+    "GetObject", "HeadObject", "PutObject", "CopyObject", "DeleteObject", "ListObjectsV2",
+    "ListObjectVersions", "GetBucketVersioning", "PutObjectAcl", "HeadBucket",
+)  # fmt: skip
+"""Operations of S3 that are simulated."""
+rests_on(
+    "Spaces",
+    Source.SCHEMA,
+    "botocore's model of S3, with which every answer is parsed",
+    *OPERATIONS,
+)
+rests_on(
+    "Spaces",
+    Source.DOCUMENT,
+    "DigitalOcean's page on Spaces' compatibility with S3",
+    "If-Match without quotes",
+)

@@ -17,6 +17,8 @@ from bot.clusters import ClusterAdapters, bucket_of, cluster_of, http_of, people
 from bot.serve import slack_client
 from bot.state import Unusable, open_store
 from config.values import ClusterSettings, Settings
+from services.cloud.clients.exchanges import Listener
+from services.cloud.clients.heard import HeardShell
 from services.cloud.clients.http import HttpClient
 from services.cloud.clients.spaces import SpacesClient
 from services.cloud.clients.ssh import SshClient
@@ -54,7 +56,7 @@ class Target:
 
     async def aclose(self) -> None:
         """Close connections and threads."""
-        if isinstance(self.shell, SshClient):
+        if isinstance(self.shell, SshClient | HeardShell):
             await self.shell.aclose()
         if isinstance(self.bucket, SpacesClient):
             await self.bucket.aclose()
@@ -177,15 +179,22 @@ def _store(settings: Settings, clock: Clock) -> StateReader:
 
 @contextlib.asynccontextmanager
 async def open_context(
-    settings: Settings, clock: Clock, *, write_probe: bool = False
+    settings: Settings,
+    clock: Clock,
+    *,
+    write_probe: bool = False,
+    listener: Listener | None = None,
 ) -> AsyncIterator[DoctorContext]:
-    """Open the clients that the settings call for. Nothing connects before the first check."""
+    """Open the clients that the settings call for. Nothing connects before the first check.
+
+    `listener` hears every exchange.
+    """
     store = _store(settings, clock)
 
     async def pinned(droplet_id: int) -> str | None:
         return (await store.get(host_key_key(droplet_id)))[0]
 
-    adapters = ClusterAdapters(clock, HttpClient())
+    adapters = ClusterAdapters(clock, HttpClient(), listener=listener)
     shells: list[Shell] = []
     accounts: dict[str, SharedAccount] = {}
     targets = []
@@ -210,7 +219,7 @@ async def open_context(
                 settings,
                 clock,
                 session,
-                slack_client(settings, slack_session),
+                slack_client(settings, slack_session, listener),
                 store,
                 tuple(targets),
                 tuple(accounts.values()),

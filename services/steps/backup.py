@@ -12,6 +12,7 @@ from services.common.text import count_of, join_words
 from services.common.values import replace
 from services.steps.base import POOL_FACTS, Effects, Step, StepTiming, WriteOperations, request_each
 from services.steps.masters import master_names
+from services.steps.usual import usual
 
 SNAPSHOTS_UNREADABLE = (
     "DigitalOcean's list of snapshots cannot be read (the token lacks snapshot:read)"
@@ -24,7 +25,7 @@ class Snapshots(Step):
     """Each of these masters has exactly one snapshot under the run's label."""
 
     timing: ClassVar[StepTiming] = StepTiming(
-        expected=240.0,
+        expected=usual("action snapshot", 240.0),
         deadline=lambda t: t.snapshot_deadline,
         retry_after=60.0,
     )

@@ -31,6 +31,7 @@ from services.steps.node_text import (
 )
 from services.steps.planned_nodes import in_service
 from services.steps.resize import with_size
+from services.steps.usual import usual
 
 
 def _selected(ids: tuple[int, ...], who: str) -> str:
@@ -152,7 +153,7 @@ class NodesOn(Step):
     """Media droplets are powered on again."""
 
     timing: ClassVar[StepTiming] = StepTiming(
-        expected=35.0,
+        expected=usual("power_on until active", 35.0),
         deadline=lambda t: t.power_on_deadline,
         retry_after=lambda t: t.shutdown_nudge,
     )

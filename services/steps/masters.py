@@ -12,6 +12,7 @@ from services.common.values import replace
 from services.secrets_env import Reader, SecretsFindings, findings_text
 from services.steps.base import Effects, Step, StepTiming, WriteOperations, request_each
 from services.steps.node_text import unseen_nodes
+from services.steps.usual import usual
 
 STATUS = {"off": "powered off", "active": "powered on"}
 # Seconds between two looks at which masters are on, while a step waits for what runs on them. A
@@ -74,7 +75,7 @@ class PowerOff(Step):
     """
 
     timing: ClassVar[StepTiming] = StepTiming(
-        expected=25.0,
+        expected=usual("shutdown until off", 25.0),
         deadline=lambda t: t.power_off_deadline,
         retry_after=lambda t: t.shutdown_nudge,
     )
@@ -184,7 +185,7 @@ class PowerOn(Step):
     """
 
     timing: ClassVar[StepTiming] = StepTiming(
-        expected=35.0,
+        expected=usual("power_on until active", 35.0),
         deadline=lambda t: t.power_on_deadline,
         retry_after=lambda t: t.shutdown_nudge,
     )
@@ -228,7 +229,7 @@ class Healthy(Step):
     """
 
     timing: ClassVar[StepTiming] = StepTiming(
-        expected=120.0,
+        expected=usual("power_on until healthy", 120.0),
         deadline=lambda t: t.masters_deadline,
         retry_after=lambda t: t.masters_nudge,
     )

@@ -2,6 +2,8 @@
 
 import re
 
+from simulators.evidence import Source, rests_on
+
 CLUSTER_ENV = "/opt/openvidu/config/cluster/openvidu.env"
 MEET_ENV = "/opt/openvidu/config/cluster/master_node/meet.env"
 NODE_ENV = "/opt/openvidu/config/node/master_node.env"
@@ -108,3 +110,11 @@ def engine_is_known(files: dict[str, bytes]) -> bool:
     """Return whether OpenVidu's own check of its configuration passes."""
     line = re.search(rb"^OPENVIDU_RTC_ENGINE=(.*)$", files.get(CLUSTER_ENV, b""), re.MULTILINE)
     return line is None or line[1].decode(errors="replace") in ENGINES
+
+
+rests_on(
+    "masters",
+    Source.EXECUTED,
+    "the vendor's expression with GNU sed",
+    "a value of secrets.env may run as a command of sed",
+)

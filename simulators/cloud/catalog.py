@@ -91,7 +91,10 @@ SIZES = {
 
 def region(slug: str) -> dict[str, Any]:
     """Return a region as the API shows it."""
-    features = ["backups", "ipv6", "metadata", "install_agent", "storage", "image_transfer"]
+    features = [
+        "private_networking", "backups", "ipv6", "metadata", "install_agent", "storage",
+        "image_transfer",
+    ]  # fmt: skip
     sizes = [size.slug for size in SIZES.values() if size.listed]
     return {
         "name": REGIONS.get(slug, slug),
@@ -109,4 +112,5 @@ def image(slug: str) -> dict[str, Any]:
         "distribution": "Ubuntu", "slug": slug, "public": True, "regions": sorted(REGIONS),
         "created_at": "2025-06-05T00:00:00Z", "min_disk_size": 10, "size_gigabytes": 2.42,
         "description": "Ubuntu 24.04 (LTS) x64", "tags": [], "status": "available",
+        "error_message": "",
     }  # fmt: skip

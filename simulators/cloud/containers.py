@@ -13,6 +13,7 @@ from simulators.cloud.model import (
     docker_stamp,
 )
 from simulators.cloud.state import CloudState
+from simulators.evidence import Source, rests_on
 
 MASTER_CONTAINERS = ("openvidu-meet", "caddy", "dashboard", "grafana", "loki", "mimir", "minio",
     "mongo", "operator", "redis-sentinel",
@@ -183,3 +184,26 @@ def after_boot(
             event(droplet)
 
     state.timeline.after(seconds, if_still_booted)
+
+
+rests_on(
+    "containers",
+    Source.SOURCE,
+    "livekit 1.13.5 cmd/server/main.go: signals share a handler, the second forces",
+    "a draining media server leaves after its last participant",
+    "a second signal ends running meetings",
+)
+rests_on(
+    "containers",
+    Source.SOURCE,
+    "livekit egress and ingress cmd/server/main.go",
+    "egress and ingress finish their jobs and leave",
+)
+rests_on(
+    "containers",
+    Source.SOURCE,
+    "openvidu-agents speech-processing/main.py, livekit-agents 1.6.5",
+    "an agent that drains",
+    "an agent that ignores SIGQUIT",
+    "an agent that ends at once",
+)

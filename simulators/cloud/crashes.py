@@ -6,6 +6,7 @@ The restart count grows.
 from simulators.cloud.meetings import Meetings
 from simulators.cloud.model import SimulatedContainer, SimulatedDroplet, docker_stamp
 from simulators.cloud.state import CloudState
+from simulators.evidence import Source, rests_on
 
 LIVES, WAITS = 3.0, 10.0
 
@@ -89,3 +90,11 @@ class Crashes:
             and droplet.id in self.state.droplets
             and droplet.node.containers.get(container.name) is container
         )
+
+
+rests_on(
+    "containers",
+    Source.SOURCE,
+    "docker's restart policy in the deployment's compose files",
+    "a container that crashes is started again",
+)

@@ -1,6 +1,12 @@
 """Durations of everything in the pretend cloud."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from simulators.evidence import Source, rests_on
 
 
 @dataclass(frozen=True)
@@ -45,3 +51,99 @@ PUBLISHED = Delays(power_on=30.0, shutdown=30.0, resize=0.0, resize_per_used_gb=
 
 A resize takes "about one minute per GB of used disk", power actions up to half a minute.
 """
+
+MEASURED = Path(__file__).with_name("durations.json")
+"""Seconds of what recordings show, by what happened: the least, the median and the most.
+
+Written by `scripts/durations.py` from tests/recordings (CONTRIBUTING.md).
+"""
+FIELDS = {
+    "action power_on": "power_on", "action shutdown": "shutdown", "action power_off": "power_off",
+    "action reboot": "reboot", "action power_cycle": "reboot", "action snapshot": "snapshot",
+    "power_on until active": "power_on", "shutdown until off": "shutdown",
+    "power_off until off": "power_off", "power_cycle until active": "reboot",
+    "power_on until healthy": "master_ready",
+}  # fmt: skip
+"""The delay that decides what a recording shows."""
+
+
+def measured(file: Path = MEASURED) -> Mapping[str, tuple[float, float, float]]:
+    """Return the durations of the recordings: least, median, most."""
+    return {what: (times[0], times[1], times[2]) for what, times in _read(file).items()}
+
+
+def _read(file: Path) -> dict[str, list[float]]:
+    content: dict[str, list[float]] = json.loads(file.read_text("utf-8"))
+    return content
+
+
+def range_of(what: str) -> tuple[float, float] | None:
+    """Return the least and the most seconds that something takes; None where no delay decides it.
+
+    A resize depends on what is on the disk, and has no range.
+    """
+    field = FIELDS.get(what)
+    if field is None:
+        return None
+    known = [float(getattr(delays, field)) for delays in (Delays(), PUBLISHED)]
+    least, _, most = measured().get(what, (known[0], 0.0, known[0]))
+    return min([*known, least]), max([*known, most])
+
+
+@cache
+def learnt(file: Path = MEASURED) -> Delays:
+    """Return the delays with what recordings show, today's values where they show nothing."""
+    found = measured(file)
+    # What the API says about its own actions is more exact than what was seen between two looks.
+    shown = {FIELDS[w]: found[w][1] for w in reversed(list(FIELDS)) if w in found}
+    return Delays(**shown)
+
+
+rests_on(
+    "durations",
+    Source.DOCUMENT,
+    "DigitalOcean's pages on droplets (power, resize by used disk) and autoscale pools "
+    "(60 s between shutdown and destruction, ten minutes of cooldown)",
+    "power_on",
+    "shutdown",
+    "power_off",
+    "reboot",
+    "resize",
+    "resize_per_used_gb",
+    "pool_grace",
+    "pool_cooldown",
+)
+rests_on(
+    "durations",
+    Source.DOCUMENT,
+    "planton's published end-to-end measurement of a pool, 2026-09-16",
+    "droplet_create",
+    "pool_delete",
+)
+rests_on(
+    "durations",
+    Source.DOCUMENT,
+    "digitalocean/droplet_kit#50: a droplet shows its old status for some seconds",
+    "status_lag",
+)
+rests_on(
+    "durations",
+    Source.SOURCE,
+    "livekit cmd/server/main.go and service/server.go: a drain is checked every few seconds",
+    "drain_exit",
+    "livekit_ready",
+)
+rests_on(
+    "durations",
+    Source.NOTHING,
+    "a guess that a recording replaces",
+    "droplet_destroy",
+    "snapshot",
+    "media_install",
+    "media_boot",
+    "master_ready",
+    "pool_notice",
+    "pool_retry",
+    "metadata",
+    "front",
+)

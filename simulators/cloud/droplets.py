@@ -8,6 +8,7 @@ from simulators.cloud.events import DropletTouched, Emit
 from simulators.cloud.model import SimulatedDroplet, unprocessable
 from simulators.cloud.nodes import NodeSystem
 from simulators.cloud.state import CloudState
+from simulators.evidence import Source, rests_on
 
 IMAGE = "ubuntu-24-04-x64"
 
@@ -70,3 +71,11 @@ class Droplets:
         if droplet.id in self.state.droplets and droplet.creating:
             droplet.creating, droplet.status = False, "active"
             self.nodes.power_up(droplet)
+
+
+rests_on(
+    "droplets",
+    Source.DOCUMENT,
+    "DigitalOcean's page on limits: an account has a limit of droplets",
+    "a droplet beyond the account's limit is refused",
+)

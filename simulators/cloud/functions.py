@@ -17,6 +17,7 @@ from simulators.cloud.model import (
 )
 from simulators.cloud.state import CloudState
 from simulators.dice import dice_of
+from simulators.evidence import Source, rests_on
 
 CRON, EVERY = "*/4 * * * *", 240.0
 LONGEST = 120.0
@@ -202,3 +203,12 @@ class Functions:
         if self._asks(code, f"POST /v2/tags/{code.stack}-draining/resources"):
             self.emit(ScaledIn(droplet))
             self.droplets.tag(droplet, f"{code.stack}-draining")
+
+
+rests_on(
+    "autoscaler",
+    Source.SOURCE,
+    "openvidu-digitalocean 3.7.0: the function's code",
+    "the function adds and drains nodes every four minutes",
+    "a paused trigger starts no run, and ends none",
+)

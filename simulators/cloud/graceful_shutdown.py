@@ -4,6 +4,7 @@ from simulators.cloud.containers import Containers, after_boot
 from simulators.cloud.events import Emit, GracefulShutdownEnded
 from simulators.cloud.model import SimulatedDroplet
 from simulators.cloud.state import CloudState
+from simulators.evidence import Source, rests_on
 
 POLL = 10.0
 WATCH_EVERY = 120.0
@@ -42,3 +43,11 @@ class GracefulShutdown:
             after_boot(self.state, droplet, POLL, self._delete_when_drained)
         elif self.state.deletes_itself(droplet):
             self.emit(GracefulShutdownEnded(droplet))
+
+
+rests_on(
+    "containers",
+    Source.SOURCE,
+    "openvidu-digitalocean 3.6.1: graceful_shutdown.sh",
+    "the vendor's script drains and deletes its own droplet",
+)

@@ -4,6 +4,7 @@ from simulators.cloud.events import Emit, MeetingEnded, MeetingsLost, Recordings
 from simulators.cloud.model import SimulatedDroplet, SimulatedMeeting
 from simulators.cloud.state import CloudState
 from simulators.dice import dice_of
+from simulators.evidence import Source, rests_on
 
 RETRY = 1.0
 """Seconds until a team that was refused tries again."""
@@ -104,3 +105,11 @@ class Meetings:
         if self.rates[stack] > 0:
             self.open(stack, people, minutes, recordings, 0)
         self._schedule_next(stack)
+
+
+rests_on(
+    "containers",
+    Source.SOURCE,
+    "livekit pkg/service/roommanager.go: hidden participants are participants",
+    "hidden recorders and agents hold a drain",
+)

@@ -4,6 +4,7 @@ from simulators.cloud.droplets import Droplets
 from simulators.cloud.model import SimulatedDroplet
 from simulators.cloud.power import ActionSimulation
 from simulators.cloud.state import CloudState
+from simulators.evidence import Source, rests_on
 
 PAGE = 200
 
@@ -48,3 +49,11 @@ class Neighbours:
                 self.droplets.create(
                     first.name, {"size": first.size, "region": first.region, "tags": []}
                 )
+
+
+rests_on(
+    "droplets",
+    Source.NOTHING,
+    "whether a list moves while it is paged",
+    "droplets of others come and go between two pages",
+)

@@ -15,6 +15,7 @@ from simulators.cloud.graceful_shutdown import GracefulShutdown
 from simulators.cloud.meetings import Meetings
 from simulators.cloud.model import SimulatedCluster, SimulatedDroplet
 from simulators.cloud.state import CloudState
+from simulators.evidence import Source, rests_on
 
 QUORUM = 3
 MASTERS = 4
@@ -182,3 +183,18 @@ class NodeSystem:
 
 def _something_to_look_at() -> None:
     """Do nothing: an entry in the timeline lets a virtual clock stop here."""
+
+
+rests_on(
+    "masters",
+    Source.DOCUMENT,
+    "OpenVidu's page on fault tolerance",
+    "three of four masters are needed",
+    "health waits for the quorum",
+)
+rests_on(
+    "masters",
+    Source.SOURCE,
+    "openvidu-digitalocean 3.6.1: the masters' boot script",
+    "secrets.env is read at each boot and restart",
+)

@@ -28,6 +28,7 @@ from simulators.cloud.nodes import NodeSystem
 from simulators.cloud.power import ActionSimulation
 from simulators.cloud.state import CloudState
 from simulators.dice import dice_of
+from simulators.evidence import Source, rests_on
 
 NEEDED = ("region", "image", "size", "ssh_keys")
 MOST = 1000
@@ -266,3 +267,26 @@ def _parsed(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     ):
         raise unprocessable("config is invalid")
     return target, template
+
+
+rests_on(
+    "pools",
+    Source.DOCUMENT,
+    "DigitalOcean's pages on autoscale pools, 2025",
+    "the newest members go first",
+    "a shutdown event and destruction 60 s later",
+    "a changed template replaces every member",
+)
+rests_on(
+    "pools",
+    Source.NOTHING,
+    "the schema's minimum is 1, the vendor's page says 0",
+    "a pool of zero is accepted, refused, or shown without its number",
+)
+rests_on(
+    "pools",
+    Source.NOTHING,
+    "documents say both",
+    "an edit within the cooldown waits",
+    "a member that vanished is replaced",
+)

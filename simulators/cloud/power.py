@@ -20,6 +20,7 @@ from simulators.cloud.model import (
 )
 from simulators.cloud.nodes import NodeSystem
 from simulators.cloud.state import CloudState
+from simulators.evidence import Source, rests_on
 
 STOPS = ("shutdown", "power_off", "power_cycle", "reboot", "resize")
 NEEDS_POWER = ("power_cycle", "reboot")
@@ -174,3 +175,19 @@ class ActionSimulation:
         )
         state.snapshots[snapshot.id] = snapshot
         droplet.snapshot_ids.append(snapshot.id)
+
+
+rests_on(
+    "droplets",
+    Source.SCHEMA,
+    "DigitalOcean's OpenAPI document: states of droplets and actions",
+    "an action is in-progress, then completed or errored",
+    "resize is refused while a droplet is on",
+)
+rests_on(
+    "droplets",
+    Source.DOCUMENT,
+    "digitalocean/api-v2#79: a shutdown may complete although the droplet stays on",
+    "a shutdown that completes and does nothing",
+    "one action at a time",
+)

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 
 from simulators.clock import WorldClock
-from simulators.cloud.delays import Delays
+from simulators.cloud.delays import Delays, learnt
 from simulators.cloud.model import (
     LoadBalancer,
     SimulatedAction,
@@ -33,7 +33,7 @@ class CloudState:
     """
 
     def __init__(self, clock: WorldClock, seed: int = 0, delays: Delays | None = None) -> None:
-        self.clock, self.seed, self.delays = clock, seed, delays or Delays()
+        self.clock, self.seed, self.delays = clock, seed, delays or learnt()
         self.timeline = EventTimeline(clock)
         self.dice = dice_of(f"estate {seed}")
         self.droplets: dict[int, SimulatedDroplet] = {}

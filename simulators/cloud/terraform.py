@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from simulators.cloud.cloud import Cloud
 from simulators.cloud.model import SimulatedDroplet
+from simulators.evidence import Source, rests_on
 
 
 @dataclass(frozen=True)
@@ -98,3 +99,11 @@ class Terraform:
         droplet.size = size
         self.estate.nodes.power_up(droplet)
         self.estate.power.show(droplet)
+
+
+rests_on(
+    "autoscaler",
+    Source.EXECUTED,
+    "terraform plan with the vendor's templates 3.7.0",
+    "an apply creates fixed nodes by name and number",
+)

@@ -8,6 +8,7 @@ from simulators.cloud.events import ActionRequested
 from simulators.cloud.model import SimulatedDroplet, not_found, stamp, unprocessable
 from simulators.digitalocean import views
 from simulators.digitalocean.routing import ApiRequest, empty, paged, paged_texts, route
+from simulators.evidence import Source, rests_on
 from simulators.responses import HttpResponse, json_response
 
 BULK = ("power_cycle", "power_on", "power_off", "shutdown", "snapshot")
@@ -147,3 +148,23 @@ def _droplet_snapshots(call: ApiRequest) -> HttpResponse:
         if s.droplet_id == droplet.id
     ]
     return paged(call, "snapshots", snapshots, f"/v2/droplets/{droplet.id}/snapshots")
+
+
+OPENAPI = "DigitalOcean's OpenAPI document, 7c1300c"
+rests_on(
+    "DigitalOcean",
+    Source.SCHEMA,
+    OPENAPI,
+    "GET /v2/account",
+    "GET /v2/customers/my/balance",
+    "GET /v2/actions",
+    "GET /v2/actions/{action}",
+    "GET /v2/droplets",
+    "GET /v2/droplets/{droplet}",
+    "DELETE /v2/droplets/{droplet}",
+    "GET /v2/droplets/{droplet}/actions",
+    "POST /v2/droplets/{droplet}/actions",
+    "GET /v2/droplets/{droplet}/actions/{action}",
+    "POST /v2/droplets/actions",
+    "GET /v2/droplets/{droplet}/snapshots",
+)

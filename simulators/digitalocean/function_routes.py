@@ -12,6 +12,7 @@ from simulators.cloud.model import (
     stamp_or_none,
 )
 from simulators.digitalocean.routing import ApiRequest, route
+from simulators.evidence import Source, rests_on
 from simulators.responses import HttpResponse, json_response
 
 NAMESPACES = "/v2/functions/namespaces"
@@ -91,3 +92,15 @@ def _trigger(
             "next_run_at": stamp_or_none(following),
         },
     }  # fmt: skip
+
+
+rests_on(
+    "DigitalOcean",
+    Source.SCHEMA,
+    "DigitalOcean's OpenAPI document, 7c1300c",
+    "GET /v2/functions/namespaces",
+    "GET /v2/functions/namespaces/{namespace}",
+    "GET /v2/functions/namespaces/{namespace}/triggers",
+    "GET /v2/functions/namespaces/{namespace}/triggers/{name}",
+    "PUT /v2/functions/namespaces/{namespace}/triggers/{name}",
+)

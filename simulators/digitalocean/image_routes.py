@@ -1,6 +1,7 @@
 """Lists that the cloud keeps little of: images, SSH keys, projects, VPCs."""
 
 from simulators.digitalocean.routing import ApiRequest, paged, route
+from simulators.evidence import Source, rests_on
 from simulators.responses import HttpResponse
 
 NOBODY = {
@@ -41,3 +42,14 @@ def _vpcs(call: ApiRequest) -> HttpResponse:
         for number, uuid in enumerate(vpcs, 1)
     ]
     return paged(call, "vpcs", shown, "/v2/vpcs")
+
+
+rests_on(
+    "DigitalOcean",
+    Source.SOURCE,
+    "pydo 0.44: lists of which the doctor reads that they can be read",
+    "GET /v2/images",
+    "GET /v2/account/keys",
+    "GET /v2/projects",
+    "GET /v2/vpcs",
+)

@@ -3,6 +3,8 @@
 from collections import deque
 from dataclasses import dataclass
 
+from simulators.evidence import Source, rests_on
+
 HOUR, MINUTE = 3600.0, 60.0
 
 
@@ -66,3 +68,12 @@ class RateLimiter:
 def _expire(times: deque[float], before: float) -> None:
     while times and times[0] <= before:
         times.popleft()
+
+
+rests_on(
+    "DigitalOcean",
+    Source.SCHEMA,
+    "the section on rate limits of DigitalOcean's OpenAPI document",
+    "5,000 requests an hour and 250 a minute, each with its own timer",
+    "retry-after at the limit of the minute only",
+)

@@ -6,6 +6,7 @@ from simulators.cloud.events import TagRemoved
 from simulators.cloud.model import SimulatedSnapshot, not_found, unprocessable
 from simulators.digitalocean import views
 from simulators.digitalocean.routing import ApiRequest, empty, paged, route
+from simulators.evidence import Source, rests_on
 from simulators.responses import HttpResponse, json_response
 
 POOLS = "/v2/droplets/autoscale"
@@ -200,3 +201,35 @@ def _resources(call: ApiRequest) -> list[SimulatedDroplet]:
         for r in resources
         if r.get("resource_type") == "droplet"
     ]
+
+
+rests_on(
+    "DigitalOcean",
+    Source.SCHEMA,
+    "DigitalOcean's OpenAPI document, 7c1300c",
+    "GET /v2/droplets/autoscale",
+    "POST /v2/droplets/autoscale",
+    "GET /v2/droplets/autoscale/{pool}",
+    "PUT /v2/droplets/autoscale/{pool}",
+    "DELETE /v2/droplets/autoscale/{pool}",
+    "DELETE /v2/droplets/autoscale/{pool}/dangerous",
+    "GET /v2/droplets/autoscale/{pool}/members",
+    "GET /v2/droplets/autoscale/{pool}/history",
+    "GET /v2/load_balancers",
+    "GET /v2/load_balancers/{balancer}",
+    "GET /v2/sizes",
+    "GET /v2/snapshots",
+    "GET /v2/snapshots/{snapshot}",
+    "GET /v2/tags",
+    "POST /v2/tags",
+    "GET /v2/tags/{tag}",
+    "POST /v2/tags/{tag}/resources",
+    "DELETE /v2/tags/{tag}/resources",
+)
+rests_on(
+    "DigitalOcean",
+    Source.SOURCE,
+    "pydo 0.44: the methods that the bot calls",
+    "GET /v2/regions",
+    "DELETE /v2/snapshots/{snapshot}",
+)

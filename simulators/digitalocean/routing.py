@@ -43,6 +43,7 @@ class Route(NamedTuple):
     pattern: re.Pattern[str]
     scopes: set[str]
     handler: Callable[[ApiRequest], HttpResponse]
+    path: str = ""
 
 
 ROUTES: list[Route] = []
@@ -65,7 +66,7 @@ def route(
     def register(
         handler: Callable[[ApiRequest], HttpResponse],
     ) -> Callable[[ApiRequest], HttpResponse]:
-        ROUTES.append(Route(verb, pattern, set(scopes), handler))
+        ROUTES.append(Route(verb, pattern, set(scopes), handler, path))
         return handler
 
     return register

@@ -167,6 +167,7 @@ def balancer(estate: "Cloud", thing: LoadBalancer) -> Json:
         "droplet_ids": [d.id for d in estate.droplets.values() if thing.tag in d.tags],
         "redirect_http_to_https": False, "enable_proxy_protocol": False,
         "enable_backend_keepalive": False, "vpc_uuid": thing.vpc_uuid,
+        "firewall": {"deny": [], "allow": []},
         "disable_lets_encrypt_dns_records": False, "http_idle_timeout_seconds": 60,
         "network": "EXTERNAL", "type": "REGIONAL_NETWORK",
         "project_id": "4de7ac8b-495b-4884-9a69-1050c6793cd6",

@@ -1,6 +1,7 @@
 """The docker of a node, as far as the scripts use it."""
 
 from simulators.cloud import SimulatedContainer
+from simulators.evidence import Source, rests_on
 from simulators.faults import WorldFault
 from simulators.node.session import NEVER_ENDS, Session
 
@@ -136,3 +137,11 @@ def processes(container: SimulatedContainer) -> list[tuple[str, int]]:
             # An init process hands every signal on to the program, its child, which does not catch
             # SIGQUIT.
             return [("docker-init", 0), ("python", 0x4002)]
+
+
+rests_on(
+    "scripts",
+    Source.EXECUTED,
+    "sshd and a stand-in for docker: messages of a daemon that is down, or denies",
+    "docker's refusals",
+)

@@ -1,5 +1,6 @@
 """LiveKit's metrics page on a node."""
 
+from simulators.evidence import Source, rests_on
 from simulators.node.session import Session
 
 METRICS_PATIENCE = 2.0
@@ -23,3 +24,11 @@ def gauges(session: Session) -> list[str]:
         f"livekit_room_total{labels} {len(meetings)}",
         f"livekit_participant_total{labels} {people}",
     ]
+
+
+rests_on(
+    "scripts",
+    Source.SOURCE,
+    "livekit pkg/telemetry/prometheus",
+    "LiveKit's gauges",
+)

@@ -13,6 +13,7 @@ import re
 import shlex
 from collections.abc import Callable
 
+from simulators.evidence import Source, rests_on
 from simulators.node import scripts_0_1_0
 from simulators.node.docker import Docker, DockerError, processes
 from simulators.node.metrics import gauges
@@ -437,3 +438,18 @@ DRAINS: dict[tuple[str, str], Callable[[Session, str, list[str]], None]] = {
     ("e5a2f0e9884e65c5", "18d59c7eab0d5d2d"): _vendor,
 }
 """By the digests of the script without its parameters, and of what it runs detached."""
+
+rests_on(
+    "scripts",
+    Source.EXECUTED,
+    "run in sh beside a stand-in for docker, and behind OpenSSH's server",
+    "look",
+    "inspect",
+    "drain",
+)
+rests_on(
+    "scripts",
+    Source.DOCUMENT,
+    "the manual pages of systemctl, date, id and cat",
+    *COMMANDS,
+)

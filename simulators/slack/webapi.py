@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from simulators.evidence import Source, rests_on
 from simulators.slack import methods_chat as chat
 from simulators.slack import methods_files as files
 from simulators.slack import methods_read as look
@@ -231,3 +232,18 @@ def _faulty(fault: SlackFault) -> MethodResponse:
         headers, error = {"Retry-After": str(fault.retry_after)}, "ratelimited"
     error = fault.error or error
     return MethodResponse(fault.status, headers, {"ok": False, "error": error}, fault.delay)
+
+
+rests_on(
+    "Slack",
+    Source.DOCUMENT,
+    "docs.slack.dev: the methods' references, with their errors and rate limits",
+    *(name for name in METHODS if name not in {"apps.connections.open", "api.test"}),
+)
+rests_on(
+    "Slack",
+    Source.SOURCE,
+    "slack_sdk 3.47 and slack_bolt 1.30: what they send and read",
+    "apps.connections.open",
+    "api.test",
+)

@@ -20,6 +20,7 @@ from bot.reread import SettingsFile
 from config.settings import load
 from config.values import Settings
 from handlers.views import outcome
+from services.cloud.clients.exchanges import Listener
 from services.cloud.clients.http import HttpClient, Reply
 from services.cloud.clients.ssh import Host, Output
 from services.cluster.certificates import CertificateSeen, NoCertificate
@@ -177,6 +178,7 @@ class Scene:
         reread: bool = False,
         shared: bool = False,
         origin: float = ORIGIN,
+        listener: Listener | None = None,
         **cluster: Any,
     ) -> None:
         self.environment = SimulatedEnvironment(LoopClock(origin), seed, faults)
@@ -195,6 +197,7 @@ class Scene:
         self.sites = sites or {}
         self.file: SettingsFile | None = None
         self._keeps_file = reread
+        self._listener = listener
         self._shared = shared
         self.settings = self._settings(
             stacks, policy or {}, roles or {}, settings or {}, livekit=livekit
@@ -345,6 +348,7 @@ class Scene:
                     if cluster.spaces
                     else None
                 ),
+                listener=self._listener,
             )
             bot = build(self.settings, ways, CrashingWebClient(self.slack.webapi, life), self.file)
             if not self._pydo:

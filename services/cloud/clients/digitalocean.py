@@ -36,6 +36,7 @@ from services.common.imports import import_once
 if TYPE_CHECKING:
     from azure.core.pipeline.transport import AsyncHttpTransport
 
+    from services.cloud.clients.exchanges import Listener
     from services.cloud.clients.pydo_client import PydoClient
 
 Json = dict[str, Any]
@@ -91,7 +92,9 @@ class ApiRequests:
         ca_file: str | None,
         transport: "AsyncHttpTransport[Any, Any] | None",
         share: float,
+        listener: "Listener | None" = None,
     ) -> None:
+        self._listener = listener
         self._token = token
         self._endpoint = endpoint
         self._clock = clock
@@ -166,7 +169,12 @@ class ApiRequests:
             from services.cloud.clients.pydo_client import PydoClient  # noqa: PLC0415
 
             self._client = PydoClient(
-                self._token, self._endpoint, self._ca_file, self._transport, self.note_budget
+                self._token,
+                self._endpoint,
+                self._ca_file,
+                self._transport,
+                self.note_budget,
+                self._listener,
             )
         return self._client
 
@@ -235,9 +243,12 @@ class DigitalOceanClient:
         ca_file: str | None = None,
         transport: "AsyncHttpTransport[Any, Any] | None" = None,
         share: float = SHARE,
+        listener: "Listener | None" = None,
     ) -> None:
         self._endpoint = endpoint.rstrip("/")
-        self.requests = ApiRequests(token, self._endpoint, clock, ca_file, transport, share)
+        self.requests = ApiRequests(
+            token, self._endpoint, clock, ca_file, transport, share, listener
+        )
 
     def __repr__(self) -> str:
         return f"DigitalOcean({self._endpoint})"

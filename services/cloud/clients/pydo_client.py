@@ -21,6 +21,8 @@ from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
 from typing_extensions import override
 
 from services.cloud.clients.answers import RequestLost, UnsuccessfulAnswer, head, is_json
+from services.cloud.clients.exchanges import Listener
+from services.cloud.clients.heard_transport import HeardTransport
 from services.cloud.clients.http import NEVER_CONNECTED
 from services.cloud.clients.pydo_loader import compile_groups, import_client
 from services.cloud.clients.tls import trust
@@ -60,7 +62,9 @@ class PydoClient:
         ca_file: str | None,
         transport: AsyncHttpTransport[Any, Any] | None,
         on_headers: Callable[[Mapping[str, str]], None],
+        listener: Listener | None = None,
     ) -> None:
+        self._listener = listener
         self._token = token
         self._endpoint = endpoint
         self._ca_file = ca_file
@@ -117,7 +121,7 @@ class PydoClient:
         return Client(
             token,
             endpoint=self._endpoint,
-            transport=self._transport or self._socket_transport(),
+            transport=self._heard(self._transport or self._socket_transport()),
             authentication_policy=BearerPolicy(),
             retry_policy=AsyncRetryPolicy.no_retries(),
             redirect_policy=AsyncRedirectPolicy.no_redirects(),
@@ -129,6 +133,11 @@ class PydoClient:
             connection_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
         )
+
+    def _heard(self, transport: AsyncHttpTransport[Any, Any]) -> AsyncHttpTransport[Any, Any]:
+        if self._listener is None:
+            return transport
+        return HeardTransport(transport, self._listener)
 
     def _socket_transport(self) -> AsyncHttpTransport[Any, Any]:
         connector = aiohttp.TCPConnector(ssl=trust(self._ca_file), limit=CONNECTIONS)

@@ -32,7 +32,10 @@ class Stored:
 
 
 class SpacesClient:
-    """One bucket. `ca_file`: the only certificates that are trusted; None: those of botocore."""
+    """One bucket. `ca_file`: the only certificates that are trusted; None: those of botocore.
+
+    `on_client` gets botocore's client when it is made.
+    """
 
     def __init__(
         self,
@@ -43,7 +46,9 @@ class SpacesClient:
         region: str = "us-east-1",
         *,
         ca_file: str | None = None,
+        on_client: Callable[[Client], object] | None = None,
     ) -> None:
+        self._on_client = on_client
         self._endpoint = endpoint
         self._bucket = bucket
         self._credentials = (key, secret)
@@ -171,7 +176,12 @@ class SpacesClient:
         return s3.call(what, run)
 
     def _connect(self, make_client: Callable[..., Client]) -> Client:
-        return make_client(self._endpoint, self._credentials, self._region, self._ca_file, THREADS)
+        client = make_client(
+            self._endpoint, self._credentials, self._region, self._ca_file, THREADS
+        )
+        if self._on_client is not None:
+            self._on_client(client)
+        return client
 
 
 def _etag(answer: dict[str, Any]) -> str:

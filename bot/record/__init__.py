@@ -1,0 +1,1 @@
+"""`openvidu-bot record`: real exchanges, redacted, for `openvidu-bot replay`."""

@@ -1,0 +1,1 @@
+"""`openvidu-bot replay`: recordings against the simulated world, and what is different."""

@@ -1,0 +1,156 @@
+"""The simulated world against every recording there is, and against its own."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bot.command_line import run
+from bot.replay.command import durations_of, known_of, reason_of, replay, report
+from bot.replay.compare import Difference, DifferenceKind, compare
+from bot.replay.story import CannotRead, parse, read
+from scripts import durations
+from scripts.published_examples import TARGET, lines
+from services.steps import PowerOn
+from services.steps.usual import FILE as STEPS
+from services.steps.usual import medians
+from simulators.cloud.delays import MEASURED, Delays, learnt, measured, range_of
+from tests.contracts.test_digitalocean_face import needs_spec, spec_path
+from tests.support.recorded import record_story
+
+RECORDINGS = Path(__file__).resolve().parents[1] / "recordings"
+FILES = sorted(RECORDINGS.glob("*.jsonl"))
+STORIES = {
+    "pool": ("shutdown", "startup --now"),
+    "fixed": ("shutdown", "startup --now"),
+    "autoscaler": ("shutdown", "startup --now"),
+    "resize": ("resize masters s-8vcpu-16gb",),
+}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_recording_shows_no_difference_that_is_not_known(file: Path) -> None:
+    result = replay(file, known_of(file))
+    assert not result.differences, report([result])
+    assert not result.broken
+    assert result.played
+
+
+def test_what_is_known_is_still_different() -> None:
+    """A reason without its difference is deleted."""
+    keys = [d.key for file in FILES for d in replay(file, {}).differences]
+    known = known_of(FILES[0])
+    unused = {p for p in known if not any(reason_of(k, {p: "known"}) for k in keys)}
+    assert not unused
+    assert all(len(reason) > 10 for reason in known.values())
+
+
+@needs_spec
+def test_the_published_examples_are_those_of_today() -> None:
+    made = lines(json.loads(spec_path().read_text()))
+    assert [json.loads(line) for line in TARGET.read_text().splitlines()] == list(made)
+
+
+@pytest.mark.sampled(1)
+@pytest.mark.parametrize("name", STORIES)
+def test_a_bot_at_work_is_replayed_without_a_difference(name: str, tmp_path: Path) -> None:
+    """A whole shutdown and start-up: requests, states, drains, pages, durations."""
+    kind = "pool" if name == "resize" else name
+    file = record_story(tmp_path / "story.jsonl", *STORIES[name], media=2, kind=kind)
+    result = replay(file, {})
+    assert not result.differences, report([result])
+    assert not result.unplayed
+    assert result.played["POST /v2/droplets/{droplet_id}/actions"] >= 8
+    seen = durations_of([file])
+    assert seen["power_on until healthy"][1] > seen["power_on until active"][1] > 20
+
+
+def test_another_speed_is_seen() -> None:
+    """The recording is of a world in which droplets start ten times as slowly."""
+    ask = "GET /v2/droplets/{droplet_id}/actions"
+    action = {"id": 1, "type": "power_on", "status": "completed", "started_at": "T+0.0"}
+    ours, slow = ({**action, "completed_at": f"T+{s}"} for s in ("25.0", "250.0"))
+    rows = [
+        {"n": 1, "t": 300.0, "party": "digitalocean", "ask": ask, "status": 200,
+         "answer": {"actions": [shown]}}
+        for shown in (slow, ours)
+    ]  # fmt: skip
+    assert [d.kind for d in compare([(rows[0], rows[1])])] == [DifferenceKind.DURATION]
+    assert compare([(rows[1], rows[1])]) == []
+
+
+# --- durations
+
+
+def test_without_a_recording_todays_durations_hold() -> None:
+    seen = durations_of(FILES)
+    assert {what: list(times) for what, times in measured().items()} == seen, "make durations"
+    assert MEASURED.read_text() == STEPS.read_text()
+    assert seen == {}, "no recording of a real account is here yet"
+    assert learnt() == Delays()
+    assert PowerOn.timing.expected == 35.0
+    assert range_of("action power_on") == (25.0, 30.0)
+    assert range_of("action resize") is None
+
+
+def test_what_recordings_show_becomes_the_delays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story = record_story(tmp_path / "x.jsonl", "shutdown", "startup --now", media=2)
+    assert run(["replay", str(story), "--durations"]) == 0
+    assert "power_on until active: 29 s" in capsys.readouterr().out
+    target, other = tmp_path / "durations.json", tmp_path / "other.json"
+    durations.write([story], (target, other))
+    assert target.read_text() == other.read_text()
+    found = learnt(target)
+    assert found.power_on == pytest.approx(28, abs=5)
+    assert found.master_ready > 90
+    assert found.snapshot == Delays().snapshot, "not seen: today's value"
+    assert medians(other)["power_on until active"] == pytest.approx(28, abs=5)
+
+
+# --- the command
+
+
+def test_the_command_says_what_is_different(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    honest = record_story(tmp_path / "x.jsonl", "shutdown", media=2)
+    assert run(["replay", str(honest)]) == 0
+    assert capsys.readouterr().out.endswith("No difference, 0 known.\n")
+    honest.write_text(honest.read_text().replace('"status": "active"', '"status": "archive"'))
+    assert run(["replay", str(honest)]) == 1
+    said = capsys.readouterr().out
+    assert "droplets[].status = archive: recorded archive, our world active" in said
+    keys = [d.key for d in replay(honest, {}).differences]
+    known = tmp_path / "known.json"
+    known.write_text(json.dumps(dict.fromkeys(keys, "the file was bent")))
+    assert run(["replay", str(honest), "--verbose"]) == 0
+    assert "(the file was bent)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "text", ["", "not JSON\n", '{"n": 1}\n', '{"format": 99}\n', "\x00\n", "[]\n", '"x"\n']
+)
+def test_what_is_no_recording_is_refused(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "x"
+    file.write_text(text)
+    with pytest.raises(CannotRead):
+        read(file)
+    assert run(["replay", str(file)]) == 2
+    assert str(file) in capsys.readouterr().err
+
+
+def test_a_line_that_was_cut_is_counted() -> None:
+    header = '{"format": 1, "bot": "x", "kind": "pool"}'
+    line = '{"n": 1, "t": 0.0, "party": "slack", "ask": "auth.test", "status": 200}'
+    stories = parse([header, line, line[:30], '{"n": 2}', "", header, line], "x")
+    assert [(len(story.lines), story.broken) for story in stories] == [(1, 2), (1, 0)]
+
+
+def test_a_key_is_the_same_in_another_recording() -> None:
+    one = Difference(DifferenceKind.TYPE, "GET /x 200", "a.b", "recorded 1", 7)
+    other = Difference(DifferenceKind.TYPE, "GET /x 200", "a.b", "recorded 2", 1)
+    assert one.key == other.key == "GET /x 200: a.b: other type"
