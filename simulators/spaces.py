@@ -1,6 +1,7 @@
 """Spaces: as much of S3 as the bot needs, with the quirks of Spaces."""
 
 from collections.abc import Mapping
+from typing import Literal
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
@@ -25,6 +26,10 @@ from simulators.object_store import (
 from simulators.responses import HttpResponse, send
 
 SECRETS = "secrets.env"
+ConditionMode = Literal["honoured", "ignored", "refused", "late"]
+"""`late`: a condition is compared with the object as it was some moments ago."""
+LATE = 0.5
+"""Seconds for which a `late` condition does not see a new object."""
 
 
 class SpacesApi:
@@ -34,6 +39,8 @@ class SpacesApi:
         self.estate, self.faults = estate, faults or WorldFaults()
         self.buckets: dict[str, ObjectBucket] = {}
         self.requests: list[tuple[str, str, int, float]] = []
+        self.conditions: ConditionMode = "honoured"
+        """What becomes of If-Match and If-None-Match on a PUT."""
         self._versions = 0
         for cluster in estate.clusters.values():
             self.create_bucket_for(cluster)
@@ -249,11 +256,18 @@ class SpacesApi:
     def _check(
         self, current: ObjectVersion | None, headers: Mapping[str, str], fault: WorldFault | None
     ) -> None:
+        if self.conditions == "late" and current is not None and self.estate.now - current.at < LATE:
+            current = None
         wanted = headers.get("if-match")
         # Spaces compares If-Match with the bare hexadecimal: the quoted form that the RFC requires
         # never matches.
         is_other = wanted is not None and (current is None or wanted != current.etag.strip('"'))
         exists = headers.get("if-none-match") == "*" and current is not None
+        named = "if-match" in headers or "if-none-match" in headers
+        if self.conditions == "ignored":
+            is_other = exists = False
+        if self.conditions == "refused" and named:
+            is_other = True
         if is_other or exists or (fault is not None and fault.kind == "412"):
             raise Denied(
                 412,

@@ -8,6 +8,7 @@ from simulators.cloud.containers import Containers
 from simulators.cloud.events import (
     DropletDestroyed,
     DropletDestroying,
+    DropletStopped,
     Emit,
     GracefulShutdownEnded,
     MasterStopping,
@@ -104,7 +105,7 @@ class ActionSimulation:
         outcome = state.outcome(kind, droplet)
         if outcome == "done" and kind in ("shutdown", "reboot"):
             self.containers.term_all(droplet)
-        if outcome == "done" and kind == "resize":
+        if outcome == "done" and kind == "resize" and not state.resize_stays_on:
             self.nodes.power_down(droplet, "resized while it ran")
         state.timeline.after(
             self._duration(kind), lambda: self._finish(droplet, action, options, outcome)
@@ -145,6 +146,8 @@ class ActionSimulation:
         droplet.status = "off"
         if droplet.on:
             droplet.status = "active"
+        else:
+            self.emit(DropletStopped(droplet.id))
 
     def _apply(self, droplet: SimulatedDroplet, kind: str, options: dict[str, Any]) -> None:
         effects: dict[str, Callable[[], None]] = {
