@@ -18,6 +18,7 @@ from bot.argument_parser import CommandParser
 from bot.audit.arguments import add_audit
 from bot.init.arguments import add_init
 from bot.options import Subcommands, add_settings_options, examples
+from bot.probe.arguments import add_probe
 from bot.settings_files import ORDER
 from bot.terminal.arguments import add_terminal_commands
 from bot.version import own_version
@@ -220,7 +221,7 @@ def _add_doctor(commands: Subcommands) -> None:
 
 # In the order of `--help`.
 GROUPS: tuple[tuple[str, tuple[Callable[[Subcommands], None], ...]], ...] = (
-    ("set up and run", (_add_demo, add_init, _add_doctor, _add_serve)),
+    ("set up and run", (_add_demo, add_init, _add_doctor, add_probe, _add_serve)),
     ("operate from a terminal, as in Slack", (add_terminal_commands,)),
     ("more", (_add_manifest, add_audit)),
 )

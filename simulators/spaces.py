@@ -256,7 +256,11 @@ class SpacesApi:
     def _check(
         self, current: ObjectVersion | None, headers: Mapping[str, str], fault: WorldFault | None
     ) -> None:
-        if self.conditions == "late" and current is not None and self.estate.now - current.at < LATE:
+        if (
+            self.conditions == "late"
+            and current is not None
+            and self.estate.now - current.at < LATE
+        ):
             current = None
         wanted = headers.get("if-match")
         # Spaces compares If-Match with the bare hexadecimal: the quoted form that the RFC requires

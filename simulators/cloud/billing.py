@@ -45,7 +45,5 @@ class Billing:
 
     def _note(self, droplet: SimulatedDroplet) -> None:
         hourly = SIZES[droplet.size].price_hourly
-        bill = self._bills.setdefault(
-            droplet.id, _Bill(droplet.name, droplet.created_at, hourly)
-        )
+        bill = self._bills.setdefault(droplet.id, _Bill(droplet.name, droplet.created_at, hourly))
         bill.hourly = max(bill.hourly, hourly)

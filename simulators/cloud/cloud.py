@@ -73,7 +73,9 @@ class Cloud(CloudState):
         self.events.subscribe(MeetingEnded, self.containers.meeting_ended)
         self.events.subscribe(GracefulShutdownEnded, self.power.graceful_shutdown_ended)
         self.events.subscribe(DropletDestroyed, self.pool_scaler.droplet_destroyed)
-        self.events.subscribe(DropletStopped, lambda e: self.pool_scaler.droplet_stopped(e.droplet_id))
+        self.events.subscribe(
+            DropletStopped, lambda e: self.pool_scaler.droplet_stopped(e.droplet_id)
+        )
         self.billing = Billing(self)
         self.events.subscribe(DropletTouched, self.billing.touched)
         self.events.subscribe(DropletDestroying, self.billing.destroying)
