@@ -172,6 +172,7 @@ class ProbeCommand:
             self._say("Nothing was created.")
             return REFUSED
         began = self._clock.now()
+        ssh_key = await self._ssh_key(api) if told.droplets else ""
         session = ProbeSession(tag, began, told.region, choice.bucket)
         await asyncio.to_thread(self._journal.begin, session)
         probe = ProbeRun(
@@ -179,7 +180,7 @@ class ProbeCommand:
             self._clock,
             tag,
             told,
-            await self._ssh_key(api) if told.droplets else "",
+            ssh_key,
             began + LONGEST,
             self._say,
             tried,

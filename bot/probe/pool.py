@@ -291,7 +291,7 @@ class PoolProbe:
         async def look() -> bool | None:
             nonlocal was_off
             staying = await self._look()
-            new = [droplet for droplet in staying if droplet not in known]
+            new = [d for d, status in staying.items() if d not in known and status == "active"]
             back = was_off and staying.get(victim) == "active"
             was_off = was_off or staying.get(victim) == "off"
             return bool(new or back) or None
