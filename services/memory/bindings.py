@@ -89,6 +89,14 @@ class ClusterIdentities:
             await self._store.commit(Commit(checks={key: text}, puts=puts))
 
 
+def account_of(text: str | None, name: str) -> str:
+    """Return the account in a stored identity; "" where it is not known, or cannot be read."""
+    try:
+        return _identity(text, name).account
+    except BotError:
+        return ""
+
+
 def _identity(text: str | None, name: str) -> Identity:
     if text is None:
         return Identity()

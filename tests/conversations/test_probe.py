@@ -390,11 +390,11 @@ def _points(tmp_path: Path) -> list[str]:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_at_a_request_that_changes_something(after: bool, tmp_path: Path) -> None:
-    """Every request that changes something (in the quick level one in three), and some reads."""
+    """Every request that changes something (in the quick level one in nine), and some reads."""
     seen = _points(tmp_path)
     changes = [n for n, line in enumerate(seen, 1) if not line.startswith("GET")]
     assert len(changes) > 40
-    chosen = [*changes[:: 3 if QUICK else 1], *range(1, len(seen), 40 if QUICK else 10)]
+    chosen = [*changes[:: 9 if QUICK else 1], *range(1, len(seen), 90 if QUICK else 10)]
     for number, at in enumerate(chosen):
         folder = tmp_path / f"{at}"
         folder.mkdir(exist_ok=True)
