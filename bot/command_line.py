@@ -211,10 +211,12 @@ def _add_doctor(commands: Subcommands) -> None:
         help="also write, read and delete a test object in each bucket",
     )
     doctor.add_argument(
-        "--probe",
+        "--live-checks",
         action="store_true",
-        help="instead: try what only a real account answers; asks before each",
+        help="instead: try what only the real cluster shows; asks before each",
     )
+    # As it was called in 0.1.
+    doctor.add_argument("--probe", dest="live_checks", action="store_true", help=argparse.SUPPRESS)
     add_settings_options(doctor)
     doctor.set_defaults(entry="bot.doctor:run")
 

@@ -25,7 +25,7 @@ from tests.support.crash_injector import CrashInjector
 from tests.support.pydo_transport import InProcessTransport
 from tests.support.scene import ORIGIN, InProcessHttp
 
-PROBE_TOKEN, TRIED_TOKEN = "dop_v1_probe", "dop_v1_tried"  # noqa: S105 - pretend ones
+PROBE_TOKEN, TRIED_TOKEN = "dop_v1_probe", "dop_v1_tried"
 
 
 class Killed(BaseException):
