@@ -13,11 +13,10 @@ from bot.probe.leftovers import droplets_in, pools_in
 from bot.probe.questions import BY_NAME, QUESTION_OF
 from services.cloud.listings import SharedAccount
 from services.cluster.account_facts import ANSWERS, AccountFacts
+from services.common.errors import Unreachable
 from services.common.text import count_of
 from services.memory.account_facts import facts_in
 from services.store.keys import ACCOUNT_FACTS
-
-STATE = ("state: Redis", "state: file")
 
 
 def checks(context: DoctorContext) -> Iterator[Check]:
@@ -25,7 +24,7 @@ def checks(context: DoctorContext) -> Iterator[Check]:
     for account in context.accounts:
         targets = [target for target in context.targets if target.world.account is account]
         name = f"{account_name(context, account)}: probes"
-        needs = (*account_needs(context, targets[0]), *STATE)
+        needs = account_needs(context, targets[0])
         yield Check(name, partial(_account, context, account, targets, name), 60.0, needs)
 
 
@@ -37,7 +36,10 @@ async def _account(
     if left:
         text = f"{count_of(len(left), 'thing')} of a probe left, which costs money: {left[0].text}"
         findings.append(wrong(f"{name} left", text, "run openvidu-bot probe --clean"))
-    (stored,) = await context.store.get(ACCOUNT_FACTS)
+    try:
+        (stored,) = await context.store.get(ACCOUNT_FACTS)
+    except Unreachable:
+        return [*findings, skipped(name, "the state cannot be read")]
     known = facts_in(stored, await account.owner())
     stated = [target.world.config.account for target in targets]
     return [*findings, _open(name, known, stated, context.clock.now())]
