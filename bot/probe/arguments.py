@@ -50,4 +50,4 @@ def add_probe(commands: Subcommands) -> None:
         "--clean", action="store_true", help="only delete what an earlier probe left behind"
     )
     add_settings_options(probe)
-    probe.set_defaults(entry="bot.probe:run")
+    probe.set_defaults(entry="bot.probe.run:run")

@@ -89,7 +89,7 @@ class _BucketProbe:
         return "honoured", "a PUT with If-None-Match never overwrites an object, also at once"
 
     async def _winners(self, key: str, match: str, *, fresh: bool) -> int:
-        """Let several write at once; return how many were told that they wrote."""
+        """Let several write at once; return how many were accepted."""
         results = await asyncio.gather(
             *(
                 self._put(key, f"writer {number}".encode(), match=match, fresh=fresh)

@@ -1,15 +1,16 @@
 """One call of `openvidu-bot probe`, from leftovers to stored answers."""
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from bot.clusters import ClusterAdapters, bucket_of
 from bot.probe.bucket import bucket_answers
 from bot.probe.droplet import resize_answer
 from bot.probe.estimate import LONGEST, ProbeEstimate, choose_sizes, estimate
-from bot.probe.journal import JournalFile, ProbeSession
+from bot.probe.journal import JournalFile, ProbeSession, store_waiting
 from bot.probe.leftovers import Leftover, ProbeCleaner, cannot_clean
 from bot.probe.pool import PoolProbe
 from bot.probe.questions import QUESTION_OF, ProbeQuestion
@@ -165,21 +166,21 @@ class ProbeCommand:
         self, api: DigitalOceanClient, tried: DigitalOceanClient | None, account: str
     ) -> int:
         choice = self._choice
-        told = await self._estimate(api)
+        announced = await self._estimate(api)
         tag = f"{PREFIX}{secrets.token_hex(4)}"
-        self._say("\n".join(announcement(choice.questions, told, tag, choice.bucket)))
+        self._say("\n".join(announcement(choice.questions, announced, tag, choice.bucket)))
         if not choice.yes and not await self._ask("Do this?"):
             self._say("Nothing was created.")
             return REFUSED
         began = self._clock.now()
-        ssh_key = await self._ssh_key(api) if told.droplets else ""
-        session = ProbeSession(tag, began, told.region, choice.bucket)
+        ssh_key = await self._ssh_key(api) if announced.droplets else ""
+        session = ProbeSession(tag, began, announced.region, choice.bucket)
         await asyncio.to_thread(self._journal.begin, session)
         probe = ProbeRun(
             api,
             self._clock,
             tag,
-            told,
+            announced,
             ssh_key,
             began + LONGEST,
             self._say,
@@ -257,22 +258,24 @@ class ProbeCommand:
         return "Stored in the state: plans use them from now on."
 
     async def _keep(self, account: str, facts: Sequence[AccountFact]) -> None:
+        async with self._store() as store:
+            await keep_facts(store, account, facts)
+
+    @contextlib.asynccontextmanager
+    async def _store(self) -> AsyncIterator[Store]:
+        """Open the state. Unusable, or StateInUse while a bot has it."""
         store = self._open_store()
         try:
             await must_be_usable(self._settings, store, self._clock, own_version())
-            await keep_facts(store, account, facts)
+            yield store
         finally:
             await store.aclose()
 
     async def _store_kept(self) -> None:
         """Store what an earlier probe could not, if that is possible now."""
-        waiting = (await asyncio.to_thread(self._journal.read)).answers
-        if not waiting:
+        if not (await asyncio.to_thread(self._journal.read)).answers:
             return
-        try:
-            for account, facts in waiting:
-                await self._keep(account, [AccountFact(*fact) for fact in facts])
-        except (BotError, Unusable):
-            return
-        await asyncio.to_thread(self._journal.stored)
-        self._say("The answers of an earlier probe are stored in the state now.")
+        with contextlib.suppress(BotError, Unusable):
+            async with self._store() as store:
+                await store_waiting(self._journal, store)
+            self._say("The answers of an earlier probe are stored in the state now.")

@@ -35,7 +35,7 @@ class _DropletProbe:
         if ended["size_slug"] != self._larger:
             raise NotKnown("the resize ended without a new size")
         if ended["status"] == "off":
-            text = "a droplet that is on is powered off for a resize, and stays off"
+            text = "a droplet that is on is powered off for a resize and has to be powered on"
             return ProbeAnswer("resize_on", "powers_off", text)
         return ProbeAnswer("resize_on", "stays_on", "a droplet that is on stays on during a resize")
 
@@ -117,7 +117,9 @@ class _DropletProbe:
         if await self._run.until(READY_SECONDS, off) is None:
             raise NotKnown("the droplet was not powered off within 5 min")
         if again := await self._request():
-            raise NotKnown(f"DigitalOcean refuses the resize also when it is off (“{again}”)")
+            raise NotKnown(
+                f"DigitalOcean refuses the resize also of a powered-off droplet (“{again}”)"
+            )
         text = f"a droplet that is on is not resized (“{refusal}”)"
         return ProbeAnswer("resize_on", "refused", text)
 

@@ -27,7 +27,7 @@ class ProbeSizes:
 
 @dataclass(frozen=True)
 class ProbeEstimate:
-    """What is told before anything is created. `droplets`: at most so many, altogether."""
+    """What is announced before anything is created. `droplets`: at most so many, altogether."""
 
     region: str
     sizes: ProbeSizes | None

@@ -4,6 +4,7 @@ Whatever a probe creates carries its tag, so the tag is all that has to be known
 keeps answers that could not be stored yet, because a bot has the state.
 """
 
+import asyncio
 import contextlib
 import fcntl
 import json
@@ -14,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from bot.file_writing import PRIVATE, content_of, write_whole
+from services.cluster.account_facts import AccountFact
 from services.common.errors import Refused
+from services.memory.account_facts import keep_facts
+from services.store import Store
 
 NAME = "probe.json"
 VERSION = 1
@@ -117,6 +121,22 @@ def _session(entry: Any) -> ProbeSession:
         str(entry.get("region", "")),
         str(entry.get("bucket", "")),
     )
+
+
+async def store_waiting(journal: JournalFile, store: Store) -> bool:
+    """Store what an earlier probe could not, as a bot had the state; return whether there was any.
+
+    A journal that cannot be read is left to the next probe, which reports it.
+    """
+    try:
+        waiting = (await asyncio.to_thread(journal.read)).answers
+    except (Refused, OSError):
+        return False
+    for account, facts in waiting:
+        await keep_facts(store, account, [AccountFact(*fact) for fact in facts])
+    if waiting:
+        await asyncio.to_thread(journal.stored)
+    return bool(waiting)
 
 
 def journal_beside(state: Path) -> JournalFile:

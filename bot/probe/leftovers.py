@@ -117,7 +117,7 @@ class ProbeCleaner:
         What a lost request created may show late, so nothing must be found twice.
         """
         deadline = self._clock.now() + WITHIN
-        told: set[Leftover] = set()
+        reported: set[Leftover] = set()
         calm = 0
         left: list[Leftover] = []
         while calm < CALM:
@@ -130,8 +130,8 @@ class ProbeCleaner:
             else:
                 calm = 0 if left else calm + 1
             for leftover in left:
-                if leftover not in told:
-                    told.add(leftover)
+                if leftover not in reported:
+                    reported.add(leftover)
                     deleted(leftover)
             if self._clock.now() >= deadline and left:
                 break

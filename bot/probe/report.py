@@ -20,29 +20,29 @@ def account_line(account: str) -> str:
 
 
 def announcement(
-    questions: Sequence[ProbeQuestion], told: ProbeEstimate, tag: str, bucket: str
+    questions: Sequence[ProbeQuestion], announced: ProbeEstimate, tag: str, bucket: str
 ) -> list[str]:
     """Return what would be created, where, for how long and for how much, before it is asked."""
     lines = ["", "Questions:"]
     lines += [f"  {question.name}: {question.text}" for question in questions]
-    lines += ["", f"This creates in {told.region}, and deletes afterwards:"]
-    lines += [f"  {text}" for text in _created(questions, told, tag, bucket)]
+    lines += ["", f"This creates in {announced.region}, and deletes afterwards:"]
+    lines += [f"  {text}" for text in _created(questions, announced, tag, bucket)]
     lines += [
         f"All of it is tagged or named {tag}, and has no tag of a cluster.",
-        f"It takes about {_minutes(told.usual)}, at most {_minutes(told.longest)}.",
-        f"It costs at most ${told.cost:.2f}.",
+        f"It takes about {_minutes(announced.usual)}, at most {_minutes(announced.longest)}.",
+        f"It costs at most ${announced.cost:.2f}.",
     ]
     return lines
 
 
 def _created(
-    questions: Sequence[ProbeQuestion], told: ProbeEstimate, tag: str, bucket: str
+    questions: Sequence[ProbeQuestion], announced: ProbeEstimate, tag: str, bucket: str
 ) -> Iterable[str]:
-    sizes = told.sizes
-    if told.pool and sizes is not None:
-        most = told.droplets - any(q.droplet for q in questions)
+    sizes = announced.sizes
+    if announced.pool and sizes is not None:
+        most = announced.droplets - any(q.droplet for q in questions)
         yield (
-            f"an autoscale pool of up to {count_of(told.pool, 'droplet')} of {sizes.small.slug} "
+            f"an autoscale pool of up to {count_of(announced.pool, 'droplet')} of {sizes.small.slug} "
             f"(${sizes.small.hourly}/h each), at most {most} one after the other"
         )
     if any(q.droplet for q in questions) and sizes is not None:

@@ -68,7 +68,7 @@ class ProbeRun:
         }
 
     def saw(self, droplets: set[int]) -> None:
-        """Note droplets of this probe. NotKnown when there are more than were told."""
+        """Note droplets of this probe. NotKnown when there are more than announced."""
         self.droplets |= droplets
         if len(self.droplets) > self.estimate.droplets:
             raise NotKnown(

@@ -211,7 +211,26 @@ class SecretsBucket:
         Refused when a master that reads it would stay stopped.
         """
         raise_unless_bootable(file)
-        await self._objects.put(f"{STAGED}{name}", bytes(file), if_none_match=True)
+        await self._put_new(f"{STAGED}{name}", bytes(file))
+
+    async def _put_new(self, key: str, content: bytes) -> None:
+        """Store an object that is not there yet. Rejected with status 412 if it is.
+
+        A bucket that refuses the condition also where there is no object is written without it.
+        """
+        try:
+            await self._objects.put(key, content, if_none_match=True)
+        except Rejected as error:
+            if error.status != PRECONDITION_FAILED or await self._exists(key):
+                raise
+            await self._objects.put(key, content)
+
+    async def _exists(self, key: str) -> bool:
+        try:
+            await self._objects.head(key)
+        except NotFound:
+            return False
+        return True
 
     async def delete_staged(self, name: str) -> None:
         """Delete a staged file."""
@@ -317,7 +336,7 @@ class SecretsBucket:
     async def keep_audit_head(self, name: str, content: bytes) -> None:
         """Keep this here, private, under a name of its own: never overwritten, never deleted."""
         try:
-            await self._objects.put(f"{HEADS}{name}", content, if_none_match=True)
+            await self._put_new(f"{HEADS}{name}", content)
         except Rejected as error:
             if error.status != PRECONDITION_FAILED:
                 raise  # else it is there already

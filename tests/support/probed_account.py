@@ -153,7 +153,7 @@ class ProbedAccount:
             return replies.pop(0)
 
         command = ProbeCommand(
-            self.settings, choice, adapters, self.journal, said.append, ask, lambda: self.kept()
+            self.settings, choice, adapters, self.journal, said.append, ask, self.kept
         )
         code: int | None = None
         try:
