@@ -42,8 +42,9 @@ def _created(
     if announced.pool and sizes is not None:
         most = announced.droplets - any(q.droplet for q in questions)
         yield (
-            f"an autoscale pool of up to {count_of(announced.pool, 'droplet')} of {sizes.small.slug} "
-            f"(${sizes.small.hourly}/h each), at most {most} one after the other"
+            f"an autoscale pool of up to {count_of(announced.pool, 'droplet')} of "
+            f"{sizes.small.slug} (${sizes.small.hourly}/h each); at most "
+            f"{count_of(most, 'droplet')} altogether"
         )
     if any(q.droplet for q in questions) and sizes is not None:
         yield (

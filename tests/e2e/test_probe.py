@@ -1,4 +1,4 @@
-"""`openvidu-bot probe` as it is typed, over real sockets: tells, answers, stores, leaves nothing."""
+"""`openvidu-bot probe` as it is typed, over real sockets: asks, answers, stores, cleans up."""
 
 import asyncio
 import re
