@@ -11,7 +11,7 @@ from bot.probe.bucket import bucket_answers
 from bot.probe.droplet import resize_answer
 from bot.probe.estimate import LONGEST, ProbeEstimate, choose_sizes, estimate
 from bot.probe.journal import JournalFile, ProbeSession, store_waiting
-from bot.probe.leftovers import Leftover, ProbeCleaner, cannot_clean
+from bot.probe.leftovers import Leftover, ProbeCleaner, cannot_clean, check_deletes
 from bot.probe.pool import PoolProbe
 from bot.probe.questions import QUESTION_OF, ProbeQuestion
 from bot.probe.report import (
@@ -173,7 +173,10 @@ class ProbeCommand:
             self._say("Nothing was created.")
             return REFUSED
         began = self._clock.now()
-        ssh_key = await self._ssh_key(api) if announced.droplets else ""
+        ssh_key = ""
+        if announced.droplets:
+            await check_deletes(api, tag)
+            ssh_key = await self._ssh_key(api)
         session = ProbeSession(tag, began, announced.region, choice.bucket)
         await asyncio.to_thread(self._journal.begin, session)
         probe = ProbeRun(

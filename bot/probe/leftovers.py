@@ -5,6 +5,7 @@ deletion by tag here.
 """
 
 import re
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -13,7 +14,14 @@ from services.cloud.clients.digitalocean import DigitalOceanClient
 from services.cloud.clients.throwaway import ThrowawayWrites, tags
 from services.cloud.secrets_bucket import ObjectStore
 from services.common.clock import Clock
-from services.common.errors import BotError, Forbidden, NotFound, Rejected, Unreachable
+from services.common.errors import (
+    BotError,
+    Forbidden,
+    NotFound,
+    Refused,
+    Rejected,
+    Unreachable,
+)
 
 TAG = re.compile(rf"({PREFIX}[0-9a-f]{{8}})(?![0-9a-f])")
 WITHIN = 600.0  # seconds for deleting everything
@@ -172,6 +180,24 @@ class ProbeCleaner:
             raise
         except Rejected:
             return  # it is being created or deleted: the next look shows it again
+
+
+async def check_deletes(api: DigitalOceanClient, tag: str) -> None:
+    """Refuse a token that may create droplets and pools, but not delete them.
+
+    By deleting what does not exist: nothing has the tag of a probe that has not begun.
+    """
+    writes = ThrowawayWrites(api)
+    for delete in (
+        lambda: writes.delete_pool_with_droplets(str(uuid.uuid4())),
+        lambda: writes.delete_tag(tag),
+    ):
+        try:
+            await delete()
+        except NotFound:
+            continue
+        except Forbidden as error:
+            raise Refused(f"{error}, so nothing was created: it could not be deleted") from None
 
 
 def cannot_clean(error: BotError) -> str:

@@ -3,7 +3,16 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bot.probe.session import LOST_SECONDS, POLL, Json, NotKnown, ProbeAnswer, ProbeRun, is_no
+from bot.probe.session import (
+    LOST_SECONDS,
+    POLL,
+    Json,
+    NotKnown,
+    ProbeAnswer,
+    ProbeRun,
+    TooManyDroplets,
+    is_no,
+)
 from services.cloud.clients.throwaway import ThrowawayWrites
 from services.cloud.parse import failure_of
 from services.cluster.account_facts import NEVER
@@ -60,15 +69,18 @@ class PoolProbe:
         except (NotKnown, BotError) as error:
             why = str(error)
         for name, (facts, act) in chosen.items():
-            if not why:
-                self._run.say(f"{name}: …")
-                try:
-                    answers += await act()
-                    continue
-                except (NotKnown, BotError) as error:
-                    answers += _unknown(facts, answers, str(error))
-            else:
+            if self._run.clock.now() >= self._run.ends_at:
+                why = why or "the time of the probe was up"
+            if why:
                 answers += _unknown(facts, answers, why)
+                continue
+            self._run.say(f"{name}: …")
+            try:
+                answers += await act()
+            except (NotKnown, BotError) as error:
+                answers += _unknown(facts, answers, str(error))
+                if isinstance(error, TooManyDroplets):
+                    why = str(error)
         return answers
 
     # The pool
@@ -337,7 +349,7 @@ class PoolProbe:
             return True
         # Edits are refused for a while: wait until one would be accepted, and try 0 once more.
         await self._grown(other, CARRIED_OUT)
-        await self._run.clock.sleep(COOLDOWN_SECONDS)
+        await self._run.pause(COOLDOWN_SECONDS)
         try:
             await self._put(0)
         except Rejected as error:

@@ -9,7 +9,7 @@ from services.cloud.clients.digitalocean import DigitalOceanClient
 from services.cloud.clients.throwaway import ThrowawayWrites
 from services.cloud.secrets_bucket import ObjectStore
 from services.common.clock import Clock
-from services.common.errors import BotError, Rejected, Unreachable
+from services.common.errors import Rejected, Unreachable
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -22,6 +22,10 @@ LOST_SECONDS = 60.0  # how long a creation without an answer is looked for
 
 class NotKnown(Exception):
     """A question has no answer; the message is the reason."""
+
+
+class TooManyDroplets(NotKnown):
+    """There are more droplets than announced: nothing more is begun."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,16 @@ class ProbeRun:
         }
 
     def saw(self, droplets: set[int]) -> None:
-        """Note droplets of this probe. NotKnown when there are more than announced."""
+        """Note droplets of this probe. TooManyDroplets when there are more than announced."""
         self.droplets |= droplets
         if len(self.droplets) > self.estimate.droplets:
-            raise NotKnown(
-                "DigitalOcean created more droplets than expected: it was ended for cost"
-            )
+            raise TooManyDroplets("there are more droplets than announced: ended for their cost")
+
+    async def pause(self, seconds: float) -> None:
+        """Wait for so long. NotKnown where the probe would have ended by then."""
+        if self.clock.now() + seconds > self.ends_at:
+            raise NotKnown("the time of the probe was up")
+        await self.clock.sleep(seconds)
 
     async def until(self, seconds: float, look: Callable[[], Awaitable[T | None]]) -> T | None:
         """Look again and again; return the first value that is not None. None: time was up.
@@ -92,13 +100,6 @@ class ProbeRun:
             if left <= 0:
                 return None
             await self.clock.sleep(min(POLL, left))
-
-
-def reason(error: BotError) -> str:
-    """Return why a request got no answer, or no."""
-    if isinstance(error, Rejected) and error.message:
-        return f"{error}"
-    return str(error)
 
 
 def is_no(error: Rejected) -> bool:

@@ -1,8 +1,11 @@
 """Whether a token may enable and disable a function's trigger."""
 
+import uuid
+from contextlib import suppress
+
 from bot.probe.session import Json, NotKnown, ProbeAnswer, ProbeRun
 from services.cloud.clients.throwaway import ThrowawayWrites
-from services.common.errors import BotError, Forbidden, Rejected
+from services.common.errors import BotError, Forbidden, NotFound, Rejected
 
 WITHIN = 120.0
 NAME = "openvidu-bot-probe"
@@ -21,6 +24,8 @@ async def trigger_answer(run: ProbeRun) -> ProbeAnswer:
 
 
 async def _answer(run: ProbeRun) -> tuple[str, str]:
+    with suppress(NotFound):  # the scope to delete it, before it is created
+        await run.writes.delete_namespace(f"fn-{uuid.uuid4()}")
     namespace = await run.writes.create_namespace(run.tag, run.estimate.region)
     body: Json = {
         "name": NAME,

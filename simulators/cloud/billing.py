@@ -43,6 +43,10 @@ class Billing:
             if bill.name.startswith(prefix)
         )
 
+    def count(self, prefix: str) -> int:
+        """Return how many droplets with such names there ever were."""
+        return sum(bill.name.startswith(prefix) for bill in self._bills.values())
+
     def _note(self, droplet: SimulatedDroplet) -> None:
         hourly = SIZES[droplet.size].price_hourly
         bill = self._bills.setdefault(droplet.id, _Bill(droplet.name, droplet.created_at, hourly))

@@ -1,5 +1,6 @@
 """`openvidu-bot probe`: each question finds each answer, leaves nothing, and costs what it said."""
 
+import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from bot.probe.estimate import LIMIT
 from bot.probe.questions import BY_NAME, QUESTION_OF, QUESTIONS
+from bot.probe.session import PREFIX
 from services.cluster.account_facts import ANSWERS, SECONDS
 from tests.support import virtual
 from tests.support.coverage_level import QUICK
@@ -448,6 +450,85 @@ def test_a_lost_answer_to_a_creation_is_looked_for(tmp_path: Path) -> None:
         result = await account.probe("zero")
         assert result.stored == {"zero": "accepted"}
         _left_as_it_was(account, result)
+
+    play(story())
+
+
+@pytest.mark.parametrize("scope", ["droplet:delete", "tag:delete", "tag:read"])
+def test_what_could_not_be_deleted_is_not_created(scope: str, tmp_path: Path) -> None:
+    async def story() -> None:
+        account = ProbedAccount(tmp_path, probe_scopes=scopes(scope) | {"regions:read"})
+        result = await account.probe("zero", bucket="")
+        assert result.code == 1
+        assert f"lacks {scope}" in result.text
+        assert not [line for line in result.gate.seen if line.startswith("POST")]
+        assert account.journal.read().sessions == ()
+
+    play(story())
+
+
+def test_a_namespace_that_could_not_be_deleted_is_not_created(tmp_path: Path) -> None:
+    async def story() -> None:
+        account = ProbedAccount(tmp_path, probe_scopes=scopes("function:delete", "function:admin"))
+        result = await account.probe("trigger-scope")
+        assert result.code == 2
+        assert "lacks function:delete" in _one_line(result.text)
+        assert not [line for line in result.gate.seen if line.startswith("POST")]
+
+    play(story())
+
+
+def test_an_interrupted_probe_deletes_what_it_created(tmp_path: Path) -> None:
+    """As Ctrl-C does it: the task is cancelled in the middle of a wait."""
+
+    async def story() -> None:
+        account = ProbedAccount(tmp_path)
+        probe = asyncio.create_task(account.probe("all"))
+        await account.clock.sleep(300.0)
+        assert account.left()
+        probe.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await probe
+        assert account.left() == []
+        assert account.journal.read().sessions == ()
+
+    play(story())
+
+
+def test_more_droplets_than_announced_end_the_probe(tmp_path: Path) -> None:
+    """A pool that keeps replacing its members would cost more than was announced."""
+
+    async def story() -> None:
+        account = ProbedAccount(tmp_path)
+        estate = account.environment.estate
+
+        async def churn() -> None:
+            while True:
+                await account.clock.sleep(50.0)
+                estate.settle()
+                for droplet in [d for d in estate.droplets.values() if PREFIX in d.name]:
+                    estate.power.destroy(droplet.id)
+
+        churning = asyncio.create_task(churn())
+        result = await account.probe("removal", "refill", "zero")
+        churning.cancel()
+        assert result.code == 2
+        assert _one_line(result.text).count("more droplets than announced") >= 3
+        assert account.environment.estate.billing.count(PREFIX) <= 8
+        assert account.left() == []
+        assert account.cost <= LIMIT
+
+    play(story())
+
+
+def test_a_damaged_journal_is_refused_and_not_overwritten(tmp_path: Path) -> None:
+    async def story() -> None:
+        account = ProbedAccount(tmp_path)
+        account.journal.path.write_text("{")
+        result = await account.probe("zero")
+        assert result.code == 1
+        assert "it is damaged" in result.text
+        assert account.journal.path.read_text() == "{"
 
     play(story())
 

@@ -9,9 +9,13 @@ import pytest
 
 from bot.command_line import run
 from bot.demo.world import DemoWorld
+from bot.doctor import account_facts
+from bot.doctor.check import CheckVerdict, examine
+from bot.doctor.context import open_context
 from bot.probe.arguments import TOKEN
 from bot.probe.journal import journal_beside
 from config.settings import load
+from config.values import Settings
 from services.memory.account_facts import read_facts
 from services.store.sqlite import SqliteStore
 from tests.e2e.test_doctor import clock_of
@@ -29,6 +33,13 @@ async def typed(world: DemoWorld, words: Sequence[str], capsys: pytest.CaptureFi
     code = await asyncio.to_thread(run, [*words, *options])
     text = capsys.readouterr()
     return f"{code}\n{text.out}{text.err}"
+
+
+async def _doctor(world: DemoWorld, settings: Settings) -> tuple[CheckVerdict, str]:
+    """Return the doctor's first finding about probes."""
+    async with open_context(settings, clock_of(world)) as context:
+        findings = [f async for f in examine(list(account_facts.checks(context)))]
+    return findings[0].verdict, findings[0].said
 
 
 def test_as_it_is_typed(
@@ -84,6 +95,18 @@ def test_as_it_is_typed(
             facts = await read_facts(store, f"5df3e3004a17e242b7c20ca6c9fc25b701a4{seed:04x}")
             await store.aclose()
             assert facts.answer("zero") == "accepted"
+
+            # The doctor names what is open, and what was left.
+            kind, finding = await _doctor(world, settings)
+            assert kind is CheckVerdict.SKIPPED
+            assert "not known: pool-scope, cooldown, removal, refill, resize-on:" in finding
+            assert finding.endswith("openvidu-bot probe answers it")
+            template = {"region": "ams3", "size": "s-1vcpu-1gb", "tags": []}
+            world.estate.create_droplet("openvidu-bot-probe-0badcafe-resize", template)
+            kind, finding = await _doctor(world, settings)
+            assert kind is CheckVerdict.WRONG
+            assert "of a probe left, which costs money: droplet openvidu-bot-probe-" in finding
+            assert "Nothing is left" in await typed(world, ("probe", "--clean"), capsys)
 
             assert world.estate.violations == []
             assert not [d for d in world.estate.droplets.values() if "probe" in d.name]
