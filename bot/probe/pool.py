@@ -256,6 +256,8 @@ class PoolProbe:
         async def look() -> int | None:
             staying = await self._look()
             gone = [droplet for droplet in before if droplet not in staying]
+            if len(gone) > 1 or any(droplet not in before for droplet in staying):
+                raise NotKnown("members came or went that no edit is the reason for")
             return gone[0] if gone else None
 
         gone = await self._run.until(REMOVAL_SECONDS, look)

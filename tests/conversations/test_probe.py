@@ -510,11 +510,11 @@ def test_more_droplets_than_announced_end_the_probe(tmp_path: Path) -> None:
                     estate.power.destroy(droplet.id)
 
         churning = asyncio.create_task(churn())
-        result = await account.probe("removal", "refill", "zero")
+        result = await account.probe("removal")
         churning.cancel()
         assert result.code == 2
-        assert _one_line(result.text).count("more droplets than announced") >= 3
-        assert account.environment.estate.billing.count(PREFIX) <= 8
+        assert "more droplets than announced" in _one_line(result.text)
+        assert account.environment.estate.billing.count(PREFIX) <= 6
         assert account.left() == []
         assert account.cost <= LIMIT
 
