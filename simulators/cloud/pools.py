@@ -234,7 +234,8 @@ class PoolScaler:
             return self.dice.sample(members, count)
         if self.removal_order == "middle":
             middle = sorted(members, key=lambda m: m.serial)
-            return middle[len(middle) // 2 : len(middle) // 2 + count] or middle[:count]
+            first = (len(middle) - 1) // 2  # of two, the oldest
+            return middle[first : first + count]
         return sorted(members, key=lambda m: m.serial, reverse=self.removal_order == "newest")[
             :count
         ]

@@ -86,6 +86,8 @@ class ActionSimulation:
 
     def _check_resize(self, droplet: SimulatedDroplet, slug: str) -> None:
         size = SIZES.get(slug)
+        if not self.state.resizes:
+            raise unprocessable("Resizing is not available for this Droplet.")
         if size is None or not size.listed:
             raise unprocessable("You specified an invalid size for Droplet resize.")
         if slug == droplet.size:

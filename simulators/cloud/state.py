@@ -63,6 +63,8 @@ class CloudState:
         self.pool_edit_scopes = frozenset({"droplet:create"})
         """What a token needs to edit a pool: all of these."""
         self.resize_powers_off = True
+        self.resizes = True
+        """Whether any droplet is resized."""
         self.resize_stays_on = False
         """Whether a droplet that is on is resized without a power-off."""
         self.outcome: Callable[[str, SimulatedDroplet], str] = lambda _kind, _droplet: "done"

@@ -159,6 +159,12 @@ CASES: dict[str, Case] = {
         {"resize_on": "stays_on"},
         "stays on during",
     ),
+    "resize-on: never": (
+        "resize-on",
+        {"resizes": False},
+        {"resize_on": ""},
+        "also of a powered-off droplet (“Resizing is not available",
+    ),
     "resize-on: an error": (
         "resize-on",
         {"outcome": lambda kind, _droplet: "errored" if kind == "resize" else "done"},
@@ -426,8 +432,13 @@ def test_leftovers_of_a_lost_journal_are_deleted_when_it_is_said(tmp_path: Path)
         assert refused.code == 1
         assert "something of another probe" in refused.text
         assert account.left()
-        assert (await account.probe("zero", clean=True)).code == 0
+        cleaned = await account.probe("zero", clean=True)
+        assert cleaned.code == 0
         assert account.left() == []
+        # While the pool is there it would replace members: they are looked for again before.
+        seen = cleaned.gate.seen
+        pool = next(n for n, line in enumerate(seen) if line.endswith("/dangerous"))
+        assert not seen[pool + 1].startswith("DELETE /v2/droplets/")
 
     play(story())
 

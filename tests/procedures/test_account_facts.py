@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.account_facts import (
     ANSWERS,
     NO_FACTS,
@@ -16,7 +18,7 @@ from services.cluster.account_facts import (
 )
 from services.cluster.model import Autoscaler, Cluster
 from services.common.clock import loop_clock
-from services.common.errors import Refused
+from services.common.errors import Refused, Rejected
 from services.memory.account_facts import facts_in, keep_facts
 from services.procedures import Configure, Procedure, ResizeMedia, Scale, Shutdown
 from services.procedures.plan import Plan, make_plan
@@ -25,9 +27,13 @@ from services.steps import MediaServing, OldGone, PoolTarget
 from services.store import Commit
 from services.store.keys import ACCOUNT_FACTS
 from services.store.sqlite import SqliteStore
+from simulators.clock import LoopClock
+from simulators.environment import SimulatedEnvironment
 from tests.procedures.test_config import NEW, ask, secrets
 from tests.support import virtual
+from tests.support.bucket import InProcessBucket
 from tests.support.clusters import IDLE, NOW, SOLD, autoscaled, ready
+from tests.support.crash_injector import CrashInjector
 from tests.support.scene import ORIGIN, Scene
 from tests.support.stories import everything_read, in_full, request_and_approve, run_ended
 
@@ -204,6 +210,31 @@ def test_the_document_outlives_versions_and_damage() -> None:
         for damaged in (None, "", "{", "[]", '{"accounts": 3}', '{"accounts": {"one": 3}}'):
             assert facts_in(damaged, "one") == NO_FACTS
         assert facts_in(text, "") == NO_FACTS
+
+    virtual.run(story())
+
+
+# The bucket
+
+
+@pytest.mark.parametrize("conditions", ["honoured", "ignored", "refused"])
+def test_a_staged_file_overwrites_no_other_where_that_can_be_seen(conditions: Any) -> None:
+    async def story() -> None:
+        town = SimulatedEnvironment(LoopClock(ORIGIN))
+        name = town.build_cluster("acme", media=1).bucket
+        town.spaces.conditions = conditions
+        objects = InProcessBucket(town, name, CrashInjector(None))
+        bucket = SecretsBucket(objects, loop_clock(ORIGIN))
+        file = await bucket.read()
+        await bucket.stage("one", file)
+        assert town.spaces.read(name, "openvidu-bot/staged/one") == bytes(file)
+        town.spaces.write(name, "openvidu-bot/staged/two", b"of another writer")
+        if conditions == "ignored":
+            return
+        with pytest.raises(Rejected) as refused:
+            await bucket.stage("two", file)
+        assert refused.value.status == 412
+        assert town.spaces.read(name, "openvidu-bot/staged/two") == b"of another writer"
 
     virtual.run(story())
 
