@@ -8,6 +8,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from bot.probe.session import OBJECTS, POLL, PREFIX, Json
 from services.cloud.clients.digitalocean import DigitalOceanClient
@@ -189,8 +190,8 @@ async def check_deletes(api: DigitalOceanClient, tag: str) -> None:
     """
     writes = ThrowawayWrites(api)
     for delete in (
-        lambda: writes.delete_pool_with_droplets(str(uuid.uuid4())),
-        lambda: writes.delete_tag(tag),
+        partial(writes.delete_pool_with_droplets, str(uuid.uuid4())),
+        partial(writes.delete_tag, tag),
     ):
         try:
             await delete()
