@@ -5,6 +5,7 @@ One document for all accounts: they are few, and every look at a cluster reads i
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from services.cluster.account_facts import (
@@ -20,6 +21,7 @@ from services.store.keys import ACCOUNT_FACTS
 VERSION = 1
 
 
+@lru_cache(maxsize=64)
 def facts_in(text: str | None, account: str) -> AccountFacts:
     """Return the facts of an account in the stored document.
 

@@ -5,12 +5,12 @@ Its number of media nodes, its fleet type, a pause, closings.
 
 import json
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from services.audit.chain import AuditChain
 from services.cluster.account_facts import AccountFacts
 from services.cluster.model import Autoscaler, Cluster, FleetKind, KnownFleet
+from services.common.values import replace
 from services.memory.account_facts import facts_in
 from services.memory.bindings import account_of
 from services.memory.schedule import Fence, ScheduleRepository, read_book
