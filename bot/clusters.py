@@ -7,11 +7,12 @@ and the terminal commands.
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from config.values import ClusterSettings, Roles, Settings
+from config.values import AccountFactsSettings, ClusterSettings, Roles, Settings
 from services.access.clusters import ManagedCluster
 from services.access.policy import EVERYONE, ClusterPolicy, DecisionKind, PolicyImpact
 from services.cloud.clients.digitalocean import DigitalOceanClient
@@ -26,6 +27,7 @@ from services.cloud.listings import SharedAccount
 from services.cloud.node_access import Shell
 from services.cloud.secrets_bucket import ObjectStore
 from services.cloud.world import ClusterConfig, ClusterWorld, MeetingSource
+from services.cluster.account_facts import AccountFact, AccountFacts
 from services.cluster.model import Timings
 from services.common.clock import Clock
 from services.common.command import CommandClass
@@ -235,6 +237,18 @@ def _place(name: str, cluster: ClusterSettings) -> ClusterConfig:
         zone=cluster.timezone,
         declared=cluster.autoscaler.minimum,
         timings=timings,
+        account=_stated_facts(cluster.account_facts),
+    )
+
+
+def _stated_facts(stated: AccountFactsSettings) -> AccountFacts:
+    """Return what the settings say about the account; without a date it counts as seen now."""
+    at = float("inf")
+    if stated.seen is not None:
+        at = datetime.combine(stated.seen, time(12), UTC).timestamp()
+    answers = stated.model_dump(exclude={"seen"}, exclude_none=True)
+    return AccountFacts(
+        tuple(AccountFact(name, str(answer), at, stated=True) for name, answer in answers.items())
     )
 
 

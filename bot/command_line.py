@@ -19,6 +19,7 @@ from bot.argument_parser import CommandParser
 from bot.audit.arguments import add_audit
 from bot.init.arguments import add_init
 from bot.options import Subcommands, add_settings_options, examples
+from bot.probe.arguments import add_probe
 from bot.record.arguments import add_record, add_replay
 from bot.settings_files import ORDER
 from bot.terminal.arguments import add_terminal_commands
@@ -219,17 +220,19 @@ def _add_doctor(commands: Subcommands) -> None:
         help="also write, read and delete a test object in each bucket",
     )
     doctor.add_argument(
-        "--probe",
+        "--live-checks",
         action="store_true",
-        help="instead: try what only a real account answers; asks before each",
+        help="instead: try what only the real cluster shows; asks before each",
     )
+    # As it was called in 0.1.
+    doctor.add_argument("--probe", dest="live_checks", action="store_true", help=argparse.SUPPRESS)
     add_settings_options(doctor)
     doctor.set_defaults(entry="bot.doctor:run")
 
 
 # In the order of `--help`.
 GROUPS: tuple[tuple[str, tuple[Callable[[Subcommands], None], ...]], ...] = (
-    ("set up and run", (_add_demo, add_init, _add_doctor, _add_serve)),
+    ("set up and run", (_add_demo, add_init, _add_doctor, add_probe, _add_serve)),
     ("operate from a terminal, as in Slack", (add_terminal_commands,)),
     ("more", (_add_manifest, add_audit, add_record, add_replay)),
 )

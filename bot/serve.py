@@ -31,6 +31,7 @@ from bot.health import HealthServer
 from bot.metrics import MetricsCollector
 from bot.options import found_files, read_settings, settings_file
 from bot.packages import missing_packages
+from bot.probe.journal import journal_beside, store_waiting
 from bot.reread import SettingsFile
 from bot.scheduler import Ticker
 from bot.slack_http import PATH, slack_route
@@ -220,6 +221,8 @@ async def _serve(
         except Unusable as error:
             raise CannotStart(str(error)) from None
         log.info("%s", state_line(settings, opened))
+        if opened is not None and await store_waiting(journal_beside(settings.state.path), store):
+            log.info("the answers of `openvidu-bot probe` are stored in the state")
         try:
             ways = Adapters(clock, HttpClient(), store=store, listener=listener)
             bot = build(settings, ways, client, file)

@@ -111,6 +111,18 @@ def check_secrets(settings: Settings, *, slack: bool = True) -> None:
         raise SettingsError(problems)
 
 
+def secret_variable(env: Mapping[str, str], name: str) -> str | None:
+    """Return a secret of NAME or of the file of NAME_FILE; None if neither is set.
+
+    SettingsError if it cannot be read, or is implausible.
+    """
+    reader = _VariableReader(env)
+    value = reader.get(name)
+    if reader.problems:
+        raise SettingsError(reader.problems)
+    return value
+
+
 # Reading the file
 
 

@@ -1,6 +1,7 @@
 """The settings as frozen values, with defaults and limits. settings.py reads them."""
 
 import re
+from datetime import date
 from ipaddress import ip_address
 from pathlib import Path
 from string import Formatter
@@ -139,6 +140,7 @@ Number = Annotated[float, _no_bool("a number")]
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 Seconds = Annotated[Number, Field(gt=0, le=86400)]
 Share = Annotated[Number, Field(ge=0.05, le=1)]
+FactSeconds = Annotated[Whole, Field(ge=0, le=86400)]
 
 
 class Value(BaseModel):
@@ -327,6 +329,26 @@ class TimingSettings(Value):
     snapshot_deadline: Seconds = 7200
 
 
+class AccountFactsSettings(Value):
+    """What the cluster's DigitalOcean account does where the documents leave it open.
+
+    As `openvidu-bot probe` prints it; it counts before what was probed. Times in seconds. Named as
+    in services.cluster.account_facts.
+    """
+
+    zero: Literal["accepted", "refused", "ignored"] | None = None
+    cooldown: FactSeconds | None = None
+    removal: Literal["newest", "oldest", "other"] | None = None
+    refill_deleted: Literal["never"] | FactSeconds | None = None
+    refill_off: Literal["never"] | FactSeconds | None = None
+    pool_scope: Literal["droplet:create", "droplet:update", "more"] | None = None
+    resize_on: Literal["refused", "powers_off", "stays_on"] | None = None
+    if_match: Literal["honoured", "ignored", "refused"] | None = None
+    if_none_match: Literal["honoured", "ignored", "refused"] | None = None
+    trigger: Literal["allowed", "denied"] | None = None
+    seen: date | None = None
+
+
 class LinksSettings(Value):
     """Pages that cards link to. Left out: those of OpenVidu below the public address."""
 
@@ -361,6 +383,7 @@ class ClusterSettings(Value):
     autoscaler: AutoscalerSettings = AutoscalerSettings()
     wake: WakeSettings = WakeSettings()
     timings: TimingSettings = TimingSettings()
+    account_facts: AccountFactsSettings = AccountFactsSettings()
     channel: ChannelId | None = None
     timezone: TimeZone = "UTC"
     windows: tuple[Text, ...] = ()

@@ -1,6 +1,7 @@
 """Spaces: as much of S3 as the bot needs, with the quirks of Spaces (Ceph's object gateway)."""
 
 from collections.abc import Mapping
+from typing import Literal
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
@@ -30,6 +31,10 @@ from simulators.responses import HttpResponse, send
 from simulators.signatures import is_signed_with
 
 SECRETS = "secrets.env"
+ConditionMode = Literal["honoured", "ignored", "refused", "late"]
+"""`late`: a condition is compared with the object as it was some moments ago."""
+LATE = 0.5
+"""Seconds for which a `late` condition does not see a new object."""
 
 
 class SpacesApi:
@@ -39,6 +44,8 @@ class SpacesApi:
         self.estate, self.faults = estate, faults or WorldFaults()
         self.buckets: dict[str, ObjectBucket] = {}
         self.requests: list[tuple[str, str, int, float]] = []
+        self.conditions: ConditionMode = "honoured"
+        """What becomes of If-Match and If-None-Match on a PUT."""
         self.keys: dict[str, str] = {}
         """The secrets of the keys that are known; empty: any key is accepted, signed or not."""
         self.ungranted: set[str] = set()
@@ -277,11 +284,22 @@ class SpacesApi:
     def _check(
         self, current: ObjectVersion | None, headers: Mapping[str, str], fault: WorldFault | None
     ) -> None:
+        if (
+            self.conditions == "late"
+            and current is not None
+            and self.estate.now - current.at < LATE
+        ):
+            current = None
         wanted = headers.get("if-match")
         # Spaces compares If-Match with the bare hexadecimal: the quoted form that the RFC requires
         # never matches. A missing object does not match either (AWS answers 404 for it).
         is_other = wanted is not None and (current is None or wanted != unquoted(current.etag))
         exists = headers.get("if-none-match") == "*" and current is not None
+        named = "if-match" in headers or "if-none-match" in headers
+        if self.conditions == "ignored":
+            is_other = exists = False
+        if self.conditions == "refused" and named:
+            is_other = True
         if is_other or exists or (fault is not None and fault.kind == "412"):
             raise _precondition_failed()
 

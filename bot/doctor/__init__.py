@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from bot import logs
 from bot.doctor import (
+    account_facts,
     addresses,
     bucket,
     calendars,
@@ -39,8 +40,8 @@ from bot.doctor.check import (
 )
 from bot.doctor.context import DoctorContext, open_context
 from bot.doctor.fixes import applied, channel_fixes, local_fixes, offered, secrets_file_fixes
+from bot.doctor.live_checks import ask_on_the_terminal, live_checks
 from bot.doctor.names import ids_of_names
-from bot.doctor.probes import ask_on_the_terminal, probe
 from bot.doctor.report import as_json, closing, report
 from bot.doctor.slack import CHANNEL
 from bot.options import found_files, given_files, load_settings
@@ -94,8 +95,8 @@ def _settings(files: FoundFiles) -> Settings:
 def _chosen(
     options: argparse.Namespace, settings: Settings, say: Callable[[str], None]
 ) -> Coroutine[Any, Any, int]:
-    if options.probe:
-        return probing(settings, options.clock)
+    if options.live_checks:
+        return checking_live(settings, options.clock)
     return doctor(settings, options, say)
 
 
@@ -126,6 +127,7 @@ PARTS: tuple[Callable[[DoctorContext], Iterator[Check]], ...] = (
     bucket.checks,
     hours.checks,
     state.checks,
+    account_facts.checks,
     clocks.checks,
     calendars.checks,
 )
@@ -185,10 +187,10 @@ class DoctorProgress:
             sys.stderr.flush()
 
 
-async def probing(settings: Settings, clock: Clock) -> int:
-    """Run the probes that the user confirms; return 2 if one of them got no answer, else 0."""
+async def checking_live(settings: Settings, clock: Clock) -> int:
+    """Run the live checks that the user confirms; return 2 if one got no answer, else 0."""
     async with open_context(settings, clock) as context:
-        unanswered = await probe(context, ask_on_the_terminal, _print)
+        unanswered = await live_checks(context, ask_on_the_terminal, _print)
     if unanswered:
         return 2
     return 0

@@ -211,7 +211,26 @@ class SecretsBucket:
         Refused when a master that reads it would stay stopped.
         """
         raise_unless_bootable(file)
-        await self._objects.put(f"{STAGED}{name}", bytes(file), if_none_match=True)
+        await self._put_new(f"{STAGED}{name}", bytes(file))
+
+    async def _put_new(self, key: str, content: bytes) -> None:
+        """Store an object that is not there yet. Rejected with status 412 if it is.
+
+        A bucket that refuses the condition also where there is no object is written without it.
+        """
+        try:
+            await self._objects.put(key, content, if_none_match=True)
+        except Rejected as error:
+            if error.status != PRECONDITION_FAILED or await self._exists(key):
+                raise
+            await self._objects.put(key, content)
+
+    async def _exists(self, key: str) -> bool:
+        try:
+            await self._objects.head(key)
+        except NotFound:
+            return False
+        return True
 
     async def delete_staged(self, name: str) -> None:
         """Delete a staged file."""
@@ -228,10 +247,19 @@ class SecretsBucket:
     # Writes of a run. `check` raises unless the run still holds its lease, and is called right
     # before each write.
 
-    async def promote(self, name: str, before: str, after: str, check: Callable[[], None]) -> None:
+    async def promote(
+        self,
+        name: str,
+        before: str,
+        after: str,
+        check: Callable[[], None],
+        *,
+        conditional: bool = True,
+    ) -> None:
         """Keep the current file as a version, then put the staged one in its place.
 
         Refused unless both have the approved digests: `before` the current one, `after` the staged.
+        `conditional` False: the bucket refuses every conditional write, also one that holds.
         """
         new, _ = await self._objects.get(f"{STAGED}{name}")
         old, etag = await self._file()
@@ -246,9 +274,11 @@ class SecretsBucket:
         raise_unless_bootable(SecretsFile(new))
         check()
         await self._objects.put(f"{VERSIONS}{name}", old)
-        await self._replace(new, etag, check)
+        await self._replace(new, etag, check, conditional=conditional)
 
-    async def restore(self, name: str, after: str, check: Callable[[], None]) -> None:
+    async def restore(
+        self, name: str, after: str, check: Callable[[], None], *, conditional: bool = True
+    ) -> None:
         """Put the version that this change replaced back, if the file is still the change's own."""
         old, _ = await self._objects.get(f"{VERSIONS}{name}")
         now, etag = await self._file()
@@ -257,9 +287,11 @@ class SecretsBucket:
         if digest(now) != after:
             raise Refused(OVERWRITTEN)
         raise_unless_bootable(SecretsFile(old))
-        await self._replace(old, etag, check)
+        await self._replace(old, etag, check, conditional=conditional)
 
-    async def _replace(self, content: bytes, etag: str, check: Callable[[], None]) -> None:
+    async def _replace(
+        self, content: bytes, etag: str, check: Callable[[], None], *, conditional: bool
+    ) -> None:
         if (await self._lock())[0]:
             raise Unreachable(
                 f"{LOCK} has just appeared in the bucket: another writer is changing secrets.env",
@@ -267,7 +299,12 @@ class SecretsBucket:
             )
         check()
         try:
-            await self._objects.put(FILE, content, if_match=etag or None, if_none_match=not etag)
+            if conditional:
+                await self._objects.put(
+                    FILE, content, if_match=etag or None, if_none_match=not etag
+                )
+            else:
+                await self._objects.put(FILE, content)
         except Rejected as error:
             # AWS answers 404 to If-Match when the object was deleted meanwhile; Spaces answers 412.
             if error.status == PRECONDITION_FAILED or error.message == NO_KEY:
@@ -300,7 +337,7 @@ class SecretsBucket:
     async def keep_audit_head(self, name: str, content: bytes) -> None:
         """Keep this here, private, under a name of its own: never overwritten, never deleted."""
         try:
-            await self._objects.put(f"{HEADS}{name}", content, if_none_match=True)
+            await self._put_new(f"{HEADS}{name}", content)
         except Rejected as error:
             if error.status != PRECONDITION_FAILED:
                 raise  # else it is there already

@@ -15,6 +15,7 @@ from services.cloud.port import ClusterGateway, WriteFence
 from services.cloud.secrets_bucket import ObjectStore, SecretsBucket
 from services.cloud.survey import Survey
 from services.cloud.writer import ClusterWriter
+from services.cluster.account_facts import NO_FACTS, AccountFacts
 from services.cluster.fleet_kind import ResourceNames
 from services.cluster.model import (
     Cluster,
@@ -61,6 +62,7 @@ class ClusterConfig:
     zone: str = "UTC"
     declared: int | None = None
     timings: Timings = field(default_factory=Timings)
+    account: AccountFacts = NO_FACTS
 
 
 class ClusterWorld(ClusterGateway):
@@ -177,6 +179,7 @@ class ClusterWorld(ClusterGateway):
             keep_backups=self.config.keep_backups,
             zone=self.config.zone,
             timings=self.config.timings,
+            account=self.config.account,
         )
 
     # The bucket

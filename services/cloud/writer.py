@@ -171,11 +171,20 @@ class ClusterWriter(WriteOperations):
 
     @override
     async def promote_secrets(self, staged: str, before: str, after: str) -> None:
-        await self._bucket().promote(staged, before, after, self._fence.check)
+        await self._bucket().promote(
+            staged, before, after, self._fence.check, conditional=self._conditional
+        )
 
     @override
     async def restore_secrets(self, staged: str, after: str) -> None:
-        await self._bucket().restore(staged, after, self._fence.check)
+        await self._bucket().restore(
+            staged, after, self._fence.check, conditional=self._conditional
+        )
+
+    @property
+    def _conditional(self) -> bool:
+        """Whether a conditional write can succeed: some buckets refuse every one."""
+        return self._cluster.account.answer("if_match") != "refused"
 
     @override
     async def delete_staged(self, staged: str) -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 
+from services.cluster.account_facts import NO_FACTS, AccountFacts
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
 from services.common.values import replace
 from services.secrets_env.findings import SecretsFindings, SecretsUnread
@@ -626,6 +627,8 @@ class Cluster:
     has_bucket: bool = False
     keep_backups: int = 3
     timings: Timings = field(default_factory=Timings)
+    # What its account does where DigitalOcean's documents leave it open.
+    account: AccountFacts = NO_FACTS
 
     def missing_facts_reason(self, needs: frozenset[Fact]) -> str:
         """Return why requested facts among these were not seen; "" if all of them were."""

@@ -5,6 +5,7 @@ their clusters alike, would drive each other's runs.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 
 from services.cluster.identity import Identity
 from services.cluster.model import Cluster, Fact
@@ -93,6 +94,15 @@ class ClusterIdentities:
         else:
             puts = {key: write(merged, CLASSES, text)}
             await self._store.commit(Commit(checks={key: text}, puts=puts))
+
+
+@lru_cache(maxsize=256)
+def account_of(text: str | None, name: str) -> str:
+    """Return the account in a stored identity; "" where it is not known, or cannot be read."""
+    try:
+        return _identity(text, name).account
+    except BotError:
+        return ""
 
 
 def _identity(text: str | None, name: str) -> Identity:

@@ -8,14 +8,19 @@ from contextlib import suppress
 from typing import Any
 
 from services.audit.chain import AuditChain
+from services.cluster.account_facts import AccountFacts
 from services.cluster.model import Autoscaler, Cluster, FleetKind, KnownFleet
 from services.common.values import replace
+from services.memory.account_facts import facts_in
+from services.memory.bindings import account_of
 from services.memory.schedule import Fence, ScheduleRepository, read_book
 from services.memory.user_groups import StoredUserGroups
 from services.store import Commit, Store
 from services.store.keys import (
+    ACCOUNT_FACTS,
     closings_key,
     fleet_key,
+    identity_key,
     media_key,
     pause_key,
     schedule_key,
@@ -39,22 +44,26 @@ class ClusterMemory:
     async def add_to(self, cluster: Cluster) -> Cluster:
         """Return the cluster with what is kept of it."""
         name, pool = cluster.name, cluster.pool.id if cluster.pool else ""
-        media, zero, book, paused, seen, evenings = await self._store.get(
+        media, zero, book, paused, seen, evenings, who, facts = await self._store.get(
             media_key(name),
             zero_refused_key(pool),
             schedule_key(name),
             pause_key(name),
             fleet_key(name),
             closings_key(name),
+            identity_key(name),
+            ACCOUNT_FACTS,
         )
         stored: dict[str, Any] = json.loads(media or NO_MEDIA)
         windows = read_book(book).windows
         await self._note_kind(cluster, seen)
+        account = facts_in(facts, account_of(who, name)).overridden_by(cluster.account)
         return replace(
             cluster,
             nodes_before_shutdown=stored["number"],
             node_ids_before_shutdown=tuple(stored.get("ids", ())),
-            zero_refused=zero is not None,
+            zero_refused=_zero_refused(account, noted=zero is not None),
+            account=account,
             windows=tuple(w.to_text() for w in windows),
             window_versions=tuple((w.name, w.version) for w in windows),
             last_seen=_seen(seen),
@@ -137,6 +146,12 @@ class ClusterMemory:
         """Store that DigitalOcean refuses 0 nodes for this pool, for the next plan to show."""
         if cluster.pool is not None:
             await self._store.commit(Commit(puts={zero_refused_key(cluster.pool.id): "refused"}))
+
+
+def _zero_refused(account: AccountFacts, *, noted: bool) -> bool:
+    """Return whether plans count on a refusal of 0: by the account's facts, else by this pool's."""
+    answer = account.answer("zero")
+    return noted if not answer else answer != "accepted"
 
 
 def _seen(note: str | None) -> KnownFleet | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from services.cluster.fact_text import with_source
 from services.cluster.model import EVERYTHING, Cluster, Fact
 from services.common.command import CommandClass
 from services.common.errors import Refused
@@ -40,6 +41,18 @@ def classes_of(keys: Iterable[str]) -> tuple[CommandClass, ...]:
     if True in secret:
         classes.append(CommandClass.SECRETS)
     return tuple(classes)
+
+
+def _conditional_write(cluster: Cluster) -> list[str]:
+    """Return what was seen of the bucket's conditional writes; nothing where it is not known."""
+    late = "so a change in the same second is overwritten. The file is verified afterwards"
+    texts = {
+        "honoured": "The bucket refuses the write if another writer has changed the file",
+        "ignored": f"The bucket ignores conditions, {late}",
+        "refused": f"The bucket refuses conditions, {late}",
+    }
+    text = texts.get(cluster.account.answer("if_match"), "")
+    return [with_source(text, cluster.account, "if_match", cluster.seen_at)] if text else []
 
 
 @dataclass(frozen=True)
@@ -164,6 +177,7 @@ class Configure(Procedure):
             ]
         else:
             lines.append("Only the file is written; masters read it at their next start")
+        lines += _conditional_write(cluster)
         if self.one_way:
             lines.append(
                 "If master 1 does not start, the previous file is not restored: "

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
+from services.cluster.fact_text import seen_text
 from services.cluster.model import Cluster, Fact, MediaNode
 from services.common.text import count_of, join_words, plural
 from services.common.values import replace
@@ -32,6 +33,25 @@ NEW_NODE = 240.0
 RESTART = 40.0
 # Seconds; documented for pools of fixed size, and not configurable.
 POOL_COOLDOWN = 600.0
+
+
+def pool_cooldown(cluster: Cluster) -> float:
+    """Return for how many seconds a pool keeps old members: as seen in the account, or documented.
+
+    An account whose pools carry out edits at once shows nothing about that.
+    """
+    return cluster.account.seconds("cooldown") or POOL_COOLDOWN
+
+
+def _refill(cluster: Cluster) -> str:
+    """Return `; ` and what becomes of a pool's missing members, where it was seen; else ""."""
+    pool, fact = cluster.pool, cluster.account.get("refill_deleted")
+    if pool is None or fact is None or len(cluster.members) >= pool.target:
+        return ""
+    does = "does not replace a deleted member here"
+    if fact.seconds is not None:
+        does = f"replaces a deleted member after about {fact.seconds:.0f} s here"
+    return f"; DigitalOcean {does} ({seen_text(fact, cluster.seen_at)})"
 
 
 @dataclass(frozen=True)
@@ -225,7 +245,11 @@ class MediaServing(Step):
     def expected_seconds(self, cluster: Cluster) -> float:
         if self.is_done(cluster):
             return 5.0
-        return super().expected_seconds(cluster)
+        seconds = super().expected_seconds(cluster)
+        if cluster.pool is not None and len(cluster.members) < cluster.pool.target:
+            # Members are missing: the pool replaces them first.
+            seconds += cluster.account.seconds("refill_deleted") or 0.0
+        return seconds
 
     def needs_ask(self, cluster: Cluster, again: int) -> bool:
         # Only once, late: a new node that does not come up by itself gets a single restart.
@@ -263,7 +287,7 @@ class MediaServing(Step):
         ]
         if waiting:
             text += f"; {join_words(coming_up(cluster, n) for n in waiting)}"
-        return text + pool_problems(cluster)
+        return text + _refill(cluster) + pool_problems(cluster)
 
     def residue(self) -> str:
         return f"{count_of(self.number, 'media node')} in service"

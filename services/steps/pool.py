@@ -82,8 +82,7 @@ class PoolTarget(Step):
         members, number = cluster.members, self._number(cluster)
         if self.instead_of and cluster.pool.target >= number:
             return cluster
-        # Documented: the pool removes the most recently created members first.
-        removed = {n.id for n in members[number:]}
+        removed = {n.id for n in self._goes(cluster, members, number)}
         media = tuple(n for n in cluster.media if n.id not in removed)
         new = tuple(new_node(cluster, i) for i in range(number - len(members)))
         return replace(cluster, pool=replace(cluster.pool, target=number), media=media + new)
@@ -109,8 +108,24 @@ class PoolTarget(Step):
             s.without_protection() for s in steps if not (isinstance(s, Drain) and s.pool_follows)
         )
 
+    @staticmethod
+    def _goes(
+        cluster: Cluster, members: tuple[MediaNode, ...], number: int
+    ) -> tuple[MediaNode, ...]:
+        """Return which members the pool is expected to remove.
+
+        Documented: the most recently created first. Some accounts were seen to differ.
+        """
+        if cluster.account.answer("removal") == "oldest":
+            return members[: max(0, len(members) - number)]
+        return members[number:]
+
+    def _may_go(self, cluster: Cluster) -> tuple[MediaNode, ...]:
+        """Return every member that the pool may remove, also if what was seen of it is wrong."""
+        return may_be_removed(cluster, self.number)
+
     def missing_evidence(self, cluster: Cluster) -> str:
-        removed = cluster.members[self.number :]
+        removed = self._may_go(cluster)
         if self.harsh or self.is_done(cluster) or not removed:
             return ""
         return unseen_nodes(cluster, list(removed))
@@ -120,7 +135,7 @@ class PoolTarget(Step):
             return ""
         # A lower number shuts members down: on a draining node, that is the second signal.
         return _not_editable(cluster) or _not_drained(
-            cluster, cluster.members[self.number :], harsh=self.harsh
+            cluster, self._may_go(cluster), harsh=self.harsh
         )
 
     def effects(self, cluster: Cluster) -> Effects:
@@ -128,7 +143,7 @@ class PoolTarget(Step):
             # They replace other nodes: no more are in service than before.
             return Effects()
         members = cluster.members
-        hit = [n for n in members[self.number :] if not n.drained]
+        hit = [n for n in self._goes(cluster, members, self.number) if not n.drained]
         special: tuple[str, ...] = ()
         if hit:
             nodes = count_of(len(hit), "media node")
@@ -287,6 +302,21 @@ class TemplateSize(Step):
 
     def residue(self) -> str:
         return f"media pool's droplet size set to {self.size} (for every new node)"
+
+
+def may_be_removed(cluster: Cluster, number: int) -> tuple[MediaNode, ...]:
+    """Return every member that a pool may remove when it is set to this number.
+
+    Documented: the newest. Where the oldest was seen to go, either may; where neither was, any.
+    """
+    members, seen = cluster.members, cluster.account.answer("removal")
+    newest, count = members[number:], max(0, len(members) - number)
+    if not newest or seen in ("", "newest"):
+        return newest
+    if seen == "other":
+        return members
+    both = {n.id for n in (*members[:count], *newest)}
+    return tuple(n for n in members if n.id in both)
 
 
 def _not_editable(cluster: Cluster) -> str:

@@ -16,9 +16,9 @@ from services.steps.base import (
     request_each,
 )
 from services.steps.drain import Drain
-from services.steps.media_nodes import NEW_NODE, POOL_COOLDOWN
+from services.steps.media_nodes import NEW_NODE, POOL_COOLDOWN, pool_cooldown
 from services.steps.node_text import node_names, pool_problems
-from services.steps.planned_nodes import without
+from services.steps.planned_nodes import in_service, without
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,17 @@ class Shrunk(Step):
     # The names of the removed nodes, for the title, when they are few.
     who: str = ""
 
+    @property
+    def _count(self) -> int:
+        """How many are deleted: fewer than were drained, where it is uncertain which ones."""
+        count = len(self.ids) + len(self.stay) - self.number
+        return count if 0 < count < len(self.ids) else len(self.ids)
+
     def _removed(self) -> str:
-        return self.who or count_of(len(self.ids), "media node")
+        return self.who or count_of(self._count, "media node")
 
     def title(self) -> str:
-        return f"Verify that {self._removed()} {plural(len(self.ids), 'is', 'are')} deleted"
+        return f"Verify that {self._removed()} {plural(self._count, 'is', 'are')} deleted"
 
     def _members(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in cluster.media if n.member_status is not None]
@@ -116,8 +122,14 @@ class Shrunk(Step):
         return True
 
     def after(self, cluster: Cluster) -> Cluster:
-        gone = [n for n in cluster.media if n.id in self.ids or n.member_status == "deleting"]
-        return without(cluster, gone)
+        survivors = self._survivors(cluster) if self._has_shrunk(cluster) else []
+        gone = [
+            n
+            for n in cluster.media
+            if (n.id in self.ids and n not in survivors) or n.member_status == "deleting"
+        ]
+        left = without(cluster, gone)
+        return left.with_media({n.id: in_service(n) for n in survivors})
 
     @override
     def needs_ask(self, cluster: Cluster, again: int) -> bool:
@@ -162,7 +174,7 @@ class Shrunk(Step):
 
     def residue(self) -> str:
         # Which nodes the pool deleted is its choice: their number is certain, their names are not.
-        return f"{count_of(len(self.ids), 'media node')} deleted"
+        return f"{count_of(self._count, 'media node')} deleted"
 
 
 @dataclass(frozen=True)
@@ -186,6 +198,10 @@ class OldGone(Step):
     # The members before the change of size.
     ids: tuple[int, ...] = ()
 
+    @override
+    def expected_seconds(self, cluster: Cluster) -> float:
+        return max(0.0, pool_cooldown(cluster) - NEW_NODE) + 75.0
+
     def _remaining(self, cluster: Cluster) -> list[MediaNode]:
         return [
             n
@@ -206,7 +222,7 @@ class OldGone(Step):
         remaining = self._remaining(cluster)
         if not remaining:
             return ""
-        names, minutes = node_names(cluster, remaining), f"{POOL_COOLDOWN / 60:.0f} min"
+        names, minutes = node_names(cluster, remaining), f"{pool_cooldown(cluster) / 60:.0f} min"
         keeps = f"the pool keeps old nodes for about {minutes}"
         return f"{names} to be deleted; {keeps}{pool_problems(cluster)}"
 

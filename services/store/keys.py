@@ -19,6 +19,11 @@ HOST_KEYS = "hostkey:"
 # Identity, schema and version of the state, and which bots use it.
 STATE = "state"
 
+# Accounts
+
+# What each DigitalOcean account does where the documents leave it open, as it was seen.
+ACCOUNT_FACTS = "account-facts"
+
 # A cluster
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from simulators.clock import WorldClock
+from simulators.cloud.billing import Billing
 from simulators.cloud.builder import Addresses, Blueprint, Builder
 from simulators.cloud.containers import Containers
 from simulators.cloud.crashes import Crashes
@@ -15,6 +16,9 @@ from simulators.cloud.delays import Delays
 from simulators.cloud.droplets import Droplets
 from simulators.cloud.events import (
     DropletDestroyed,
+    DropletDestroying,
+    DropletStopped,
+    DropletTouched,
     EventBus,
     GracefulShutdownEnded,
     MeetingEnded,
@@ -69,6 +73,12 @@ class Cloud(CloudState):
         self.events.subscribe(MeetingEnded, self.containers.meeting_ended)
         self.events.subscribe(GracefulShutdownEnded, self.power.graceful_shutdown_ended)
         self.events.subscribe(DropletDestroyed, self.pool_scaler.droplet_destroyed)
+        self.events.subscribe(
+            DropletStopped, lambda e: self.pool_scaler.droplet_stopped(e.droplet_id)
+        )
+        self.billing = Billing(self)
+        self.events.subscribe(DropletTouched, self.billing.touched)
+        self.events.subscribe(DropletDestroying, self.billing.destroying)
 
     def next_event_at(self) -> float | None:
         """Return when something happens next by itself, in epoch seconds."""

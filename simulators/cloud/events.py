@@ -52,6 +52,13 @@ class DropletDestroyed:
 
 
 @dataclass(frozen=True)
+class DropletStopped:
+    """A droplet shows as powered off."""
+
+    droplet_id: int
+
+
+@dataclass(frozen=True)
 class RemovalStarted:
     """A pool has begun to remove a droplet."""
 

@@ -38,6 +38,10 @@ class Functions:
         """Stacks with a run in progress."""
         self.next_run_stays = False
         """Whether a paused trigger still shows a next run."""
+        self.trigger_scopes = frozenset({"function:update", "function:admin"})
+        """What a token needs to enable or disable a trigger: one of these."""
+        self.triggers_need_function = False
+        """Whether a trigger is refused in a namespace that lacks its function."""
         self.invisible = False
         """Whether the operator's token sees no namespaces."""
         self.cpu: Callable[[SimulatedDroplet], float | None] = self._usual_cpu
@@ -68,6 +72,25 @@ class Functions:
         if code.generation == 3:
             self._begin(code)
         return namespace
+
+    def create_namespace(self, label: str, region: str) -> SimulatedNamespace:
+        """Create an empty namespace."""
+        namespace = SimulatedNamespace(
+            f"fn-{self.state.uuid()}", label, region, self.state.plant("nskey"), self.state.now
+        )
+        self.namespaces[namespace.id] = namespace
+        return namespace
+
+    def create_trigger(
+        self, namespace: SimulatedNamespace, name: str, function: str, cron: str, *, enabled: bool
+    ) -> SimulatedTrigger:
+        """Create a trigger that runs nothing: its namespace has no code."""
+        if self.triggers_need_function:
+            raise not_found("function not found")
+        moment = self.state.now
+        trigger = SimulatedTrigger(name, function, cron, moment, moment, is_enabled=enabled)
+        namespace.triggers[name] = trigger
+        return trigger
 
     def remove(self, stack: str) -> None:
         """Delete trigger, function and namespace. A run in progress goes on to its end."""

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from simulators.cloud.timeline import EventCause
 
 Role = Literal["master", "media", "other"]
-ZeroMode = Literal["yes", "refused", "omitted"]
-RemovalOrder = Literal["newest", "oldest", "random"]
+ZeroMode = Literal["yes", "refused", "omitted", "ignored"]
+RemovalOrder = Literal["newest", "oldest", "middle", "random"]
 Kind = Literal["pool", "fixed", "autoscaler"]
 SigquitBehaviour = Literal["drains", "deaf", "dies"]
 """What a container does at SIGQUIT.

@@ -51,8 +51,9 @@ class PoolScaler:
         self.dice = dice_of(f"scaling {state.seed}")
         self.removal_order: RemovalOrder = "newest"
 
-    def create(self, body: dict[str, Any], allow_zero: ZeroMode = "yes") -> SimulatedPool:
+    def create(self, body: dict[str, Any], allow_zero: ZeroMode | None = None) -> SimulatedPool:
         """Create a pool from the body of a POST."""
+        allow_zero = allow_zero or self.state.pool_zero
         target, template = _parsed(body)
         moment = self.state.now
         pool = SimulatedPool(
@@ -70,8 +71,12 @@ class PoolScaler:
             raise unprocessable("autoscale group is being deleted")
         target, template = _parsed(body)
         self._check_zero(pool, target)
-        self.emit(PoolEdited(pool, self.shown_template(pool), template))
+        if target == 0 and pool.allow_zero == "ignored":
+            target = pool.target
         is_new = _same_image(template) != _same_image(pool.template)
+        if (is_new or target != pool.target) and self.state.cooldown_refuses_edits:
+            self._check_cooldown(pool)
+        self.emit(PoolEdited(pool, self.shown_template(pool), template))
         if not is_new and target == pool.target:
             return pool  # An identical template and number leave no trace, not even in updated_at.
         pool.target, pool.updated_at = target, self.state.now
@@ -117,7 +122,18 @@ class PoolScaler:
 
     def droplet_destroyed(self, event: DropletDestroyed) -> None:
         """Let the pool of a destroyed droplet notice after a while, and replace the droplet."""
-        droplet_id = event.droplet_id
+        if self.state.refills_destroyed:
+            self._notice(event.droplet_id)
+        else:
+            for pool in self.state.pools.values():
+                pool.members = [m for m in pool.members if m.droplet_id != event.droplet_id]
+
+    def droplet_stopped(self, droplet_id: int) -> None:
+        """Let the pool of a droplet that was powered off replace it, where pools do that."""
+        if self.state.refills_off:
+            self._notice(droplet_id)
+
+    def _notice(self, droplet_id: int) -> None:
         for pool in self.state.pools.values():
             if any(m.droplet_id == droplet_id and m.status != "deleting" for m in pool.members):
                 self.state.timeline.after(
@@ -153,7 +169,15 @@ class PoolScaler:
     def _edit_delay(self, pool: SimulatedPool) -> float:
         if not self.state.cooldown_gates_edits:
             return 0.0
+        return self._cooling(pool)
+
+    def _cooling(self, pool: SimulatedPool) -> float:
+        """Return for how many more seconds the pool's last change keeps others from happening."""
         return max(0.0, pool.modified_at + self.state.delays.pool_cooldown - self.state.now)
+
+    def _check_cooldown(self, pool: SimulatedPool) -> None:
+        if self._cooling(pool) > 0:
+            raise unprocessable("autoscale group is in cooldown")
 
     def _event(self, pool: SimulatedPool, current: int, reason: str) -> PoolEvent:
         moment = self.state.now
@@ -209,6 +233,10 @@ class PoolScaler:
     def _choose(self, members: list[SimulatedMember], count: int) -> list[SimulatedMember]:
         if self.removal_order == "random":
             return self.dice.sample(members, count)
+        if self.removal_order == "middle":
+            middle = sorted(members, key=lambda m: m.serial)
+            first = (len(middle) - 1) // 2  # of two, the oldest
+            return middle[first : first + count]
         return sorted(members, key=lambda m: m.serial, reverse=self.removal_order == "newest")[
             :count
         ]
@@ -239,6 +267,11 @@ class PoolScaler:
             self._remove(pool, member)
 
     def _drop(self, pool: SimulatedPool, droplet_id: int) -> None:
+        if droplet_id in self.state.droplets:  # It was powered off, and is replaced.
+            if pool.status == "active" and not self.state.droplets[droplet_id].on:
+                self.power.destroy(droplet_id)
+            else:
+                return
         pool.members = [m for m in pool.members if m.droplet_id != droplet_id]
         self.reconcile(pool, "SCALE_UP")
 

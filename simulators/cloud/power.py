@@ -8,6 +8,7 @@ from simulators.cloud.containers import Containers
 from simulators.cloud.events import (
     DropletDestroyed,
     DropletDestroying,
+    DropletStopped,
     Emit,
     GracefulShutdownEnded,
     MasterStopping,
@@ -86,6 +87,8 @@ class ActionSimulation:
 
     def _check_resize(self, droplet: SimulatedDroplet, slug: str) -> None:
         size = SIZES.get(slug)
+        if not self.state.resizes:
+            raise unprocessable("Resizing is not available for this Droplet.")
         if size is None or not size.listed:
             raise unprocessable("You specified an invalid size for Droplet resize.")
         if slug == droplet.size:
@@ -105,7 +108,7 @@ class ActionSimulation:
         outcome = state.outcome(kind, droplet)
         if outcome == "done" and kind in ("shutdown", "reboot"):
             self.containers.term_all(droplet)
-        if outcome == "done" and kind == "resize":
+        if outcome == "done" and kind == "resize" and not state.resize_stays_on:
             self.nodes.power_down(droplet, "resized while it ran")
         state.timeline.after(
             self._duration(kind), lambda: self._finish(droplet, action, options, outcome)
@@ -146,6 +149,8 @@ class ActionSimulation:
         droplet.status = "off"
         if droplet.on:
             droplet.status = "active"
+        else:
+            self.emit(DropletStopped(droplet.id))
 
     def _apply(self, droplet: SimulatedDroplet, kind: str, options: dict[str, Any]) -> None:
         effects: dict[str, Callable[[], None]] = {

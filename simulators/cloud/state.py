@@ -16,6 +16,7 @@ from simulators.cloud.model import (
     SimulatedMeeting,
     SimulatedPool,
     SimulatedSnapshot,
+    ZeroMode,
     not_found,
 )
 from simulators.cloud.timeline import EventTimeline
@@ -48,10 +49,24 @@ class CloudState:
         """Planted secrets: none may be seen in anything the operator writes."""
         self.requests: list[tuple[str, str, int, float]] = []
         """Requests to the API: method, path, status, moment."""
+        self.ssh_keys = [372862]
         self.droplet_limit = 25
         self.capacity = True
+        self.pool_zero: ZeroMode = "yes"
+        """What pools created over the API make of the number 0."""
         self.cooldown_gates_edits = False
+        self.cooldown_refuses_edits = False
+        self.refills_destroyed = True
+        """Whether a pool replaces a member that was destroyed."""
+        self.refills_off = False
+        """Whether a pool replaces a member that was powered off."""
+        self.pool_edit_scopes = frozenset({"droplet:create"})
+        """What a token needs to edit a pool: all of these."""
         self.resize_powers_off = True
+        self.resizes = True
+        """Whether any droplet is resized."""
+        self.resize_stays_on = False
+        """Whether a droplet that is on is resized without a power-off."""
         self.outcome: Callable[[str, SimulatedDroplet], str] = lambda _kind, _droplet: "done"
         """What becomes of an action: "done", "ignored" (completed without effect) or "errored"."""
         self.switched: Callable[[str], bool] = lambda _name: False

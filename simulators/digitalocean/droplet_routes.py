@@ -82,6 +82,17 @@ def _droplets(call: ApiRequest) -> HttpResponse:
     )
 
 
+@route("POST", "/v2/droplets", "droplet:create")
+def _create(call: ApiRequest) -> HttpResponse:
+    body = call.body
+    if not body.get("name") or not body.get("image") or str(body.get("size", "")) not in SIZES:
+        raise unprocessable("name, size and image are required")
+    if not call.estate.capacity or call.estate.switched("no_capacity"):
+        raise unprocessable(f"no capacity for {body['size']} in {body.get('region')}")
+    droplet = call.estate.create_droplet(str(body["name"]), body)
+    return json_response(202, {"droplet": _shown(call, droplet), "links": {"actions": []}})
+
+
 @route("GET", "/v2/droplets/{droplet}", "droplet:read")
 def _droplet(call: ApiRequest) -> HttpResponse:
     return json_response(

@@ -11,13 +11,14 @@ from simulators.cloud.model import (
     stamp,
     stamp_or_none,
 )
-from simulators.digitalocean.routing import ApiRequest, route
+from simulators.digitalocean.routing import ApiRequest, empty, route
 from simulators.evidence import Source, rests_on
 from simulators.responses import HttpResponse, json_response
 
 NAMESPACES = "/v2/functions/namespaces"
 TRIGGER = NAMESPACES + "/{namespace}/triggers/{name}"
 READ, UPDATE, ADMIN = "function:read", "function:update", "function:admin"
+CREATE, DELETE = "function:create", "function:delete"
 
 
 @route("GET", NAMESPACES, READ, ADMIN)
@@ -25,6 +26,37 @@ def _namespaces(call: ApiRequest) -> HttpResponse:
     functions = call.estate.functions
     visible = [_namespace(n) for n in functions.namespaces.values() if not functions.invisible]
     return json_response(200, {"namespaces": visible})
+
+
+@route("POST", NAMESPACES, CREATE, ADMIN)
+def _create(call: ApiRequest) -> HttpResponse:
+    label, region = str(call.body.get("label") or ""), str(call.body.get("region") or "")
+    if not label or not region:
+        raise Refusal(400, "bad_request", "label and region are required")
+    namespace = call.estate.functions.create_namespace(label, region)
+    return json_response(200, {"namespace": _namespace(namespace)})
+
+
+@route("DELETE", NAMESPACES + "/{namespace}", DELETE, ADMIN)
+def _delete(call: ApiRequest) -> HttpResponse:
+    del call.estate.functions.namespaces[_found(call).id]
+    return empty(204)
+
+
+@route("POST", NAMESPACES + "/{namespace}/triggers", CREATE, ADMIN)
+def _create_trigger(call: ApiRequest) -> HttpResponse:
+    namespace, body = _found(call), call.body
+    details = body.get("scheduled_details")
+    if not body.get("name") or not body.get("function") or not isinstance(details, dict):
+        raise Refusal(400, "bad_request", "name, function and scheduled_details are required")
+    trigger = call.estate.functions.create_trigger(
+        namespace,
+        str(body["name"]),
+        str(body["function"]),
+        str(details.get("cron", "")),
+        enabled=body.get("is_enabled") is True,
+    )
+    return json_response(200, {"trigger": _trigger(call, namespace, trigger)})
 
 
 @route("GET", NAMESPACES + "/{namespace}", ADMIN)
@@ -49,6 +81,8 @@ def _look(call: ApiRequest) -> HttpResponse:
 
 @route("PUT", TRIGGER, UPDATE, ADMIN)
 def _change(call: ApiRequest) -> HttpResponse:
+    if not any(call.may(scope) for scope in call.estate.functions.trigger_scopes):
+        raise Refusal(403, "forbidden", "You do not have access for the attempted action.")
     namespace, trigger = _found(call), _asked(call)
     wanted = call.body.get("is_enabled", trigger.is_enabled)
     if not isinstance(wanted, bool):

@@ -48,6 +48,8 @@ class DigitalOceanApi:
         self.estate, self.faults = estate, faults or WorldFaults()
         self.tokens = {token}
         self.scopes: set[str] | None = None
+        self.scopes_of: dict[str, set[str] | None] = {}
+        """The scopes of single tokens; the others have `scopes`."""
         self.page_limit = MOST_PER_PAGE
         """Most items on a page. A small limit makes a large account out of a few droplets."""
         self.limiters: dict[str, RateLimiter] = {}
@@ -111,7 +113,7 @@ class DigitalOceanApi:
             return self._error(*LIMITED, headers=reading.headers())
         if fault is not None and fault.kind in odd_answers.REFUSALS:
             return self._error(*odd_answers.REFUSALS[fault.kind], headers=reading.headers())
-        answer = _spoiled_before(fault) or self._route(method, path, query, headers, body)
+        answer = _spoiled_before(fault) or self._route(method, path, query, headers, body, token)
         answer.headers |= reading.headers()
         return self._spoiled_after(answer, fault, reading, f"{method} {path}")
 
@@ -144,17 +146,19 @@ class DigitalOceanApi:
         query: Mapping[str, str],
         headers: Mapping[str, str],
         body: bytes | None,
+        token: str,
     ) -> HttpResponse:
         route, params = _route_of("GET" if method == "HEAD" else method, path)
         if route is None:
             return self._error(
                 404, "not_found", "The resource you requested could not be found.", headers={}
             )
-        if self.scopes is not None and not route.scopes & self.scopes:
+        scopes = self.scopes_of.get(token, self.scopes)
+        if scopes is not None and not route.scopes & scopes:
             return self._error(*FORBIDDEN, headers={})
         try:
             call = ApiRequest(
-                self.estate, params, query, headers, _parsed(body), self.scopes, self.page_limit
+                self.estate, params, query, headers, _parsed(body), scopes, self.page_limit
             )
             with self.estate.timeline.caused_by("operator", f"{method} {path}"):
                 return route.handler(call)

@@ -45,8 +45,10 @@ def _pool(call: ApiRequest) -> HttpResponse:
     )
 
 
-@route("PUT", POOLS + "/{pool}", "droplet:create")
+@route("PUT", POOLS + "/{pool}", "droplet:create", "droplet:update")
 def _edit_pool(call: ApiRequest) -> HttpResponse:
+    if not all(call.may(scope) for scope in call.estate.pool_edit_scopes):
+        raise Refusal(403, "forbidden", "You do not have permission to perform this action.")
     pool = call.estate.pool_scaler.edit(call.params["pool"], dict(call.body))
     return json_response(200, {"autoscale_pool": views.pool(call.estate, pool)})
 
@@ -162,6 +164,16 @@ def _create_tag(call: ApiRequest) -> HttpResponse:
         raise unprocessable("name is invalid")
     call.estate.tags.add(name)
     return json_response(201, {"tag": views.tag(call.estate, name)})
+
+
+@route("DELETE", "/v2/tags/{tag}", "tag:delete")
+def _delete_tag(call: ApiRequest) -> HttpResponse:
+    name = _known_tag(call)
+    for droplet in [d for d in call.estate.droplets.values() if name in d.tags]:
+        call.estate.events.emit(TagRemoved(droplet, name))
+        call.estate.untag(droplet, name)
+    call.estate.tags.discard(name)
+    return empty(204)
 
 
 @route("GET", "/v2/tags/{tag}", "tag:read")

@@ -16,6 +16,7 @@ from services.cloud import node_scripts as scripts
 from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.clients.pace import MINUTE, WRITE_WAITS, RequestPace
 from services.cloud.clients.ssh import Host, Output
+from services.cloud.clients.throwaway import ThrowawayWrites
 from services.cloud.node_access import NodeAccess
 from services.cloud.parse import Action, pool_of
 from services.cloud.writer import ClusterWriter
@@ -161,7 +162,8 @@ class Bucket:
         self.meanwhile: Callable[[], Awaitable[None]] | None = None
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[None]]:
-        async def call(*args: Any) -> None:
+        async def call(*args: Any, conditional: bool = True) -> None:
+            assert conditional, "nothing is known of this account"
             if self.meanwhile is not None:
                 await self.meanwhile()
             for check in (a for a in args if callable(a)):
@@ -727,7 +729,8 @@ def test_a_request_whose_answer_was_lost_is_adopted(asked_at: float, sent: int) 
 
 WRITES = {
     n
-    for n, _ in inspect.getmembers(DigitalOceanWrites, inspect.iscoroutinefunction)
+    for kind in (DigitalOceanWrites, ThrowawayWrites)
+    for n, _ in inspect.getmembers(kind, inspect.iscoroutinefunction)
     if not n.startswith("_")
 }
 """The requests that change something at DigitalOcean."""
@@ -735,7 +738,12 @@ MAY_WRITE = {
     "services/cloud/writer.py",
     "services/cloud/droplet_actions.py",
     "services/cloud/pool_edit.py",
-    "bot/doctor/probes.py",  # an operator confirms each
+    "bot/doctor/live_checks.py",  # an operator confirms each
+    # On throw-away resources, with a token for that alone, after a confirmation.
+    "bot/probe/pool.py",
+    "bot/probe/droplet.py",
+    "bot/probe/trigger.py",
+    "bot/probe/leftovers.py",
 }
 
 
@@ -748,4 +756,16 @@ def test_nothing_else_reaches_a_write() -> None:
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Attribute) and node.attr in doors:
                     found.add(path.relative_to(ROOT).as_posix())
-    assert found - {"services/cloud/clients/digitalocean.py"} == MAY_WRITE
+    clients = {f"services/cloud/clients/{name}.py" for name in ("digitalocean", "throwaway")}
+    assert found - clients == MAY_WRITE
+
+
+def test_only_a_probe_creates_or_deletes_throw_away_resources() -> None:
+    users = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("bot", "handlers", "services")
+        for path in (ROOT / folder).rglob("*.py")
+        if "ThrowawayWrites" in path.read_text()
+    }
+    allowed = {"services/cloud/clients/throwaway.py"}
+    assert {u for u in users - allowed if not u.startswith("bot/probe/")} == set()

@@ -11,15 +11,16 @@ from zoneinfo import available_timezones
 import pytest
 import yaml
 from cryptography.hazmat.primitives.serialization import Encoding
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from bot.options import own_zone
 from config.settings import Settings, SettingsError, check_secrets, load
-from config.values import ImpactName
+from config.values import AccountFactsSettings, ImpactName
 from handlers.app import SHORTCUTS
 from services.access.policy import PolicyImpact
 from services.cloud.clients.pace import SHARE
 from services.cloud.health import health_page
+from services.cluster.account_facts import ANSWERS, SECONDS
 from services.cluster.model import Droplet, Timings
 from services.common.errors import Refused
 from services.windows.time_zones import zone_named
@@ -95,6 +96,10 @@ def test_what_the_example_shows_as_default_is_the_default(tmp_path: Path) -> Non
         "socket",
         "autoscaler",
         "minimum",
+        "account_facts",
+        "zero:",
+        "refill_deleted",
+        "seen:",
         "power",
         "capacity",
         "configuration",
@@ -129,6 +134,18 @@ def test_timings_are_those_that_the_bot_knows(tmp_path: Path) -> None:
     assert {**cluster.timings.model_dump(), **drain} == dataclasses.asdict(Timings())
 
 
+def test_facts_of_the_account_are_those_that_plans_know() -> None:
+    """Each fact with each of its answers, and nothing else."""
+    stated = AccountFactsSettings.model_fields.keys() - {"seen"}
+    assert stated == ANSWERS.keys()
+    for name, allowed in ANSWERS.items():
+        for answer in allowed:
+            value: object = 60 if answer == SECONDS else answer
+            assert getattr(AccountFactsSettings.model_validate({name: value}), name) == value
+        with pytest.raises(ValidationError):
+            AccountFactsSettings.model_validate({name: "perhaps"})
+
+
 def test_values_are_frozen(tmp_path: Path) -> None:
     settings = read(tmp_path, GOOD)
     with pytest.raises(ValueError, match="frozen"):
@@ -147,7 +164,7 @@ def test_values_are_frozen(tmp_path: Path) -> None:
         ({"clusters": {"Acme!": GOOD["clusters"]["acme"]}}, "clusters.Acme!: found 'Acme!'; allowed: lower-case letters, digits and hyphens"),
         ({"clusters": {"acme": {"stack": "acme", "region": "ams3"}}}, "clusters.acme.public_url: not set; this value is required"),
         (acme(regoin="x"), "clusters.acme.regoin: found an unknown key; allowed: stack, region, public_url, health_url, livekit_url, ca_file, ssh, spaces, roles, "
-         "policy, drain, autoscaler, wake, timings, channel, timezone, windows, holidays, freezes, meetings, people_per_node, links, digest, secrets (did you mean region?)"),
+         "policy, drain, autoscaler, wake, timings, account_facts, channel, timezone, windows, holidays, freezes, meetings, people_per_node, links, digest, secrets (did you mean region?)"),
         (acme(region=3), "clusters.acme.region: found 3; allowed: text"),
         (acme(public_url="meet.example.com"), "clusters.acme.public_url: found 'meet.example.com'; allowed: an http:// or https:// address, without a user in it"),
         (acme(health_url="http://x:7880/"), "clusters.acme.health_url: found 'http://x:7880/'; allowed: an http:// or https:// address with {address} or "

@@ -17,6 +17,13 @@ from hypothesis.errors import NoSuchExample
 
 from services.access.policy import Actor
 from services.access.reasons import safe_reason
+from services.cluster.account_facts import (
+    ANSWERS,
+    NO_FACTS,
+    SECONDS,
+    AccountFact,
+    AccountFacts,
+)
 from services.cluster.backups import backups
 from services.cluster.model import (
     EVERYTHING,
@@ -346,6 +353,18 @@ def autoscalers(draw: st.DrawFn) -> Autoscaler:
     )
 
 
+def account_facts() -> st.SearchStrategy[AccountFacts]:
+    """Return what was seen of an account: most often nothing."""
+    answers = {
+        name: st.sampled_from(tuple("600" if a == SECONDS else a for a in allowed))
+        for name, allowed in ANSWERS.items()
+    }
+    seen = st.fixed_dictionaries({}, optional=answers).map(
+        lambda known: AccountFacts(tuple(AccountFact(n, a, NOW - 60.0) for n, a in known.items()))
+    )
+    return st.one_of(st.just(NO_FACTS), st.just(NO_FACTS), seen)
+
+
 @st.composite
 def pooled(draw: st.DrawFn) -> Cluster:
     """A cluster with a pool."""
@@ -366,6 +385,7 @@ def pooled(draw: st.DrawFn) -> Cluster:
         has_front=draw(st.booleans()),
         nodes_before_shutdown=draw(st.sampled_from((None, 1, 3, 6))),
         zero_refused=draw(st.booleans()),
+        account=draw(account_facts()),
         zero_policy=draw(st.sampled_from(("ask", "keep_one"))),
         media_price=Decimal("0.07143"),
         droplet_limit=draw(st.sampled_from((None, 25, 8))),

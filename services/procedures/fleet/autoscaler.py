@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from typing_extensions import override
 
+from services.cluster.fact_text import with_source
 from services.cluster.model import Autoscaler, Cluster, MediaNode
 from services.common.errors import Refused
 from services.common.observed import Unobserved
@@ -119,7 +120,16 @@ class AutoscalerFleet(Fleet):
             "OpenVidu's documentation destroys it with `terraform destroy -target` instead",
             "Nodes drain and delete themselves, so the current number is not restored: "
             "the autoscaler starts again with its minimum and adds by load",
+            *self._token_note(),
         )
+
+    def _token_note(self) -> tuple[str, ...]:
+        """Return that the token may not pause the autoscaler, where that was seen."""
+        account = self.cluster.account
+        if account.answer("trigger") != "denied":
+            return ()
+        text = "[[warning]] A token like the bot's was not allowed to pause an autoscaler"
+        return (with_source(text, account, "trigger", self.cluster.seen_at),)
 
     def startup_notes(self) -> tuple[str, ...]:
         return (

@@ -3,9 +3,10 @@
 The bot edits the pool's target number, and DigitalOcean creates and deletes nodes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from services.cluster.fact_text import seen_text, with_source
 from services.cluster.model import Cluster, MediaNode, Pool
 from services.common.errors import Refused
 from services.common.observed import Unobserved
@@ -23,13 +24,14 @@ from services.steps import (
     Step,
     TemplateSize,
 )
-from services.steps.media_nodes import POOL_COOLDOWN
-from services.steps.pool import keep_one
+from services.steps.media_nodes import pool_cooldown
+from services.steps.pool import keep_one, may_be_removed
 
 # DigitalOcean's limit for a pool.
 LARGEST_POOL = 1000
 EXTRA = "the added media nodes"
-COOLDOWN = f"{POOL_COOLDOWN / 60:.0f} min"
+# Where others than the newest members were seen to be removed.
+REORDERED = ("oldest", "other")
 
 
 def _check_droplet_limit(cluster: Cluster, more: int, why: str) -> None:
@@ -59,7 +61,71 @@ class PoolFleet(Fleet):
         assert self.cluster.pool is not None, "a cluster without a pool is of another kind"
         return self.cluster.pool
 
+    # What was seen of the account
+
+    def shutdown_notes(self) -> tuple[str, ...]:
+        zero = {
+            "accepted": "This account accepts a pool of 0 nodes",
+            "refused": "This account refuses a pool of 0 nodes",
+            "ignored": "This account accepts 0 for a pool, and keeps its nodes",
+        }
+        return tuple(filter(None, (self._seen(zero, "zero"), self._cooldown_note())))
+
+    def _seen(self, texts: Mapping[str, str], name: str) -> str:
+        """Return the text of a fact's answer, with where it comes from; "" if it is not known."""
+        account = self.cluster.account
+        text = texts.get(account.answer(name), "")
+        return text and with_source(text, account, name, self.cluster.seen_at)
+
+    @property
+    def _cooldown(self) -> str:
+        return f"{pool_cooldown(self.cluster) / 60:.0f} min"
+
+    def _cooldown_note(self) -> str:
+        account, seconds = self.cluster.account, self.cluster.account.seconds("cooldown")
+        if not seconds:
+            return ""
+        text = f"A pool is changed no sooner than {seconds:.0f} s after its last change"
+        return with_source(text, account, "cooldown", self.cluster.seen_at)
+
+    def _removal_notes(self) -> tuple[str, ...]:
+        """Return which nodes are removed when the number is lowered."""
+        seen = self._seen(
+            {
+                "newest": "DigitalOcean removes the newest nodes; the run verifies and reports it",
+                "oldest": "DigitalOcean removes the oldest nodes here. The newest are drained too, "
+                "in case it does not; those that stay return to service",
+            },
+            "removal",
+        )
+        if seen:
+            return (seen,)
+        return (
+            "DigitalOcean chooses which nodes are removed (documented: the newest); the run "
+            "verifies and reports which were",
+        )
+
+    def _check_removal(self, number: int) -> None:
+        """Refuse to drain some nodes where others may be removed, with people on them."""
+        going = may_be_removed(self.cluster, number)
+        order = self.cluster.account.answer("removal")
+        if order in ("", "newest") or not going:
+            return
+        staying = len(self.cluster.members) - len(going)
+        if order == "oldest" and staying >= min(self.cluster.min_serving, number):
+            return
+        fact = self.cluster.account.get("removal")
+        source = f" ({seen_text(fact, self.cluster.seen_at)})" if fact else ""
+        raise Refused(
+            f"DigitalOcean may remove any of {count_of(len(going), 'media node')} here{source}, so "
+            f"all of them would have to be drained first. Use [[command shutdown]], or "
+            f"[[command scale {number} --no-drain]] if people may be disconnected"
+        )
+
     # Shutdown and start-up
+
+    def startup_notes(self) -> tuple[str, ...]:
+        return tuple(filter(None, (self._cooldown_note(),)))
 
     def shutdown_steps(
         self,
@@ -103,8 +169,8 @@ class PoolFleet(Fleet):
         """
         members, number = self.cluster.members, self.pool.target
         ids = tuple(n.id for n in members)
-        if not number or len(ids) != number:
-            return ()
+        if not number or len(ids) != number or self.cluster.account.answer("removal") in REORDERED:
+            return ()  # where the nodes in use would be removed again, none is added
         doubled = number + len(ids)
         longest = 4 * self.cluster.timings.drain_deadline
         return (
@@ -216,16 +282,16 @@ class PoolFleet(Fleet):
             )
         if number < members and not harsh:
             self.check_min_serving(number)
+            self._check_removal(number)
         if number > max(target, members):
             _check_droplet_limit(cluster, number - members, nodes)
         if number > target:
             check_masters_healthy(cluster)
         notes: tuple[str, ...] = ()
         if members > number:
-            notes = (
-                "DigitalOcean chooses which nodes are removed (documented: the newest); the run "
-                "verifies and reports which were",
-            )
+            notes = self._removal_notes()
+        if number != target and self._cooldown_note():
+            notes += (self._cooldown_note(),)
         follow_up: tuple[str, ...] = ()
         if number != target:
             follow_up = (terraform_hints.number(number),)
@@ -234,7 +300,8 @@ class PoolFleet(Fleet):
     def _scale_steps(self, number: int, *, harsh: bool) -> Iterator[Step]:
         members = self.cluster.members
         # Documented: the pool removes the most recently created members first.
-        staying, leaving = members[:number], members[number:]
+        leaving = members[number:] if harsh else may_be_removed(self.cluster, number)
+        staying = tuple(n for n in members if n not in leaving)
         drained = _not_in_service(staying)
         if drained:
             yield Revive(drained)
@@ -253,11 +320,12 @@ class PoolFleet(Fleet):
         harsh: bool,
     ) -> Iterator[Step]:
         ids, who = tuple(n.id for n in leaving), self.few_names(leaving)
+        deleted = who if len(leaving) + number == len(self.cluster.members) else ""
         if not harsh:
             floor = min(self.cluster.min_serving, number)
             yield Drain(ids, number=len(ids), who=who, floor=floor)
         yield PoolTarget(number, was=self.pool.target, harsh=harsh)
-        yield Shrunk(number, ids, stay=tuple((n.id, n.name) for n in staying), who=who)
+        yield Shrunk(number, ids, stay=tuple((n.id, n.name) for n in staying), who=deleted)
 
     def resize(self, size: str, *, harsh: bool) -> FleetChange:
         cluster = self.cluster
@@ -269,7 +337,7 @@ class PoolFleet(Fleet):
                 _check_droplet_limit(
                     cluster,
                     number,
-                    f"DigitalOcean doubles the pool for about {COOLDOWN} to replace it: "
+                    f"DigitalOcean doubles the pool for about {self._cooldown} to replace it: "
                     f"{number} more nodes",
                 )
         return FleetChange(
@@ -309,9 +377,10 @@ class PoolFleet(Fleet):
             return ()
         cost = "its price is unknown"
         if size.hourly is not None:
-            cost = f"about ${size.hourly * number * int(POOL_COOLDOWN) / 3600:.2f}, once"
+            seconds = int(pool_cooldown(self.cluster))
+            cost = f"about ${size.hourly * number * seconds / 3600:.2f}, once"
         return (
-            f"DigitalOcean doubles the pool to {2 * number} nodes for about {COOLDOWN}, "
+            f"DigitalOcean doubles the pool to {2 * number} nodes for about {self._cooldown}, "
             f"then removes the old ones: {cost}",
         )
 

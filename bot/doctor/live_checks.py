@@ -1,4 +1,6 @@
-"""Probes: questions that only a real account answers, each with the smallest action and its cost.
+"""Live checks: what only the real cluster shows, each with the smallest action and its cost.
+
+What is asked of the account, on throw-away resources, is `openvidu-bot probe`.
 
 Each action is confirmed by the user first. One that changes something restores it before it returns
 its answer.
@@ -27,7 +29,7 @@ EVERY = (FleetKind.POOL, *WITHOUT_POOL)
 
 @dataclass(frozen=True)
 class Visit:
-    """The cluster that a probe works on."""
+    """The cluster that a live check works on."""
 
     target: Target
     cluster: Cluster
@@ -54,7 +56,7 @@ class Visit:
 
 
 @dataclass(frozen=True)
-class Probe:
+class LiveCheck:
     """A question and the action that answers it. Without `act` a person acts, as `does` says."""
 
     name: str
@@ -87,7 +89,7 @@ async def _put_trigger(at: Visit) -> str:
 
 
 def _writes(at: Visit) -> DigitalOceanWrites:
-    """Return requests that nothing is checked before: the operator agreed to each probe."""
+    """Return requests that nothing is checked before: the operator agreed to each check."""
     return at.target.world.account.api.writes(lambda: None)
 
 
@@ -140,22 +142,22 @@ async def _version(at: Visit) -> str:
     return f"OPENVIDU_VERSION is {stored} in the bucket and {running} on master 1: {verdict}"
 
 
-PROBES: tuple[Probe, ...] = (
-    Probe(
+LIVE_CHECKS: tuple[LiveCheck, ...] = (
+    LiveCheck(
         "namespaces",
         "does this token see the functions namespaces that Terraform created?",
         "lists the functions namespaces",
         kinds=WITHOUT_POOL,
         act=_namespaces,
     ),
-    Probe(
+    LiveCheck(
         "put-trigger",
         "is function:update enough to pause the autoscaler, or is function:admin needed?",
         "sends the trigger the state that it already has",
         kinds=AUTOSCALER,
         act=_put_trigger,
     ),
-    Probe(
+    LiveCheck(
         "next-run",
         "does a paused trigger show no next run?",
         "pauses the autoscaler, reads, and resumes it a second later; if this machine fails in "
@@ -163,90 +165,60 @@ PROBES: tuple[Probe, ...] = (
         kinds=AUTOSCALER,
         act=_next_run,
     ),
-    Probe(
+    LiveCheck(
         "enabled-at-boot",
         "does OpenVidu start by itself when a media node is powered on?",
         "asks systemd on one media node",
         kinds=WITHOUT_POOL,
         act=_enabled_at_boot,
     ),
-    Probe(
+    LiveCheck(
         "doctl",
         "can a drained node delete itself from cron?",
         "looks for doctl on one media node",
         kinds=AUTOSCALER,
         act=_doctl,
     ),
-    Probe(
+    LiveCheck(
         "version",
         "did the last upgrade reach secrets.env, which new nodes install from?",
         "reads one key of secrets.env, and deployment-info.yaml on master 1",
         act=_version,
     ),
-    Probe(
+    LiveCheck(
         "last-run",
         "is a run that began before a pause really the last?",
         "manually: freeze a test stack some seconds after a minute divisible by 4; watch the "
         "trigger's last run and the droplets for 5 min",
         kinds=AUTOSCALER,
     ),
-    Probe(
+    LiveCheck(
         "tag-lag",
         "how long until a tag shows in a node's metadata and in the list by tag?",
         "manually: tag an idle node of a test stack with a new tag; read "
         "http://169.254.169.254/metadata/v1/tags on it, and the list",
         kinds=AUTOSCALER,
     ),
-    Probe(
+    LiveCheck(
         "firewall",
         "is a node that has lost its media tag open to the world?",
         "manually: drain an idle node of a test stack, and connect to its port 8080 from outside "
         "before it is deleted",
         kinds=AUTOSCALER,
     ),
-    Probe(
+    LiveCheck(
         "triggers",
         "how many scheduled triggers may an account have today?",
         "manually: the limits in the Functions console",
         kinds=AUTOSCALER,
     ),
-    Probe(
-        "zero",
-        "does a pool of fixed size take 0?",
-        "manually: a pool of one s-1vcpu-1gb without user_data; set it to 0, read it and its "
-        "history, delete it with its droplets",
-        costs="about $0.01",
-        kinds=(FleetKind.POOL,),
-    ),
-    Probe(
-        "cooldown",
-        "does an edit within 10 min of another wait, and is a destroyed or powered-off member "
-        "replaced?",
-        "manually, with the same pool: edit it twice within a minute; destroy one member, power "
-        "another off; watch its history for 15 min",
-        costs="about $0.02",
-        kinds=(FleetKind.POOL,),
-    ),
-    Probe(
-        "pool-scopes",
-        "does editing a pool need droplet:create, and what does it say about a bad template?",
-        "manually, with the same pool: put it back unchanged with a token that lacks "
-        "droplet:create, then with a size that does not exist",
-        kinds=(FleetKind.POOL,),
-    ),
-    Probe(
-        "resize-on",
-        "is a droplet that is on resized without being powered off first?",
-        "manually: ask for a resize of a running s-1vcpu-1gb, and delete it afterwards",
-        costs="about $0.01",
-    ),
 )
 
 
-async def probe(
+async def live_checks(
     context: DoctorContext, asks: Callable[[str], Awaitable[bool]], says: Callable[[str], None]
 ) -> int:
-    """Run the probes of each cluster; return how many confirmed ones got no answer."""
+    """Run the live checks of each cluster; return how many confirmed ones got no answer."""
     unanswered = 0
     for target in context.targets:
         try:
@@ -261,7 +233,7 @@ async def probe(
         if cluster.problem:
             continue
         if busy:
-            says(f"{target.name} is locked by run {busy}: nothing is probed until it has ended")
+            says(f"{target.name} is locked by run {busy}: nothing is checked until it has ended")
             continue
         for each in of_kind(cluster.kind):
             if not await _run(each, Visit(target, cluster), asks, says):
@@ -269,15 +241,15 @@ async def probe(
     return unanswered
 
 
-def of_kind(kind: FleetKind) -> Sequence[Probe]:
-    """Return the probes that a cluster of that kind can answer."""
-    return [p for p in PROBES if kind in p.kinds]
+def of_kind(kind: FleetKind) -> Sequence[LiveCheck]:
+    """Return the live checks that a cluster of that kind can answer."""
+    return [c for c in LIVE_CHECKS if kind in c.kinds]
 
 
 async def _run(
-    each: Probe, at: Visit, asks: Callable[[str], Awaitable[bool]], says: Callable[[str], None]
+    each: LiveCheck, at: Visit, asks: Callable[[str], Awaitable[bool]], says: Callable[[str], None]
 ) -> bool:
-    """Run one probe if the user confirms it. False: it was confirmed and got no answer."""
+    """Run one live check if the user confirms it. False: it was confirmed and got no answer."""
     says(f"\n{each.name}: {each.question}\n  {each.does}\n  costs {each.costs}")
     if each.act is None or not await asks("  Do this?"):
         return True

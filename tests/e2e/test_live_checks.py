@@ -7,7 +7,7 @@ import pytest
 
 from bot.demo.world import STACK
 from bot.doctor.context import open_context
-from bot.doctor.probes import PROBES, of_kind, probe
+from bot.doctor.live_checks import LIVE_CHECKS, live_checks, of_kind
 from config.settings import load
 from services.cluster.model import FleetKind
 from services.store import Commit
@@ -35,7 +35,7 @@ async def _played(tmp_path: Path, kind: str, answer: bool, *, busy: bool = False
 
         before = len(world.estate.requests)
         async with open_context(settings, clock_of(world)) as context:
-            failed = await probe(context, asks, said.append)
+            failed = await live_checks(context, asks, said.append)
         changed = [
             (method, path) for method, path, *_ in world.estate.requests[before:] if method != "GET"
         ]
@@ -91,4 +91,4 @@ def test_each_says_what_it_does_and_costs(kind: FleetKind) -> None:
         assert each.question.endswith("?")
         assert each.costs
         assert (each.act is None) == each.does.startswith("manually")
-    assert len({p.name for p in PROBES}) == len(PROBES)
+    assert len({c.name for c in LIVE_CHECKS}) == len(LIVE_CHECKS)
