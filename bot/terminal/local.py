@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncGenerator
 
 from bot.app import worker_name
-from bot.clusters import Adapters, connect, news_channels
+from bot.clusters import Adapters, connect, guarded, news_channels
 from bot.state import StateInUse, Unusable, must_be_usable, open_store
 from bot.terminal.identity import Peer, actor_of
 from bot.version import own_version
@@ -60,7 +60,7 @@ async def run_order(
     except Unusable as error:
         yield OutputLine(str(error), code=1)
         return
-    adapters = Adapters(clock, HttpClient(), store=store)
+    adapters = guarded(settings, Adapters(clock, HttpClient(), store=store))
     connected = connect(settings, adapters, PinnedHostKeys(store, clock))
     operations = assemble(connected.clusters, store, clock, worker_name())
     cards, subscribers = operations.message_refs, operations.subscribers

@@ -91,9 +91,12 @@ class ApiRequests:
         ca_file: str | None,
         transport: "AsyncHttpTransport[Any, Any] | None",
         share: float,
+        *,
+        reads_only: bool = False,
     ) -> None:
         self._token = token
         self._endpoint = endpoint
+        self._reads_only = reads_only
         self._clock = clock
         self._ca_file = ca_file
         self._transport = transport
@@ -166,7 +169,12 @@ class ApiRequests:
             from services.cloud.clients.pydo_client import PydoClient  # noqa: PLC0415
 
             self._client = PydoClient(
-                self._token, self._endpoint, self._ca_file, self._transport, self.note_budget
+                self._token,
+                self._endpoint,
+                self._ca_file,
+                self._transport,
+                self.note_budget,
+                reads_only=self._reads_only,
             )
         return self._client
 
@@ -224,7 +232,10 @@ class ApiRequests:
 
 
 class DigitalOceanClient:
-    """Reads one account's droplets, pools, sizes and snapshots, under one token."""
+    """Reads one account's droplets, pools, sizes and snapshots, under one token.
+
+    `reads_only`: the transport refuses whatever would change something.
+    """
 
     def __init__(
         self,
@@ -235,9 +246,12 @@ class DigitalOceanClient:
         ca_file: str | None = None,
         transport: "AsyncHttpTransport[Any, Any] | None" = None,
         share: float = SHARE,
+        reads_only: bool = False,
     ) -> None:
         self._endpoint = endpoint.rstrip("/")
-        self.requests = ApiRequests(token, self._endpoint, clock, ca_file, transport, share)
+        self.requests = ApiRequests(
+            token, self._endpoint, clock, ca_file, transport, share, reads_only=reads_only
+        )
 
     def __repr__(self) -> str:
         return f"DigitalOcean({self._endpoint})"

@@ -23,6 +23,7 @@ from typing_extensions import override
 from services.cloud.clients.answers import RequestLost, UnsuccessfulAnswer, head, is_json
 from services.cloud.clients.http import NEVER_CONNECTED
 from services.cloud.clients.pydo_loader import compile_groups, import_client
+from services.cloud.clients.read_only import transport_that_reads
 from services.cloud.clients.tls import trust
 from services.common.causes import cause_of
 
@@ -60,7 +61,10 @@ class PydoClient:
         ca_file: str | None,
         transport: AsyncHttpTransport[Any, Any] | None,
         on_headers: Callable[[Mapping[str, str]], None],
+        *,
+        reads_only: bool = False,
     ) -> None:
+        self._reads_only = reads_only
         self._token = token
         self._endpoint = endpoint
         self._ca_file = ca_file
@@ -117,7 +121,7 @@ class PydoClient:
         return Client(
             token,
             endpoint=self._endpoint,
-            transport=self._transport or self._socket_transport(),
+            transport=self._way_out(),
             authentication_policy=BearerPolicy(),
             retry_policy=AsyncRetryPolicy.no_retries(),
             redirect_policy=AsyncRedirectPolicy.no_redirects(),
@@ -128,6 +132,10 @@ class PydoClient:
             connection_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
         )
+
+    def _way_out(self) -> AsyncHttpTransport[Any, Any]:
+        transport = self._transport or self._socket_transport()
+        return transport_that_reads(transport) if self._reads_only else transport
 
     def _socket_transport(self) -> AsyncHttpTransport[Any, Any]:
         connector = aiohttp.TCPConnector(ssl=trust(self._ca_file), limit=CONNECTIONS)

@@ -32,7 +32,10 @@ class Stored:
 
 
 class SpacesClient:
-    """One bucket. `ca_file`: the only certificates that are trusted; None: those of botocore."""
+    """One bucket. `ca_file`: the only certificates that are trusted; None: those of botocore.
+
+    `reads_only`: its client refuses whatever is neither GET nor HEAD.
+    """
 
     def __init__(
         self,
@@ -43,7 +46,9 @@ class SpacesClient:
         region: str = "us-east-1",
         *,
         ca_file: str | None = None,
+        reads_only: bool = False,
     ) -> None:
+        self._reads_only = reads_only
         self._endpoint = endpoint
         self._bucket = bucket
         self._credentials = (key, secret)
@@ -171,7 +176,14 @@ class SpacesClient:
         return s3.call(what, run)
 
     def _connect(self, make_client: Callable[..., Client]) -> Client:
-        return make_client(self._endpoint, self._credentials, self._region, self._ca_file, THREADS)
+        return make_client(
+            self._endpoint,
+            self._credentials,
+            self._region,
+            self._ca_file,
+            THREADS,
+            reads_only=self._reads_only,
+        )
 
 
 def _etag(answer: dict[str, Any]) -> str:
