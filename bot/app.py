@@ -242,7 +242,14 @@ def build(
     slack = SlackClient(client, clock, teams)
     tasks, user_groups = Tasks(), UserGroupCache(teams)
     operations = assemble(
-        connected.clusters, store, clock, worker, user_groups, slack.refreshed_actor, tasks
+        connected.clusters,
+        store,
+        clock,
+        worker,
+        user_groups,
+        slack.refreshed_actor,
+        tasks,
+        observes=settings.observes,
     )
     scheduler = WindowScheduler(operations, clock, _people_per_node(settings))
     seeds = configured_windows(settings)

@@ -62,7 +62,9 @@ async def run_order(
         return
     adapters = guarded(settings, Adapters(clock, HttpClient(), store=store))
     connected = connect(settings, adapters, PinnedHostKeys(store, clock))
-    operations = assemble(connected.clusters, store, clock, worker_name())
+    operations = assemble(
+        connected.clusters, store, clock, worker_name(), observes=settings.observes
+    )
     cards, subscribers = operations.message_refs, operations.subscribers
     channels, tasks = news_channels(settings), operations.tasks.part()
     reporter = DeferredReporter(cards, subscribers, channels, tasks)

@@ -62,6 +62,8 @@ class HeadAnchors:
 
     async def anchor_all(self) -> None:
         """Write every new head to its cluster's bucket."""
+        if self._sites.observes:
+            return  # nothing is written to a bucket; the channel still gets the heads
         names = self._sites.driven
         with suppress(Unreachable):  # then each cluster is asked about alone, and reports it
             names = await self._with_news(names)

@@ -93,13 +93,17 @@ def assemble(
     user_groups: UserGroupCache | None = None,
     accounts: Lookup | None = None,
     tasks: Tasks | None = None,
+    *,
+    observes: bool = False,
 ) -> Operations:
     """All parts, on one state store.
 
     `worker`: this process, by a name no other has; `accounts`: asks Slack for a person's account.
+    `observes`: nothing outside of the state is changed.
     """
     groups, background = user_groups or UserGroupCache(), tasks or Tasks()
     clusters = ClusterRegistry(sites, groups, clock)
+    clusters.observes = observes
     bulkheads = Bulkheads(clock)
     subscribers = Subscribers(bulkheads)
     locks, journal = Locks(store, clock, worker), Journal(store, clock)
