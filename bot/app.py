@@ -251,7 +251,9 @@ def build(
         tasks,
         observes=settings.observes,
     )
-    scheduler = WindowScheduler(operations, clock, _people_per_node(settings))
+    scheduler = WindowScheduler(
+        operations, clock, _people_per_node(settings), settings.observe_report_days
+    )
     seeds = configured_windows(settings)
     scheduler.books.seeds, scheduler.books.clock = seeds, clock.now
     # One dictionary of each for all parts: `Reread` changes them in place.

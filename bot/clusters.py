@@ -92,7 +92,11 @@ def guarded(settings: Settings, ways: Ways) -> Ways:
         return ReadingBucket(found) if found is not None else None
 
     return replace(
-        ways, http=ReadingHttp(ways.http), shell=reading_shell, bucket=reading_bucket, reads_only=True
+        ways,
+        http=ReadingHttp(ways.http),
+        shell=reading_shell,
+        bucket=reading_bucket,
+        reads_only=True,
     )
 
 

@@ -68,7 +68,7 @@ async def run_order(
     cards, subscribers = operations.message_refs, operations.subscribers
     channels, tasks = news_channels(settings), operations.tasks.part()
     reporter = DeferredReporter(cards, subscribers, channels, tasks)
-    scheduler = WindowScheduler(operations, clock)
+    scheduler = WindowScheduler(operations, clock, report_days=settings.observe_report_days)
     service, sweep = operations.service, operations.sweep
     context = terminal_context(settings)
     terminal = TerminalSession(service, sweep, scheduler, clock, context, drives=True)

@@ -151,6 +151,28 @@ def report(cluster: str, year: int, month: int, facts: BillingFacts, now: float)
     )
 
 
+def saved_between(
+    cluster: str, facts: BillingFacts, since: float, until: float
+) -> tuple[Decimal, Decimal]:
+    """Return what was saved between two moments (US dollars), and for how many hours it was closed.
+
+    It is the difference of the months' reports at its end and at its beginning.
+    """
+    saving, closed = Decimal(0), Decimal(0)
+    for moment, sign in ((until, 1), (since, -1)):
+        at = datetime.fromtimestamp(moment, UTC)
+        so_far = report(cluster, at.year, at.month, facts, moment)
+        saving, closed = saving + sign * so_far.saving, closed + sign * so_far.closed
+    first, last = (datetime.fromtimestamp(moment, UTC) for moment in (since, until))
+    year, month = first.year, first.month
+    while (year, month) != (last.year, last.month):
+        # At the end of the span, the report of an earlier month is that of the whole month.
+        whole = report(cluster, year, month, facts, until)
+        saving, closed = saving + whole.saving, closed + whole.closed
+        year, month = year + month // 12, month % 12 + 1
+    return saving, closed
+
+
 def total(reports: Iterable[SavingsReport]) -> SavingsReport:
     """Return the sum of reports of one month, from the rounded amounts.
 

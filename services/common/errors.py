@@ -23,7 +23,6 @@ request or of an answer: bodies carry credentials (`user_data`, `secrets.env`), 
 logs, journals and messages.
 """
 
-
 OBSERVES = "this bot only observes (mode: observe)"
 OPERATE = "set mode: operate in the settings, then restart the bot"
 

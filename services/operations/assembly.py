@@ -18,6 +18,7 @@ from services.memory.bindings import ClusterIdentities
 from services.memory.cluster import ClusterMemory
 from services.memory.meeting_counts import MeetingCounts
 from services.memory.message_refs import MessageRefs
+from services.memory.observed import ObservedRepository
 from services.memory.usage_log import UsageLog
 from services.operations.accounts import Accounts, Lookup
 from services.operations.approval_decisions import ApprovalDecisions
@@ -65,6 +66,7 @@ class Operations:
     journal: Journal
     memory: ClusterMemory
     usage: UsageLog
+    observed: ObservedRepository
     meetings: MeetingCounts
     message_refs: MessageRefs
     once: Once
@@ -209,6 +211,7 @@ def assemble(
         journal=journal,
         memory=memory,
         usage=UsageLog(store),
+        observed=ObservedRepository(store),
         meetings=MeetingCounts(store),
         message_refs=cards,
         once=once,

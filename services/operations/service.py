@@ -135,7 +135,14 @@ class OperationsService:
             later = tuple(await self._reader.scheduled(name))
         except Unreachable:
             log.warning("status of %s without its runs: the state store does not answer", name)
-            return Status(cluster, None, None, known=False, certificate=certificate, observes=self.clusters.observes)
+            return Status(
+                cluster,
+                None,
+                None,
+                known=False,
+                certificate=certificate,
+                observes=self.clusters.observes,
+            )
         progress = None
         if run is not None:
             progress = self._reader.progress(run.id)

@@ -167,9 +167,7 @@ class ReadingHttp(HttpClient):
 
 
 class _Shell(Protocol):
-    async def run(
-        self, host: Host, command: str, *, stdin: str = "", timeout: float
-    ) -> Output: ...
+    async def run(self, host: Host, command: str, *, stdin: str = "", timeout: float) -> Output: ...
 
 
 class ReadingShell:
