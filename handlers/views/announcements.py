@@ -11,6 +11,7 @@ from services.memory.schedule import Announcement
 
 Button = tuple[str, str, str]  # label, action, value
 STAYS = "stays in service"
+NOTHING = "$0.00"
 
 
 class AnnouncementParts(NamedTuple):
@@ -211,6 +212,8 @@ def _(it: values.WouldStay) -> AnnouncementParts:
 def _(it: values.WouldOpen) -> AnnouncementParts:
     closed = f"In service {date_time(it.opened)}, after {duration(it.opened - it.closed)} closed."
     saved = f"About {it.saved} would be saved." if it.saved else "What it would save is unknown."
+    if it.saved == NOTHING:
+        saved = "Nothing would be saved."
     if not it.seen:
         saved = "The bot did not see the whole night, so it does not count."
     return AnnouncementParts(f"{it.cluster} would open now", f"{closed} {saved}", _observed(it))

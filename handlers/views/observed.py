@@ -42,6 +42,8 @@ def _closed(report: ObservedReport) -> str:
     if report.saved is None:
         return f"It would have closed {times}; what that saves is unknown."
     saved = money(abs(report.saved))
+    if not report.saved:
+        return f"It would have closed {times} and saved nothing."
     if report.saved < 0:
         return f"It would have closed {times} and cost about {saved} more."
     return f"It would have closed {times} and saved about {saved}."
