@@ -1,4 +1,4 @@
-"""A closing that a bot that only observes would have made. Pure.
+"""A closing that a bot that only observes would have made.
 
 Its meetings are those that run when it would begin: LiveKit shows the age of the oldest, so a
 meeting that begins later is not taken for one of them. The wait is a lower bound: a closing keeps

@@ -140,7 +140,7 @@ def test_values_are_frozen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        ({"slak": {}, **GOOD}, "slak: found an unknown key; allowed: clusters, channels, slack, state, digitalocean, health, terminal, oncall, log (did you mean slack?)"),
+        ({"slak": {}, **GOOD}, "slak: found an unknown key; allowed: clusters, channels, slack, state, digitalocean, health, terminal, oncall, log, mode, observe_report_days (did you mean slack?)"),
         ({}, "clusters: not set; this value is required"),
         ({"clusters": {}}, "clusters: found nothing; allowed: at least one"),
         ({"clusters": ["acme"]}, "clusters: found a list; allowed: keys and values"),
