@@ -100,7 +100,8 @@ class OperationsSweep:
             await self._stop(run, f"{name} was rebuilt since the run started: {why}")
             return
         if not ends and run.plan.procedure.changes_cluster:
-            self._clusters.must_operate_here(f"driving {run.id}, which is open,")
+            command = run.plan.procedure.command_line()
+            self._clusters.must_operate_here(f"driving {run.id} ({command}), which is open")
         # A run of a bot that was killed is taken up when its lease ends, not at the next round.
         wait = LEASE_WAIT if self._clusters.is_shared else 0.0
         self._driver.drive(name, run_id, wait)

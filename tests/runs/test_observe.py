@@ -317,7 +317,7 @@ def test_a_window_is_added_because_that_changes_no_cluster() -> None:
         await scene.wait(30)
         await scene.ana.type_text("COPS", "/openvidu window add late Mon-Sun 22:00-05:00 UTC")
         card = await scene.card("window late")
-        await scene.ben.press(card, "Approve window add")
+        await scene.ben.press(card, "Approve window")
         await scene.run_is("acme-1", State.DONE, timeout=600)
         _, book = await scene.bot.scheduler.books.read("acme")
         assert "late" in [w.name for w in book.windows]
@@ -337,8 +337,9 @@ def test_status_home_and_help_say_that_it_observes() -> None:
         assert "observed" in (await scene.ephemeral("UANA", "What you can do now")).text
         await scene.ana.open_home()
         await scene.wait(5)
-        assert scene.ana.home is not None
-        assert "This bot observes only; nothing is changed" in str(scene.ana.home.blocks)
+        home = scene.ana.home()
+        assert home is not None
+        assert "This bot observes only; nothing is changed" in str(home.blocks)
 
     play(story)
 
@@ -367,11 +368,12 @@ def test_an_open_run_is_not_driven_and_goes_on_when_the_bot_operates_again() -> 
             during = await scene.journal.run("acme-1")
             assert (during.state, during.position) == (before.state, before.position)
             failures = scene.bot.operations.bulkheads.failures
-            assert [OBSERVES in f.text_line or "only observes" in f.text_line for f in failures]
-            assert any("acme-1" in f.text_line for f in failures), "on /healthz"
-            await scene.card("driving acme-1, which is open")
+            (failure,) = failures
+            said = f"driving acme-1 (shutdown), which is open: not done, because {OBSERVES}"
+            assert said in failure.text_line, "it is on /healthz"
+            await scene.card("Driving acme-1 (shutdown), which is open: not done")
             await scene.ana.type_text("COPS", "/openvidu cancel acme-1")
-            await scene.ephemeral("UANA", "only observes")
+            await scene.ephemeral("UANA", "which is not driven now: not done")
             scene.kill()
             with_mode(scene, "operate")
             await scene.start_bot()
