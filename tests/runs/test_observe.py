@@ -19,7 +19,6 @@ from services.runs.run import Run, State
 from services.schedule.observed_night import DAY, ObservedReport
 from services.schedule.past_closings import closing_record_of
 from tests.support import virtual
-from tests.support.coverage_level import by_level
 from tests.support.outside import Outside, listen
 from tests.support.scene import Scene
 
@@ -372,6 +371,8 @@ def test_an_open_run_is_not_driven_and_goes_on_when_the_bot_operates_again() -> 
             said = f"driving acme-1 (shutdown), which is open: not done, because {OBSERVES}"
             assert said in failure.text_line, "it is on /healthz"
             await scene.card("Driving acme-1 (shutdown), which is open: not done")
+            (card,) = scene.cards_of(during)
+            assert "It is not driven: this bot only observes" in card.text
             await scene.ana.type_text("COPS", "/openvidu cancel acme-1")
             await scene.ephemeral("UANA", "which is not driven now: not done")
             scene.kill()
