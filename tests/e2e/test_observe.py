@@ -16,6 +16,7 @@ from tests.support.real_sockets import running_world
 
 SPEED = 60.0
 READS = {
+    "health": r"GET .*",
     "digitalocean": r"GET /v2/.*",
     "spaces": r"(GET|HEAD) .*",
     "livekit": r"POST /twirp/livekit\.(RoomService/ListRooms|Egress/ListEgress|Ingress/ListIngress)",

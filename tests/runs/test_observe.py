@@ -1,6 +1,7 @@
 """A bot that only observes: what it would have done is what an operating bot does."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from services.memory.observed import NightOutcome, ObservedNight
 from services.runs.run import Run, State
 from services.schedule.observed_night import DAY, ObservedReport
 from services.schedule.past_closings import closing_record_of
+from simulators.slack.elements import NotPossible
 from tests.support import virtual
 from tests.support.outside import Outside, listen
 from tests.support.scene import Scene
@@ -309,6 +311,30 @@ def test_no_command_opens_a_run_and_each_says_which_setting_would() -> None:
         assert await scene.bot.operations.reader.waiting("acme") == []
 
     play(story, roles={"break_glass": ["UANA"]})
+
+
+@pytest.mark.parametrize(
+    "command", ["shutdown", "scale 3", "backup create", "restart media-1", "restart master-1"]
+)
+@pytest.mark.sampled(2)
+def test_the_wall_holds_where_every_other_check_is_broken(command: str) -> None:
+    async def story(scene: Scene, outside: Outside) -> None:
+        scene.bot.operations.clusters.observes = False  # as if each check of the mode were gone
+        await scene.wait(30)
+        await scene.ana.type_text("COPS", f"/openvidu {command}")
+        await scene.wait(20)
+        for message in scene.ana.visible_messages("COPS"):
+            for person in (scene.ben, scene.ana):
+                for label in ("Approve", "Start"):
+                    with contextlib.suppress(NotPossible):
+                        await person.press(message, label)
+        await scene.wait(1200)
+        run = await scene.journal.run("acme-1")
+        assert run.state in (State.STOPPED, State.ROLLED_BACK, State.RUNNING, State.ASKING)
+        assert "only observes" in f"{run.stopped} {run.end_text} {run.recovering}"
+        assert outside.writes == {}
+
+    play(story, pydo=True)
 
 
 def test_a_window_is_added_because_that_changes_no_cluster() -> None:
