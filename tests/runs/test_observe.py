@@ -422,3 +422,24 @@ def test_the_report_is_posted_after_so_many_days() -> None:
         assert len(posted) == 1
 
     play(story, settings={"mode": "observe", "observe_report_days": 1})
+
+
+def test_what_was_requested_before_the_switch_is_not_done() -> None:
+    async def story() -> None:
+        async with world("operate", media=1) as scene:
+            await scene.start_bot()
+            await scene.wait(30)
+            await scene.ana.type_text("COPS", "/openvidu shutdown")
+            card = await scene.card("Shut down acme?")
+            scene.kill()
+            with_mode(scene, "observe")
+            outside = listen(scene.environment)
+            await scene.start_bot()
+            await scene.wait(60)
+            await scene.ben.press(card, "Approve shutdown")
+            await scene.ephemeral("UBEN", "shutdown: not done, because this bot only observes")
+            await scene.wait(1800)
+            assert await scene.journal.latest("acme", 9) == []
+            assert outside.writes == {}
+
+    virtual.run(story())
