@@ -437,7 +437,7 @@ def test_what_was_requested_before_the_switch_is_not_done() -> None:
             await scene.start_bot()
             await scene.wait(60)
             await scene.ben.press(card, "Approve shutdown")
-            await scene.ephemeral("UBEN", "shutdown: not done, because this bot only observes")
+            await scene.ephemeral("UBEN", "Shutdown: not done, because this bot only observes")
             await scene.wait(1800)
             assert await scene.journal.latest("acme", 9) == []
             assert outside.writes == {}
