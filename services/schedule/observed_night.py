@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.billing.savings import saved_between
+from services.billing.savings import SavedMeter
 from services.cluster.model import Cluster, Load, NodeStatus
 from services.memory.observed import NightOutcome, ObservedNight
 from services.procedures import Shutdown, fleet
@@ -277,12 +277,12 @@ def report_of(
     shown = [n for n in nights if n.began >= begin]
     if not any(isinstance(record, list) for record in records):
         return ObservedReport(cluster, days, tuple(NightLine(n) for n in shown), None, since)
-    facts = facts_of(would_be_records(records, nights), now)
+    meter = SavedMeter(facts_of(would_be_records(records, nights), now))
     lines = []
     for night in shown:
         saved = None
         if _counts(night):
-            saved, _ = saved_between(cluster, facts, night.began, night.opened or now)
+            saved, _ = meter.between(night.began, night.opened or now)
         lines.append(NightLine(night, saved))
-    saved, _ = saved_between(cluster, facts, begin, now)
+    saved, _ = meter.between(begin, now)
     return ObservedReport(cluster, days, tuple(lines), saved, since)

@@ -218,8 +218,9 @@ class WindowScheduler:
         edge_announcements.holds(turn)
         await self._announcer.approvals(turn)
         decision = await self._decide(turn) if book.windows else ScheduleDecision()
+        opening: RunToOpen | None = None
         if self._clusters.observes:
-            opening = await self._observe_edges(turn, decision, seen)
+            await self._observe_edges(turn, decision, seen)
         else:
             edge_announcements.month_report(turn)
             opening = await self._see_to(turn, decision, seen)

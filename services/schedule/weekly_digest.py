@@ -9,7 +9,7 @@ from datetime import datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from services.billing.savings import BillingFacts, saved_between
+from services.billing.savings import BillingFacts, SavedMeter
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused
 from services.memory.schedule import ScheduleRepository
@@ -175,7 +175,7 @@ def digest_of(
         _ready(runs),
         _meetings(runs),
         tuple(_missed(done, week)),
-        _on_the_bill(name, facts, week),
+        _on_the_bill(facts, week),
     )
 
 
@@ -204,8 +204,8 @@ def _missed(done: Collection[str], week: Week) -> Iterator[MissedSchedule]:
                 yield MissedSchedule(found["window"], found["kind"] == "close", found["local"])
 
 
-def _on_the_bill(name: str, facts: BillingFacts | None, week: Week) -> WeekOnTheBill | None:
+def _on_the_bill(facts: BillingFacts | None, week: Week) -> WeekOnTheBill | None:
     """Return the difference of the months' reports at the end of the week and at its beginning."""
     if facts is None:
         return None
-    return WeekOnTheBill(*saved_between(name, facts, week.since, week.until))
+    return WeekOnTheBill(*SavedMeter(facts).between(week.since, week.until))

@@ -19,7 +19,7 @@ READS = {
     "health": r"GET .*",
     "digitalocean": r"GET /v2/.*",
     "spaces": r"(GET|HEAD) .*",
-    "livekit": r"POST /twirp/livekit\.(RoomService/ListRooms|Egress/ListEgress|Ingress/ListIngress)",
+    "livekit": r"POST /twirp/livekit\.(RoomService/ListRooms|(Egress|Ingress)/List(E|In)gress)",
 }
 
 

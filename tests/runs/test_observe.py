@@ -13,7 +13,7 @@ import pytest
 
 from bot import app
 from handlers.views.observed import observed_card
-from services.billing.savings import saved_between
+from services.billing.savings import SavedMeter
 from services.common.errors import OBSERVES
 from services.memory.observed import NightOutcome, ObservedNight
 from services.runs.run import Run, State
@@ -115,7 +115,7 @@ async def operated(kind: str, nights: int) -> Fortnight:
         records = [closing_record_of(run) for run in runs]
         facts = await scene.bot.scheduler.usage.facts("acme")
         assert facts is not None
-        saved, _ = saved_between("acme", facts, BEGINS, scene.clock.now())
+        saved, _ = SavedMeter(facts).between(BEGINS, scene.clock.now())
         closed = [r for r in records if r is not None and r[2]]
         waits = tuple(sorted(seconds for _, seconds, _ in closed if seconds > DRAIN))
         return Fortnight(len(closed), saved, waits, sum(outside.writes.values()))
@@ -344,7 +344,7 @@ def test_a_window_is_added_because_that_changes_no_cluster() -> None:
         card = await scene.card("window late")
         await scene.ben.press(card, "Approve window")
         await scene.run_is("acme-1", State.DONE, timeout=600)
-        _, book = await scene.bot.scheduler.books.read("acme")
+        __, book = await scene.bot.scheduler.books.read("acme")
         assert "late" in [w.name for w in book.windows]
 
     play(story)
