@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -264,6 +265,12 @@ class ObservedReport:
         return [n for n in began if n.rooms and n.waited > 0]
 
 
+def _observed_days(days: int, since: float, nights: Sequence[ObservedNight], now: float) -> int:
+    """Return how many of these days were observed, at least one."""
+    first = min([since or now, *(n.began for n in nights)])
+    return max(1, min(days, ceil((now - first) / DAY)))
+
+
 def report_of(
     cluster: str,
     days: int,
@@ -274,6 +281,7 @@ def report_of(
 ) -> ObservedReport:
     """Return the report of the last `days`. `records`: of the usage log, oldest first."""
     begin = now - days * DAY
+    days = _observed_days(days, since, nights, now)
     shown = [n for n in nights if n.began >= begin]
     if not any(isinstance(record, list) for record in records):
         return ObservedReport(cluster, days, tuple(NightLine(n) for n in shown), None, since)

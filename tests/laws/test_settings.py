@@ -137,6 +137,19 @@ def test_values_are_frozen(tmp_path: Path) -> None:
         settings.clusters["acme"].stack = "other"
 
 
+def test_the_environment_sets_the_mode_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(yaml.safe_dump(GOOD))
+    assert load(file, {}).mode == "operate"
+    assert not load(file, {}).observes
+    assert load(file, {"OPENVIDU_BOT_MODE": "observe"}).observes
+    file.write_text(yaml.safe_dump({**GOOD, "mode": "observe"}))
+    assert load(file, {}).observes
+    assert not load(file, {"OPENVIDU_BOT_MODE": "operate"}).observes
+    with pytest.raises(SettingsError, match="mode: found 'watch'"):
+        load(file, {"OPENVIDU_BOT_MODE": "watch"})
+
+
 @pytest.mark.parametrize(
     ("content", "line"),
     [

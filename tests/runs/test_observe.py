@@ -357,7 +357,7 @@ def test_status_home_and_help_say_that_it_observes() -> None:
         status = await scene.ephemeral("UANA", "observes only; nothing is changed")
         assert "observed, not acted on: closes" in status.text
         await scene.ana.type_text("COPS", "/openvidu observed --days 7")
-        await scene.ephemeral("UANA", "acme: observed for 7 days")
+        await scene.ephemeral("UANA", "acme: observed for 1 day")
         await scene.ana.type_text("COPS", "/openvidu help")
         assert "observed" in (await scene.ephemeral("UANA", "What you can do now")).text
         await scene.ana.open_home()
