@@ -1,4 +1,4 @@
-"""Spaces: as much of S3 as the bot needs, with the quirks of Spaces."""
+"""Spaces: as much of S3 as the bot needs, with the quirks of Spaces (Ceph's object gateway)."""
 
 from collections.abc import Mapping
 from urllib.parse import unquote
@@ -18,11 +18,15 @@ from simulators.object_store import (
     access,
     http_date,
     listing,
+    no_such_bucket,
+    no_such_key,
     unchunked,
+    unquoted,
     version_listing,
     xml,
 )
 from simulators.responses import HttpResponse, send
+from simulators.signatures import is_signed_with
 
 SECRETS = "secrets.env"
 
@@ -34,6 +38,10 @@ class SpacesApi:
         self.estate, self.faults = estate, faults or WorldFaults()
         self.buckets: dict[str, ObjectBucket] = {}
         self.requests: list[tuple[str, str, int, float]] = []
+        self.keys: dict[str, str] = {}
+        """The secrets of the keys that are known; empty: any key is accepted, signed or not."""
+        self.ungranted: set[str] = set()
+        """Keys that are known and have no grant on any bucket."""
         self._versions = 0
         for cluster in estate.clusters.values():
             self.create_bucket_for(cluster)
@@ -86,9 +94,10 @@ class SpacesApi:
         try:
             answer = self._answer(method, unquote(path), query, lower, body or b"")
         except Denied as denied:
+            about = "".join(f"<{k}>{escape(v)}</{k}>" for k, v in denied.about.items())
             text = (
-                f"{XML}<Error><Code>{denied.code}</Code><Message>{denied}</Message>"
-                "<RequestId>tx-sim</RequestId></Error>"
+                f"{XML}<Error><Code>{denied.code}</Code><Message>{denied}</Message>{about}"
+                "<RequestId>tx-sim</RequestId><HostId>sim</HostId></Error>"
             )
             answer = HttpResponse(
                 denied.status,
@@ -104,7 +113,7 @@ class SpacesApi:
         async def serve(request: web.Request) -> web.StreamResponse:
             answer = self.handle(
                 request.method,
-                request.path,
+                request.rel_url.raw_path,
                 dict(request.query),
                 request.headers,
                 await request.read(),
@@ -137,11 +146,13 @@ class SpacesApi:
             and "Signature" not in query
         ):
             raise Denied(403, "AccessDenied", "Access Denied")
+        if self.keys:
+            self._verify(method, path, query, headers)
         name, _, key = path.lstrip("/").partition("/")
         if not name and method == "GET":
             return self._list_buckets()
         if name not in self.buckets:
-            raise Denied(404, "NoSuchBucket", name)
+            raise no_such_bucket(name)
         bucket = self.buckets[name]
         if not key:
             return self._bucket(method, name, bucket, query, body)
@@ -156,6 +167,17 @@ class SpacesApi:
         if method == "DELETE":
             return self._delete(bucket, key, query)
         raise Denied(405, "MethodNotAllowed")
+
+    def _verify(
+        self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]
+    ) -> None:
+        key = headers.get("authorization", "").partition("Credential=")[2].partition("/")[0]
+        if key not in self.keys:
+            raise Denied(403, "InvalidAccessKeyId")
+        if not is_signed_with(self.keys[key], method, path, query, headers):
+            raise Denied(403, "SignatureDoesNotMatch")
+        if key in self.ungranted:
+            raise Denied(403, "AccessDenied", "Access Denied")
 
     def _list_buckets(self) -> HttpResponse:
         names = "".join(f"<Bucket><Name>{name}</Name></Bucket>" for name in sorted(self.buckets))
@@ -197,10 +219,15 @@ class SpacesApi:
         if fault is not None and fault.kind == "stale":
             version = bucket.before.get(key, version)
         if version is None or version.body is None:
-            raise Denied(404, "NoSuchKey", key)
+            if "versionId" in query and bucket.objects.get(key):
+                raise Denied(404, "NoSuchVersion", "The specified version does not exist.")
+            raise no_such_key(key)
         if "acl" in query:
             return access(version)
-        if headers.get("if-none-match") == version.etag:
+        # The gateway compares both without their quotes when it reads; not so when it writes.
+        if (match := headers.get("if-match")) and unquoted(match) != unquoted(version.etag):
+            raise _precondition_failed()
+        if unquoted(headers.get("if-none-match", "")) == unquoted(version.etag):
             return HttpResponse(304, {"etag": version.etag})
         described = {
             "etag": version.etag,
@@ -217,7 +244,7 @@ class SpacesApi:
     ) -> HttpResponse:
         version = bucket.current(key)
         if version is None:
-            raise Denied(404, "NoSuchKey", key)
+            raise no_such_key(key)
         version.acl = headers.get("x-amz-acl", "private")
         return HttpResponse(200)
 
@@ -251,36 +278,49 @@ class SpacesApi:
     ) -> None:
         wanted = headers.get("if-match")
         # Spaces compares If-Match with the bare hexadecimal: the quoted form that the RFC requires
-        # never matches.
-        is_other = wanted is not None and (current is None or wanted != current.etag.strip('"'))
+        # never matches. A missing object does not match either (AWS answers 404 for it).
+        is_other = wanted is not None and (current is None or wanted != unquoted(current.etag))
         exists = headers.get("if-none-match") == "*" and current is not None
         if is_other or exists or (fault is not None and fault.kind == "412"):
-            raise Denied(
-                412,
-                "PreconditionFailed",
-                "At least one of the pre-conditions you specified did not hold",
-            )
+            raise _precondition_failed()
 
     def _source(self, source: str) -> bytes:
         path, _, version = source.partition("?versionId=")
         name, _, key = path.lstrip("/").partition("/")
-        found = self.buckets[name].current(key, version or None) if name in self.buckets else None
+        if name not in self.buckets:
+            raise no_such_bucket(name)
+        found = self.buckets[name].current(key, version or None)
         if found is None or found.body is None:
-            raise Denied(404, "NoSuchKey", key)
+            raise no_such_key(key)
         return found.body
 
     def _delete(self, bucket: ObjectBucket, key: str, query: Mapping[str, str]) -> HttpResponse:
         version = query.get("versionId")
         if version is not None:
-            bucket.objects[key] = [v for v in bucket.objects.get(key, []) if v.id != version]
-        elif bucket.versioning and key in bucket.objects:
+            kept = bucket.objects.get(key, [])
+            gone = [v for v in kept if v.id == version]
+            bucket.objects[key] = [v for v in kept if v.id != version]
+            return _deleted(version, is_marker=any(v.body is None for v in gone))
+        if bucket.versioning:
             self._versions += 1
-            self._keep(bucket, key, ObjectVersion(f"v{self._versions:08d}", None, self.estate.now))
-        else:
-            bucket.objects.pop(key, None)
+            marker = ObjectVersion(f"v{self._versions:08d}", None, self.estate.now)
+            self._keep(bucket, key, marker)
+            return _deleted(marker.id, is_marker=True)
+        bucket.objects.pop(key, None)
         return HttpResponse(204)
 
     def _keep(self, bucket: ObjectBucket, key: str, version: ObjectVersion) -> None:
         if key in bucket.objects:
             bucket.before[key] = bucket.objects[key][-1]
         bucket.objects[key] = [*(bucket.objects.get(key, []) if bucket.versioning else []), version]
+
+
+def _precondition_failed() -> Denied:
+    return Denied(
+        412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"
+    )
+
+
+def _deleted(version: str, *, is_marker: bool) -> HttpResponse:
+    marked = {"x-amz-delete-marker": "true"} if is_marker else {}
+    return HttpResponse(204, {"x-amz-version-id": version} | marked)

@@ -13,7 +13,8 @@ from zlib import crc32
 
 import pytest
 
-from tests.support.coverage_level import QUICK, cases, covering, rotated
+from tests.support.coverage_level import FULL, QUICK, cases, covering, rotated
+from tests.support.tools import server_version, store_servers
 
 ROOT = Path(__file__).parents[1]
 FIRST = ("e2e", "browser", "install", "campaign", "nights")
@@ -106,6 +107,13 @@ def _folder(item: pytest.Item) -> str:
 def pytest_runtest_teardown() -> None:
     """Let the next test hear every log line: commands that tests call silence the process."""
     logging.disable(logging.NOTSET)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say on which servers the state store was tested."""
+    if QUICK or FULL:
+        servers = ", ".join(map(server_version, store_servers())) or "none is installed"
+        terminalreporter.write_line(f"state store on: {servers}")
 
 
 # --- at what cost

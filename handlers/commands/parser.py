@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field
 from difflib import get_close_matches
+from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
@@ -335,9 +336,14 @@ def _arguments(
     if missing:
         are = "are" if len(missing) > 1 else "is"
         raise Refused(f"{join_words(missing)} {are} missing; {_usage(kind)}")
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     pairs = zip(arguments, words, strict=False)
     return {field.name: _value(word, hints[field.name], field, kind) for field, word in pairs}
+
+
+@cache
+def _hints(kind: Any) -> Mapping[str, Any]:
+    return get_type_hints(kind)
 
 
 def _with_whole_nodes(words: Sequence[str]) -> list[str]:

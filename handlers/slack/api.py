@@ -1,6 +1,7 @@
 """Calls of Slack's Web API, with retries, and with Slack's errors as the bot's own."""
 
 import asyncio
+import logging
 from typing import Any
 
 import aiohttp
@@ -82,6 +83,9 @@ class SlackApi:
 
     def __init__(self, client: AsyncWebClient, clock: Clock, access: ChannelAccess) -> None:
         client.retry_handlers = [NeverPostTwice.of(h) for h in client.retry_handlers]
+        # Its logger formats each message as a whole unless it is known not to log it.
+        if client.logger.level == logging.NOTSET:
+            client.logger.setLevel(logging.INFO)
         self._client = client
         self._clock = clock
         self._access = access

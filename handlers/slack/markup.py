@@ -1,6 +1,7 @@
 """Slack's markup: date tokens, and what the markers in the sentences of services become. Pure."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from services.common.markers import Marker, rendered
 
@@ -28,6 +29,7 @@ def date(moment: float) -> str:
     return f"<!date^{int(moment)}^{{date_short}}|{_utc(moment, '%d %b')}>"
 
 
+@lru_cache(maxsize=1024)  # a card is rendered again and again, with the same moments
 def _utc(moment: float, form: str) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime(form)
 

@@ -72,11 +72,11 @@ class ApprovalCalls:
         )
 
     async def _sweep(self, name: str) -> None:
-        if self._reader.clusters.rules(name).approvals_closed:
+        lacking = [r for r in await self._reader.waiting(name) if r.left]
+        if not lacking or self._reader.clusters.rules(name).approvals_closed:
             return
-        for request in await self._reader.waiting(name):
-            if request.left:
-                await self._call(request)
+        for request in lacking:
+            await self._call(request)
 
     async def _call(self, request: Request) -> None:
         place = await self._cards.get(request.id)

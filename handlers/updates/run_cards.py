@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from handlers import views
 from handlers.slack.api import MessageGone, is_permanent
@@ -31,6 +30,7 @@ from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BotError, Unreachable
 from services.common.tasks import Tasks
+from services.common.values import replace
 from services.memory.message_refs import CardPlace, MessageRefs
 from services.operations.reader import ClusterReader
 from services.runs.progress import Progress
@@ -156,13 +156,14 @@ class RunCards:
     # One worker
 
     async def _follow(self, name: str) -> None:
-        shown, shown_at, pause = "", 0.0, TRY_AGAIN
+        shown: Card | None = None
+        shown_at, pause = 0.0, TRY_AGAIN
         while True:
             progress = self._newest[name]
             self._news[name].clear()
             card = await self._card(progress)
-            content, now = f"{card.text}{card.blocks}", self._clock.now()
-            if content != shown or now - shown_at >= RENDER_ANYWAY:
+            now = self._clock.now()
+            if card != shown or now - shown_at >= RENDER_ANYWAY:
                 try:
                     await self._show(progress.run, card)
                 except (BotError, MessageGone) as error:
@@ -173,7 +174,7 @@ class RunCards:
                     await self._clock.sleep(pause)
                     pause = _longer(pause, error)
                     continue
-                shown, shown_at, pause = content, now, TRY_AGAIN
+                shown, shown_at, pause = card, now, TRY_AGAIN
                 self._bulkheads.record_success(SHOWING, progress.run.cluster)
             if progress.run.over:
                 self._forget(name)
@@ -221,7 +222,7 @@ class RunCards:
         self._gone.pop(name, None)
 
     async def _show(self, run: Run, card: Card) -> None:
-        place = await self._place(run)
+        before = place = await self._place(run)
         try:
             shown = await self._show_in_channel(run, card, place)
             if shown is None:
@@ -234,7 +235,8 @@ class RunCards:
             return
         owed = place.unattended and self._reader.progress(run.id) is None
         place = replace(place, final=run.over, unattended=owed)
-        await self._cards.put(run.id, place)
+        if place != before:
+            await self._cards.put(run.id, place)
         self._open_cards.note(run.id, run.cluster, place)
 
     async def _show_in_channel(

@@ -1,7 +1,7 @@
 """The managed clusters, and who may do what with each."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from services.access.policy import AccessResult, Actor, ClusterPolicy, may_read, raise_if_denied
 from services.access.user_groups import UserGroupCache
@@ -9,6 +9,7 @@ from services.cloud.port import ClusterGateway
 from services.cluster.certificates import CertificateSeen
 from services.common.clock import Clock
 from services.common.errors import ObservesOnly, Refused
+from services.common.values import replace
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from services.common.command import CHANGING, CommandClass
 from services.common.errors import Refused
@@ -147,6 +148,13 @@ class ClusterPolicy:
     def users_of(self, about: CommandClass) -> frozenset[str]:
         """Return who may use that class of commands."""
         return dict(self.users_by_class).get(about, self.operators)
+
+    @cached_property
+    def named(self) -> frozenset[str]:
+        """Return everyone who has a role: people, user groups, and channels of wakers."""
+        roles = (self.operators, self.approvers, self.break_glass_users, self.viewers)
+        of_classes = (people for _, people in self.users_by_class)
+        return self.wake_users.union(*roles, *of_classes, self.approvals_from)
 
     @property
     def changers(self) -> frozenset[str]:

@@ -5,11 +5,12 @@ After that it allows no changes any more; what may be seen goes by what was know
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from services.access.policy import EVERYONE, ClusterPolicy
 from services.common.text import duration
+from services.common.values import replace
 
 # Seconds after which known members do not count any more.
 STALE = 600.0
@@ -85,15 +86,7 @@ class GroupMembership:
 
 def groups_of(rules: ClusterPolicy) -> tuple[str, ...]:
     """Return the user groups, and channels of wakers, that a policy names."""
-    people = (
-        rules.changers
-        | rules.approvers
-        | rules.break_glass_users
-        | rules.viewers
-        | rules.wake_users
-        | frozenset(rules.approvals_from)
-    )
-    return tuple(sorted(p for p in people if p.startswith(GROUPS)))
+    return tuple(sorted(p for p in rules.named if p.startswith(GROUPS)))
 
 
 def _people(role: frozenset[str], groups: Mapping[str, frozenset[str]]) -> frozenset[str]:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from services.access.clusters import ClusterRegistry
 from services.audit.entries import Head, read_head
@@ -27,6 +28,8 @@ PATIENCE = 20.0
 # Seconds until a head that could not be written is tried again, by any bot.
 AGAIN = 60.0
 DAY = 86400.0
+# Notes whose text is parsed once: two of each cluster are read in every round.
+NOTES_REMEMBERED = 2048
 
 
 @dataclass(frozen=True)
@@ -56,17 +59,22 @@ class HeadAnchors:
         self._posting: asyncio.Task[None] | None = None
 
     async def sweep(self) -> None:
-        """Start a round of writing to buckets, unless one is running; do not wait for it."""
-        if self._posting is None or self._posting.done():
-            self._posting = self._tasks.start(self.anchor_all(), "heads of the audit")
-
-    async def anchor_all(self) -> None:
-        """Write every new head to its cluster's bucket."""
+        """Start a round of writing to buckets, if there is news; do not wait for it."""
         if self._sites.observes:
             return  # nothing is written to a bucket; the channel still gets the heads
+        if self._posting is not None and not self._posting.done():
+            return
         names = self._sites.driven
         with suppress(Unreachable):  # then each cluster is asked about alone, and reports it
             names = await self._with_news(names)
+        if names:
+            self._posting = self._tasks.start(self._anchor(names), "heads of the audit")
+
+    async def anchor_all(self) -> None:
+        """Write every new head to its cluster's bucket."""
+        await self._anchor(self._sites.driven)
+
+    async def _anchor(self, names: Sequence[str]) -> None:
         await self._bulkheads.run_each("audit heads in the bucket", names, self._post)
 
     async def _with_news(self, names: Sequence[str]) -> list[str]:
@@ -134,6 +142,7 @@ class _Note:
     at: float = 0.0
 
 
+@lru_cache(maxsize=NOTES_REMEMBERED)
 def _read_note(text: str | None) -> _Note:
     if not text:
         return _Note()

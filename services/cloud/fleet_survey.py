@@ -1,7 +1,6 @@
 """What keeps a cluster's media nodes: an autoscale pool, Terraform, or an autoscaler."""
 
-import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from services.cloud.confirm import Confirmed
 from services.cloud.droplet_listing import DropletListing
@@ -10,8 +9,10 @@ from services.cloud.parse import DropletEntry, Listed, Member, Namespace, PoolEn
 from services.cloud.pool_members import Members
 from services.cluster.fleet_kind import Evidence, ResourceNames, detect_fleet
 from services.cluster.model import Autoscaler, Fact, FleetKind, Pool
+from services.common import eager
 from services.common.clock import Clock
 from services.common.errors import BotError, NotFound, Rejected, Unreachable
+from services.common.values import replace
 
 # How many seconds old an answer may be that decides nothing. What others do to a pool shows in its
 # droplets too, and those take one request instead of two.
@@ -143,7 +144,7 @@ class FleetSurvey:
             return None, ()
         ours, here = droplets.of(self._names), droplets.ids
         nodes = [d.droplet for d in ours if self._names.is_media(d.droplet.name, d.tags)]
-        members, trouble = await asyncio.gather(
+        members, trouble = await eager.gather(
             self._members.now(
                 entry,
                 nodes,

@@ -1,9 +1,8 @@
 """Whether a cluster's pages answer: each master's health page and the public address."""
 
-import asyncio
-
 from services.cloud.clients.http import HttpClient
 from services.cluster.model import Droplet
+from services.common import eager
 from services.common.causes import REFUSED
 from services.common.clock import Clock
 from services.common.errors import Unreachable
@@ -33,7 +32,7 @@ class HealthPages:
 
         `pages`: "" for a master that is off.
         """
-        answers = await asyncio.gather(*(self._of_master(url) for url in pages.values()))
+        answers = await eager.gather(*(self._of_master(url) for url in pages.values()))
         return dict(zip(pages, answers, strict=True))
 
     async def of_front(self, url: str) -> Observed[bool]:

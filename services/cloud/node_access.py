@@ -9,6 +9,7 @@ from services.cloud import node_scripts as scripts
 from services.cloud.clients.ssh import Host, Output
 from services.cloud.node_look import parse_look
 from services.cluster.model import Droplet, MediaNode, NodeStatus
+from services.common import eager
 from services.common.clock import Clock
 from services.common.errors import Refused, Rejected, Unreachable
 from services.common.observed import Observed, UnknownSince, Unobserved
@@ -65,13 +66,13 @@ class NodeAccess:
         what a step asks for first rests on what its nodes show now.
         """
         active = [n for n in media if n.droplet.status == "active" and n.droplet.id > 0]
-        looks = await asyncio.gather(*(self._shared_look(n.id, since) for n in active))
+        looks = await eager.gather(*(self._shared_look(n.id, since) for n in active))
         return {node.id: look for node, look in zip(active, looks, strict=True)}
 
     async def starts(self, masters: Iterable[Droplet]) -> dict[int, Observed[str]]:
         """Return by droplet id which start of OpenVidu runs on each master that is on."""
         active = [m for m in masters if m.active]
-        starts = await asyncio.gather(*(self._start(m.id) for m in active))
+        starts = await eager.gather(*(self._start(m.id) for m in active))
         return {master.id: start for master, start in zip(active, starts, strict=True)}
 
     async def inspect(self, droplet_id: int) -> str:

@@ -28,7 +28,7 @@ STAGED = "openvidu-bot/staged/"
 VERSIONS = "openvidu-bot/versions/"
 BACKUPS = "openvidu-bot/backups/"
 HEADS = "openvidu-bot/audit/"
-NO_BUCKET = "NoSuchBucket"
+NO_BUCKET, NO_KEY = "NoSuchBucket", "NoSuchKey"
 PRECONDITION_FAILED = 412
 LINT_SECONDS = 10.0
 LINT_PAUSE = 1.0
@@ -270,7 +270,8 @@ class SecretsBucket:
         try:
             await self._objects.put(FILE, content, if_match=etag or None, if_none_match=not etag)
         except Rejected as error:
-            if error.status == PRECONDITION_FAILED:
+            # AWS answers 404 to If-Match when the object was deleted meanwhile; Spaces answers 412.
+            if error.status == PRECONDITION_FAILED or error.message == NO_KEY:
                 raise Refused(
                     "another writer changed secrets.env at the same moment. Nothing was written"
                 ) from None

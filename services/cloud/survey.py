@@ -4,7 +4,6 @@ A missing answer is never read as an answer. A part that was not seen ends the l
 `unseen` where the caller tolerates that.
 """
 
-import asyncio
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -25,6 +24,7 @@ from services.cluster.model import (
     Size,
     Snapshot,
 )
+from services.common import eager
 from services.common.clock import Clock
 from services.common.errors import BotError, Rejected, Unconfirmed, Unreachable
 
@@ -68,7 +68,7 @@ class Survey:
         Raises why a fact among `needs` was not seen, unless it is among `tolerates`.
         """
         unseen = UnseenFacts(tolerates)
-        droplets, pools = await asyncio.gather(
+        droplets, pools = await eager.gather(
             self._account.droplets.since(age.oldest(Fact.DROPLETS)), self._fleet.pools(needs, age)
         )
         entries = droplets.of(self._names)
@@ -88,7 +88,7 @@ class Survey:
             fleet = self._confirmed(fleet, unseen)
         entries = droplets.of(self._names, (member.droplet for member in fleet.members))
         price = await self._price(fleet, entries)
-        limit, sizes, snapshots = await asyncio.gather(
+        limit, sizes, snapshots = await eager.gather(
             self._limit(needs),
             self._sizes(needs, unseen),
             self._snapshots(masters, needs, age, unseen),

@@ -1,7 +1,6 @@
 """One cluster as the bot sees it: `observe` is the one way in, and `writer` the one way out."""
 
-import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from typing_extensions import override
@@ -28,9 +27,11 @@ from services.cluster.model import (
     SecretsState,
     Timings,
 )
+from services.common import eager
 from services.common.clock import Clock
 from services.common.errors import BotError
 from services.common.observed import NOT_OBSERVED, Observed, UnknownSince, Unobserved
+from services.common.values import replace
 from services.secrets_env import SecretsFindings, SecretsUnread
 from services.steps import WriteOperations
 
@@ -130,7 +131,7 @@ class ClusterWorld(ClusterGateway):
         masters, media = seen.masters, seen.media
         droplets = (*masters, *(node.droplet for node in media))
         self._nodes.note_addresses({droplet.id: self._address(droplet) for droplet in droplets})
-        healthy, looks, load, front = await asyncio.gather(
+        healthy, looks, load, front = await eager.gather(
             self._health(masters, needs),
             self._looks(media, needs, since),
             self._load(needs),

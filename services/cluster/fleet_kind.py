@@ -75,7 +75,9 @@ class ResourceNames:
         return self.is_master(name) or self.is_media(name, tags) or name.startswith(f"{self.pool}-")
 
     def _is(self, name: str, rest: str) -> bool:
-        return re.fullmatch(re.escape(self.stack) + rest, name) is not None
+        # Most droplets of an account belong to other stacks.
+        stack = self.stack
+        return name.startswith(stack) and re.fullmatch(rest, name[len(stack) :]) is not None
 
 
 @dataclass(frozen=True)

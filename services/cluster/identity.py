@@ -1,7 +1,9 @@
 """The identity of a cluster: properties that stay the same however it changes. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from services.common.values import replace
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
+from services.common.values import replace
 from services.secrets_env.findings import SecretsFindings, SecretsUnread
 
 
@@ -722,6 +724,7 @@ class Cluster:
         return replace(self, masters=tuple(change.get(m.name, m) for m in self.masters))
 
 
+@lru_cache(maxsize=4096)
 def short_name(name: str, stack: str) -> str:
     """Return a droplet's name without the stack: `master-2`, `media-3`."""
     trimmed = name.removeprefix(f"{stack}-")

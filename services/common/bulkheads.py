@@ -1,8 +1,9 @@
 """Bulkheads: keep a failure in one part of the bot, or for one cluster, from stopping the others.
 
 Each piece of periodic work runs under its own key (part, cluster), whatever it raises and however
-long it takes. A failure is logged once with its traceback, counted, and listed for as long as it
-lasts: on /healthz, and in one message.
+long it takes. Work that has to wait becomes a task; most has nothing to do, and ends at once. A
+failure is logged once with its traceback, counted, and listed for as long as it lasts: on /healthz,
+and in one message.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from services.common import eager
 from services.common.clock import Clock
 from services.common.errors import BadRecord, BotError, Foreign, ObservesOnly
 from services.common.metrics import METRICS
@@ -29,6 +31,8 @@ LEAST = 1.0
 # Clusters at once: all of them, or as many as may wait for answers side by side.
 EVERY = 1000
 AT_ONCE = 64
+# Pieces of work, which may all end without waiting, until the loop runs what else is ready.
+AT_A_STRETCH = 8
 # Seconds after which the work is cancelled, and started again.
 LIMIT = 300.0
 # Seconds after which the same text is logged again.
@@ -78,6 +82,7 @@ class Bulkheads:
         # By key: when each text was logged.
         self._logged: dict[Key, dict[str, float]] = {}
         self._closing = False
+        self._at_a_stretch = 0
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -115,13 +120,43 @@ class Bulkheads:
         work: Callable[[str], Awaitable[object]],
         at_once: int,
     ) -> None:
+        names = list(clusters)
+        if len(names) > at_once:
+            await self._in_turns(part, names, work, at_once)
+            return
+        waiting: dict[Key, _Running] = {}
+        try:
+            for name in names:
+                key = (part, name)
+                outcome = self._begin(key, partial(work, name))
+                if isinstance(outcome, _Running):
+                    waiting[key] = outcome
+                if self._is_long_stretch():
+                    await asyncio.sleep(0)
+            if waiting:
+                await asyncio.wait([r.task for r in waiting.values()], timeout=FOR_ONE)
+        except asyncio.CancelledError:
+            for running in waiting.values():
+                running.task.cancel()
+            raise
+        for key, running in waiting.items():
+            self._outcome(key, running)
+
+    async def _in_turns(
+        self,
+        part: str,
+        names: Iterable[str],
+        work: Callable[[str], Awaitable[object]],
+        at_once: int,
+    ) -> None:
+        """Do it for `at_once` clusters, and for one more whenever one of them has ended."""
         gate = asyncio.Semaphore(at_once)
 
         async def one(name: str) -> None:
             async with gate:
                 await self.run(part, partial(work, name), name)
 
-        await asyncio.gather(*(one(name) for name in clusters))
+        await asyncio.gather(*(one(name) for name in names))
 
     async def run(
         self, part: str, work: Work, cluster: str = "", patience: float | None = None
@@ -132,20 +167,49 @@ class Bulkheads:
         the background.
         """
         key = (part, cluster)
-        running = self._running.get(key)
-        if running is not None and running.task.done():
-            self._ended(key, running)
-            running = None
-        timeout = 0.0
-        if running is None:
-            timeout = _patience_for(cluster) if patience is None else patience
-            task = asyncio.create_task(_without_exit(work))
-            running = self._running[key] = _Running(task, asyncio.get_running_loop().time())
+        outcome = self._begin(key, work)
+        if not isinstance(outcome, _Running):
+            if self._is_long_stretch():
+                await asyncio.sleep(0)
+            return outcome
+        if patience is None:
+            patience = _patience_for(cluster)
         try:
-            await _ended_within(running.task, timeout)
+            await _ended_within(outcome.task, patience)
         except asyncio.CancelledError:
-            running.task.cancel()
+            outcome.task.cancel()
             raise
+        return self._outcome(key, outcome)
+
+    def _begin(self, key: Key, work: Work) -> "_Running | bool":
+        """Begin a piece of work; return its outcome if it ended without having to wait.
+
+        Also where the previous one has not ended.
+        """
+        before = self._running.get(key)
+        if before is not None and not before.task.done():
+            return self._continues(key, before)
+        if before is not None:
+            self._ended(key, before)
+        try:
+            task = eager.start(_without_exit(work))
+        except asyncio.CancelledError:
+            return self._closing or self._was_cancelled(key)
+        except Exception as error:  # noqa: BLE001 - containing any error is what bulkheads are for
+            return self.record_failure(*key, error)
+        if task is None:
+            self.record_success(*key)
+            return True
+        running = self._running[key] = _Running(task, asyncio.get_running_loop().time())
+        return running
+
+    def _is_long_stretch(self) -> bool:
+        """Return, now and then, True: work need not wait for anything, and others have to run."""
+        self._at_a_stretch = (self._at_a_stretch + 1) % AT_A_STRETCH
+        return not self._at_a_stretch
+
+    def _outcome(self, key: Key, running: _Running) -> bool:
+        """Return the outcome of work that was waited for, which may not have ended."""
         if running.task.done():
             return self._ended(key, running)
         return self._continues(key, running)
@@ -171,12 +235,15 @@ class Bulkheads:
         if running.task.cancelled() and self._closing:
             return True
         if running.task.cancelled():
-            return self.record_failure(*key, asyncio.CancelledError("was cancelled"))
+            return self._was_cancelled(key)
         error = running.task.exception()
         if error is not None:
             return self.record_failure(*key, error)
         self.record_success(*key)
         return True
+
+    def _was_cancelled(self, key: Key) -> bool:
+        return self.record_failure(*key, asyncio.CancelledError("was cancelled"))
 
     # Work that runs elsewhere: in tasks of its own, and in calls that must not wait
 
@@ -204,6 +271,8 @@ class Bulkheads:
 
     def record_success(self, part: str, cluster: str) -> None:
         """Record a success."""
+        if not self._troubles:
+            return
         if (trouble := self._troubles.pop((part, cluster), None)) is not None:
             METRICS.set("openvidu_bot_part_failing", 0, part=part, cluster=cluster)
             if self._is_new((part, cluster), f"well after {trouble.text}"):

@@ -38,6 +38,8 @@ class ClusterIdentities:
         # By cluster: when to request the account next.
         self._ask_at: dict[str, float] = {}
         self._looked: dict[str, float] = {}
+        # By cluster: the stored text and the identity seen that were found to agree.
+        self._agreed: dict[str, tuple[str | None, Identity]] = {}
         # Clusters that are other ones in the state, and why.
         self.foreign: dict[str, str] = {}
 
@@ -74,6 +76,8 @@ class ClusterIdentities:
         if name not in self._own:
             return  # not seen yet: neither equal nor different
         own = await self.own(name)
+        if self._agreed.get(name) == (text, own):
+            return
         stored = _identity(text, name)
         if why := own.differs(stored):
             self.foreign[name] = (
@@ -84,7 +88,9 @@ class ClusterIdentities:
             raise Foreign(self.foreign[name])
         self.foreign.pop(name, None)
         merged = stored.merged_with(own)
-        if merged != stored:
+        if merged == stored:
+            self._agreed[name] = text, own
+        else:
             puts = {key: write(merged, CLASSES, text)}
             await self._store.commit(Commit(checks={key: text}, puts=puts))
 

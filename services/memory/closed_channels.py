@@ -18,7 +18,7 @@ class ClosedChannels:
     async def read(self) -> tuple[str | None, dict[str, Any]]:
         """Return the stored text, and its content."""
         (text,) = await self._store.get(self.KEY)
-        return text, json.loads(text or "{}")
+        return text, json.loads(text) if text else {}
 
     async def write(self, before: str | None, after: str) -> bool:
         """Replace what was read. Returns False on a concurrent write."""

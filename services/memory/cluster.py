@@ -5,11 +5,11 @@ Its number of media nodes, its fleet type, a pause, closings.
 
 import json
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from services.audit.chain import AuditChain
 from services.cluster.model import Autoscaler, Cluster, FleetKind, KnownFleet
+from services.common.values import replace
 from services.memory.schedule import Fence, ScheduleRepository, read_book
 from services.memory.user_groups import StoredUserGroups
 from services.store import Commit, Store

@@ -30,7 +30,8 @@ class HomeViewers:
     async def viewers(self, now: float) -> list[Viewer]:
         """Return the users whose Home is refreshed now."""
         (text,) = await self._store.get(self.KEY)
-        return [v for raw in json.loads(text or "[]") if (v := Viewer(*raw)).until > now]
+        raws = json.loads(text) if text else []
+        return [v for raw in raws if (v := Viewer(*raw)).until > now]
 
     async def opened(self, viewer: Viewer, now: float) -> None:
         """Add a viewer. Only the newest MOST are kept."""

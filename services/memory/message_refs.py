@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import lru_cache
 
 from services.store import Commit, Store
 from services.store.edit import retried, too_fast
@@ -28,6 +29,7 @@ class CardPlace:
     copied: str = field(default="", metadata={"stored": False})
 
 
+@lru_cache(maxsize=1024)  # the same texts are read in every round, as long as a card is open
 def _place(text: str, copies: str | None) -> CardPlace:
     """Return a stored place, written by this version or another one."""
     names = {f.name for f in fields(CardPlace) if f.metadata.get("stored", True)}
@@ -93,4 +95,4 @@ class MessageRefs:
     async def unfinished(self) -> list[str]:
         """Return the cards whose final state is not shown yet."""
         (text,) = await self._store.get(self.OPEN)
-        return list(json.loads(text or "[]"))
+        return list(json.loads(text)) if text else []

@@ -312,9 +312,8 @@ class Approvals:
         """Ids of all requests, those for now first; `later`: only those for later."""
         kinds = [True] if later else [False, True]
         texts = await self._store.get(*(pending_key(name, later=kind) for kind in kinds))
-        return [
-            str(i) for text in texts for i in read_json(text, [], f"the list of requests of {name}")
-        ]
+        what = f"the list of requests of {name}"
+        return [str(i) for text in texts if text is not None for i in read_json(text, [], what)]
 
     async def _unlist(self, name: str, request_id: str) -> None:
         key, what = pending_key(name, later=request_id.startswith(LATER)), _list_of(name)

@@ -1,9 +1,8 @@
 """Changes that others make during a run: nothing is written until it is clear how to go on."""
 
-from dataclasses import replace
-
 from services.cluster.model import Cluster
 from services.common.errors import Refused
+from services.common.values import replace
 from services.procedures.plan import Plan, make_plan
 from services.runs.observation import Observation
 from services.runs.run import Questioned

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 from services.access.policy import ClusterPolicy
 from services.audit.chain import AuditChain
@@ -352,8 +352,21 @@ def _readable(run: str) -> Iterator[None]:
 
 @lru_cache(maxsize=RUNS_REMEMBERED)
 def _run_of(entries: tuple[str, ...], run: str) -> Run:
+    before, known = _FOLDED.get(run, ((), None))
     with _readable(run):
-        return fold(_event(e, run) for e in entries)
+        if known is not None and entries[: len(before)] == before:
+            folded = reduce(apply, (_event(e, run) for e in entries[len(before) :]), known)
+        else:
+            folded = fold(_event(e, run) for e in entries)
+    _FOLDED.pop(run, None)
+    _FOLDED[run] = entries, folded
+    if len(_FOLDED) > RUNS_REMEMBERED:
+        del _FOLDED[next(iter(_FOLDED))]
+    return folded
+
+
+_FOLDED: dict[str, tuple[tuple[str, ...], Run]] = {}
+"""By run: the entries that were read last and what they make, which the next ones add to."""
 
 
 def _event(text: str, run: str) -> Event:

@@ -4,15 +4,16 @@ Card, audit trail and the point to resume from are all computed from that list.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import reduce
+from functools import cached_property, reduce
 
 from services.access.policy import Actor
 from services.cluster import model as facts
 from services.cluster.identity import UNKNOWN_IDENTITY, Identity
 from services.cluster.service_state import ServiceState
 from services.common.serialize import Classes
+from services.common.values import replace
 from services.procedures import PROCEDURES
 from services.procedures.plan import Plan, StepOutline
 from services.runs.request import Act, Request, RequestState, Vote
@@ -318,7 +319,7 @@ class Run:
         """The labels of all choices of its questions, by question and choice."""
         return {(q.id, c.id): c.label for q in self.asked for c in q.choices}
 
-    @property
+    @cached_property
     def stays_done(self) -> tuple[str, ...]:
         """What stays done if it ends now, with what was begun and is not undone."""
         step = self.step

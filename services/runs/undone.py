@@ -1,8 +1,7 @@
 """Which earlier goal of a run was undone by others. Pure."""
 
-from dataclasses import replace
-
 from services.cluster.model import Cluster, Pool
+from services.common.values import replace
 from services.runs.run import Run
 from services.steps import Step
 

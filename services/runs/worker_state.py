@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from services.cloud.port import ClusterGateway
 from services.cluster.model import Cluster
 from services.common.bugs import UnexpectedErrors
 from services.common.clock import Clock
+from services.common.values import replace
 from services.runs.doubts import Doubts, Outage
 from services.runs.durations import Durations
 from services.runs.journal import Journal

@@ -108,6 +108,8 @@ class CalendarSync:
         self._reading: dict[tuple[str, CalendarKind], asyncio.Task[Contents]] = {}
         self._contents: dict[str, tuple[Contents, ...]] = {}
         self._written: dict[str, tuple[Contents, ...]] = {}
+        # By cluster: the document and the contents that it was found to hold.
+        self._holds: dict[str, tuple[str, tuple[Contents, ...]]] = {}
 
     async def sweep(self) -> None:
         """Read files that are due, and write what is not in the schedule documents yet."""
@@ -158,11 +160,13 @@ class CalendarSync:
         if contents is None:
             return
         text, book = await self._books.read(name)
-        if text is None:
+        if text is None or self._holds.get(name) == (text, contents):
             return
         change = _with(contents, name, self._clock.now())
         unchanged = change(book) == book
         # A document that is new has neither: it is written again.
+        if unchanged:
+            self._holds[name] = text, contents
         filled = book.calendars or book.exceptions.holidays
         if unchanged or (filled and self._written.get(name) == contents):
             return

@@ -4,10 +4,11 @@ One answer for acting and for everything shown.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from services.cluster.model import Cluster, FleetKind
 from services.common.clock import Clock
+from services.common.values import replace
 from services.memory.schedule import Book, ScheduleRepository
 from services.operations.reader import ClusterReader
 from services.procedures import Shutdown, Startup

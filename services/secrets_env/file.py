@@ -33,7 +33,11 @@ class SecretsFile:
 
     def names(self) -> tuple[str, ...]:
         """Return its keys, in the order of their first lines."""
-        return tuple(dict.fromkeys(line.name for line in self.lines if line.name))
+        return self._names
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for line in self.lines if (name := line.name)))
 
     def value(self, name: str) -> str | None:
         """Return the value in the last line with that key; None if there is none."""

@@ -1,12 +1,13 @@
 """Steps that pause or resume the autoscaler, and wait for the media nodes that it adds."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from typing_extensions import override
 
 from services.cluster.model import RUN_SECONDS, TURN_SECONDS, Cluster, Fact, MediaNode
 from services.common.text import count_of, duration
+from services.common.values import replace
 from services.steps.base import POOL_FACTS, Choice, Question, Step, StepTiming, WriteOperations
 from services.steps.media_nodes import NEW_NODE, MediaServing
 from services.steps.node_text import node_names

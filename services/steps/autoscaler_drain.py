@@ -3,13 +3,14 @@
 A tag makes them drain and delete themselves; no signal is sent by SSH.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from typing_extensions import override
 
 from services.cluster.model import Autoscaler, Cluster, Fact, MediaNode, NodeStatus
 from services.common.text import count_of, plural
+from services.common.values import replace
 from services.steps.autoscaler import Arrived, Autoscaling
 from services.steps.base import (
     NODE_FACTS,

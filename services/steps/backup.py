@@ -1,6 +1,6 @@
 """Steps that take backups of the masters, and delete old ones."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from typing_extensions import override
@@ -9,6 +9,7 @@ from services.cluster.backups import backup_label, backup_stamp, snapshot_name
 from services.cluster.model import Cluster, Droplet, Fact, Snapshot
 from services.common.errors import Rejected
 from services.common.text import count_of, join_words
+from services.common.values import replace
 from services.steps.base import POOL_FACTS, Effects, Step, StepTiming, WriteOperations, request_each
 from services.steps.masters import master_names
 

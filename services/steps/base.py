@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from services.cluster.model import Basis, Cluster, Fact, Load, Timings
 from services.common.errors import Rejected, Unreachable
 from services.common.observed import Observed, Unobserved
+from services.common.values import replace
 
 POOL_FACTS = frozenset({Fact.DROPLETS, Fact.POOL})
 NODE_FACTS = POOL_FACTS | {Fact.NODES}

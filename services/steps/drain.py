@@ -1,7 +1,7 @@
 """The step that drains media nodes, and what people can choose when meetings do not end in time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from typing_extensions import override
@@ -9,6 +9,7 @@ from typing_extensions import override
 from services.cluster.model import Cluster, Fact, MediaNode, NodeStatus
 from services.common.observed import Unobserved
 from services.common.text import count_of, join_words, plural
+from services.common.values import replace
 from services.steps.base import (
     NODE_FACTS,
     Choice,

@@ -3,7 +3,7 @@
 They are powered off, resized and powered on again, never deleted.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from typing_extensions import override
@@ -12,6 +12,7 @@ from services.cluster.model import Cluster, Fact, MediaNode, short_name
 from services.common.errors import Rejected
 from services.common.observed import NOT_OBSERVED
 from services.common.text import count_of, plural
+from services.common.values import replace
 from services.steps.base import (
     NODE_FACTS,
     Effects,

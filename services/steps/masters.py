@@ -1,6 +1,6 @@
 """Steps about the four masters and the public address in front of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from typing_extensions import override
@@ -8,6 +8,7 @@ from typing_extensions import override
 from services.cluster.model import Cluster, Droplet, Fact, short_name
 from services.common.observed import Unobserved
 from services.common.text import join_words, plural
+from services.common.values import replace
 from services.secrets_env import Reader, SecretsFindings, findings_text
 from services.steps.base import Effects, Step, StepTiming, WriteOperations, request_each
 from services.steps.node_text import unseen_nodes

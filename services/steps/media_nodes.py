@@ -1,12 +1,13 @@
 """Steps that stop OpenVidu on media nodes, restart it, and wait until nodes are in service."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from typing_extensions import override
 
 from services.cluster.model import Cluster, Fact, MediaNode
 from services.common.text import count_of, join_words, plural
+from services.common.values import replace
 from services.steps.base import (
     NODE_FACTS,
     Effects,

@@ -1,9 +1,8 @@
 """Media nodes as a plan predicts them: new pool members, nodes in service, drained nodes. Pure."""
 
-from dataclasses import replace
-
 from services.cluster.model import Cluster, Droplet, MediaNode, NodeStatus
 from services.common.observed import NOT_OBSERVED
+from services.common.values import replace
 
 DRAINED = NodeStatus(start="planned", running=(), drain_marked=True, livekit=0)
 IN_SERVICE = NodeStatus(start="planned", running=("openvidu",), livekit=200)

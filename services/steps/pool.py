@@ -1,6 +1,6 @@
 """Steps that edit the autoscale pool, and the choices when DigitalOcean refuses."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from typing_extensions import override
@@ -8,6 +8,7 @@ from typing_extensions import override
 from services.cluster.model import Cluster, Fact, MediaNode
 from services.common.errors import Rejected
 from services.common.text import count_of, plural
+from services.common.values import replace
 from services.steps.base import (
     NODE_FACTS,
     Choice,

@@ -1,6 +1,6 @@
 """Steps that change the droplet size of masters."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from typing_extensions import override
@@ -8,6 +8,7 @@ from typing_extensions import override
 from services.cluster.model import Cluster, Droplet, Fact, Size, short_name
 from services.common.errors import Rejected
 from services.common.text import join_words, plural
+from services.common.values import replace
 from services.steps.base import NODE_FACTS, Effects, Step, StepTiming, WriteOperations
 from services.steps.masters import master_names
 

@@ -5,11 +5,12 @@ off and on again is on.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 from services.cluster.model import Cluster, MediaNode
 from services.common.text import count_of
+from services.common.values import replace
 from services.steps.autoscaler import Arrived, Autoscaling
 from services.steps.autoscaler_drain import Deleted, FleetGone, Left
 from services.steps.backup import Snapshots
@@ -57,13 +58,13 @@ def changes(reached: Sequence[Step], begun: Step | None = None) -> list[str]:
 
 def remaining(reached: Sequence[Step]) -> list[Step]:
     """Return the steps whose change still holds, each as far as it does."""
-    kept = []
-    for index, step in enumerate(reached):
-        later = frozenset().union(*(subjects(s) for s in reached[index + 1 :]))
+    kept, later = list[Step](), frozenset[str]()
+    for step in reversed(reached):
         left = _left_by(step, later)
         if left is not None and left.leaves_change:
             kept.append(left)
-    return kept
+        later |= subjects(step)
+    return kept[::-1]
 
 
 def _left_by(step: Step, later: frozenset[str]) -> Step | None:

@@ -3,13 +3,14 @@
 The new file is staged there before, private. No value passes through a step.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from typing_extensions import override
 
 from services.cluster.model import Cluster, Fact, SecretsState
 from services.common.text import duration, join_words
+from services.common.values import replace
 from services.steps.base import Choice, Effects, Question, Step, StepTiming, WriteOperations
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn
 

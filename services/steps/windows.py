@@ -1,12 +1,13 @@
 """The step that writes a window into a cluster's schedule."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from typing_extensions import override
 
 from services.cluster.model import Cluster, Fact
 from services.common.markers import strong
+from services.common.values import replace
 from services.steps.base import Effects, Step, StepTiming, WriteOperations
 
 

@@ -7,6 +7,7 @@ that raises the schema without `needs` only adds.
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Foreign
@@ -38,6 +39,7 @@ class NewerState(Foreign):
     """The state of a newer version: this one must not write to it."""
 
 
+@lru_cache(maxsize=8)  # the same text is read in every round
 def read_origin(text: str | None) -> Origin | None:
     """Return the origin in stored text, None for no text. BadRecord if it is damaged."""
     if text is None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 from simulators.cloud.timeline import EventCause
@@ -19,6 +20,7 @@ MEDIA_SERVERS = ("openvidu", "ingress", "egress")
 AGENT_LABEL = "openvidu-agent"
 
 
+@lru_cache(maxsize=4096)  # droplets are listed again and again
 def stamp(moment: float) -> str:
     """Return the moment as the API writes it (UTC, whole seconds)."""
     return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,7 +5,7 @@ The state store, Slack's deliveries, spells of trouble, and the bot's crashes.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
@@ -30,6 +30,8 @@ URL_LASTS = 1800.0
 """Seconds in which an answer may be sent to the response URL of a press."""
 NOTICED = 5.0
 """Seconds until a crash is recorded here."""
+LOOKS_EVERY = 2.0
+"""Seconds between two looks whether a bot has crashed."""
 SWITCHES = (
     "api_down",
     "rate_limited",
@@ -58,6 +60,11 @@ class Trouble:
     on_acked: Callable[[str, Any], None] = lambda *_: None
     """Called with what was acknowledged."""
 
+    @property
+    def of_reads(self) -> bool:
+        """Return whether anything may happen to what is read from the state."""
+        return bool(self.away or self.slow or self.lost)
+
     def calm(self) -> None:
         """Remove all faults."""
         self.lost = self.slow = self.late = self.twice = 0.0
@@ -83,7 +90,9 @@ class ShakyStore:
         return result
 
     async def get(self, *keys: str) -> list[str | None]:
-        return await self._do(self._store.get, *keys)
+        if self._trouble.of_reads:
+            return await self._do(self._store.get, *keys)
+        return await self._store.get(*keys)
 
     async def commit(self, commit: Commit) -> bool:
         return await self._do(self._written, commit)
@@ -95,7 +104,9 @@ class ShakyStore:
         return done
 
     async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:
-        return await self._do(self._store.read, log, start, count)
+        if self._trouble.of_reads:
+            return await self._do(self._store.read, log, start, count)
+        return await self._store.read(log, start, count)
 
     async def tail(self, log: str, count: int) -> list[str]:
         return await self._do(self._store.tail, log, count)
@@ -320,8 +331,7 @@ class Chaos:
         if self._luck.second_bot:
             await asyncio.sleep(self._dice.uniform(0, 60))
             await self._scene.start_bot(self.birth())
-        while True:
-            await asyncio.sleep(2)
+        async for _ in self._looks_after_deaths():
             if all(life.is_dead for life in self._scene.crash_injectors):
                 with self.log.of("nobody"):
                     seconds, often = zip(*RETURNS, strict=True)
@@ -331,10 +341,23 @@ class Chaos:
 
     async def _counts_the_dead(self) -> None:
         dead = 0
-        while not self.over:
-            await asyncio.sleep(2)
+        async for _ in self._looks_after_deaths():
+            if self.over:
+                return
             for _ in range(dead, dead := sum(life.is_dead for life in self._scene.crash_injectors)):
                 self.log.note("death")
+
+    async def _looks_after_deaths(self) -> AsyncIterator[None]:
+        """Look every two seconds, as a supervisor does, whether there is a death to see."""
+        loop = asyncio.get_running_loop()
+        death, began = asyncio.Event(), loop.time()
+        self._scene.on_death.append(death.set)
+        while True:
+            await death.wait()
+            death.clear()
+            await asyncio.sleep(LOOKS_EVERY - (loop.time() - began) % LOOKS_EVERY)
+            yield
+            began = loop.time()
 
     async def _spells(self) -> None:
         for _ in range(self._luck.spells):

@@ -109,7 +109,8 @@ class StoryWitness:
     def _state(self, stack: str) -> tuple[bool, bool]:
         estate = self._scene.estate
         estate.settle()
-        return bool(estate.serving(stack)), not estate.front_is_up(stack)
+        is_up = estate.front_is_up(stack)
+        return is_up and any(map(estate.takes_meetings, estate.media(stack))), not is_up
 
     def _shown(self, message: Message) -> None:
         place = self._scene.slack.workspace

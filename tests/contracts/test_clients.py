@@ -322,8 +322,12 @@ def test_an_answer_without_the_list_is_not_an_empty_list() -> None:
     assert isinstance(
         trouble(answering(200, {"meta": {"total": 0}}), lambda api: api.droplets()), Unreachable
     )
-    assert ask_digitalocean(answering(200, {"droplets": []}), lambda api: api.droplets()) == []
-    assert ask_digitalocean(answering(200, {"droplets": None}), lambda api: api.droplets()) == []
+    nothings: tuple[Any, ...] = ([], None)
+    for nothing in nothings:
+        alone: dict[str, Any] = {"droplets": nothing}
+        assert isinstance(trouble(answering(200, alone), lambda api: api.droplets()), Unreachable)
+        whole = alone | {"meta": {"total": 0}}
+        assert ask_digitalocean(answering(200, whole), lambda api: api.droplets()) == []
 
 
 # DigitalOcean: secrets and the budget
@@ -374,7 +378,7 @@ def test_the_budget_is_that_of_the_last_answer() -> None:
         await api.sizes()
         return api.budget
 
-    budget = ask_digitalocean(answering(200, {"sizes": []}, headers), ask)
+    budget = ask_digitalocean(answering(200, {"sizes": [], "meta": {"total": 0}}, headers), ask)
     assert (budget.limit, budget.remaining, budget.reset) == (5000, 4711, 1800000123.0)
 
 

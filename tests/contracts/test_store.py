@@ -25,7 +25,7 @@ from services.store.sqlite import SqliteStore
 from tests.support.coverage_level import FULL
 from tests.support.memory_store import MemoryStore
 from tests.support.patience import HANG, LOOKS
-from tests.support.tools import redis_server, redis_servers
+from tests.support.tools import redis_server, store_servers
 
 ROUNDS = 1000 if FULL else 5
 ACQUIRERS = 200
@@ -110,7 +110,7 @@ def server(servers: Callable[[str], RedisProcess]) -> RedisProcess:
     return servers("")
 
 
-REDISES = {Path(path).name or "redis": path for path in redis_servers() or [""]}
+REDISES = {Path(path).name or "redis": path for path in store_servers() or [""]}
 
 
 @pytest.fixture(params=["sqlite in memory", "sqlite file", *REDISES, "dictionaries"])

@@ -154,8 +154,10 @@ def spaces_story(town: SimulatedEnvironment, at: Addresses) -> None:
         == body
     )
     s3.put_object_acl(Bucket=bucket, Key="backups/1", ACL="public-read")
-    assert s3.get_object_acl(Bucket=bucket, Key="backups/1")["Grants"][0]["Permission"] == "READ"
-    assert s3.get_object_acl(Bucket=bucket, Key="secrets.env")["Grants"] == []
+    grants = s3.get_object_acl(Bucket=bucket, Key="backups/1")["Grants"]
+    assert [grant["Permission"] for grant in grants] == ["FULL_CONTROL", "READ"]
+    own = s3.get_object_acl(Bucket=bucket, Key="secrets.env")["Grants"]
+    assert [grant["Permission"] for grant in own] == ["FULL_CONTROL"]
     town.faults.add("spaces", "stale")
     assert s3.get_object(Bucket=bucket, Key="secrets.env")["Body"].read() == body
     s3.delete_object(Bucket=bucket, Key="backups/1")

@@ -15,8 +15,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from tests.install.box import ROOT, Missing, Report, base, needs, run
-from tests.support.tools import MORE, ONE, redis_servers
+from tests.install.box import ROOT, Missing, Report, base, needs
+from tests.support.tools import MORE, ONE, redis_servers, server_version
 
 SUITE = "trixie"
 PROGRAMS = ("redis-server", "valkey-server")
@@ -44,12 +44,12 @@ def main() -> int:
         brought = taken_out(tar, Path(name))
         usual = redis_servers()
         for server in [*usual, *brought]:
-            print(f"  {version(server)}", flush=True)
+            print(f"  {server_version(server)}", flush=True)
         env = {MORE: ":".join(brought), "OPENVIDU_BOT_CI": "1"}
         report.check("what a store promises, on each of them", tested(CONTRACTS, env), "passed")
         for server in brought:
             report.check(
-                f"several bots on {version(server)}", tested(WHOLE, {ONE: server}), "passed"
+                f"several bots on {server_version(server)}", tested(WHOLE, {ONE: server}), "passed"
             )
     return report.end()
 
@@ -72,13 +72,6 @@ def taken_out(tar: Path, folder: Path) -> list[str]:
         command.chmod(0o755)
         made.append(str(command))
     return made
-
-
-def version(server: str) -> str:
-    """As `Valkey 8.1.1`."""
-    told = run(server, "--version").stdout
-    match = re.match(r"(\w+) server v=(\S+)", told)
-    return f"{match[1]} {match[2]}" if match else told.strip()
 
 
 def tested(files: tuple[str, ...], env: dict[str, str]) -> str:

@@ -83,6 +83,7 @@ from tests.support.clusters import (
     texts,
 )
 from tests.support.goldens import as_json, check_golden
+from tests.support.slack_models import complaints_about_message, complaints_about_view
 
 GOLDEN = Path(__file__).parent / "golden"
 APPROVERS = "<@UBEN> or <@UCARLA>"
@@ -111,6 +112,7 @@ def fit_to_send(card: Card) -> None:
     """What Slack and a screen reader ask of every message."""
     sent = card.arguments()
     assert check_blocks(sent["blocks"]) == []
+    assert complaints_about_message(sent["text"], sent["blocks"]) == []
     assert 0 < len(sent["text"].strip()) <= TEXT
     for text in (sent["text"], *texts_of(sent["blocks"])):
         left = HELD.sub("", text)
@@ -301,6 +303,7 @@ def test_requests(request: Request) -> None:
     fit_to_send(views.details_card(request, APPROVERS))
     modal = views.details_view(views.details_blocks(request, APPROVERS), "COPS")
     assert check_view(modal) == []
+    assert complaints_about_view(modal) == []
     detailed = " ".join(texts_of(modal))
     for step in request.plan.steps:
         assert without_formatting(step.title()) in detailed

@@ -1,5 +1,6 @@
 """The deployment files: no rights, writable state only, secrets by reference, consistent."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -209,6 +210,45 @@ def test_the_service_is_well_formed(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+MOST = 20  # of 100: "OK" ends at 49
+# What `systemd-analyze security` counts against the service, and why it stays.
+EXPOSED = {
+    "RootDirectoryOrRootImage": "it runs in the host's own tree, read-only",
+    "PrivateMounts": "ProtectSystem gives it mounts of its own; this adds nothing",
+    "MemoryDenyWriteExecute": "callbacks of C libraries need such memory on some systems",
+    "RestrictAddressFamilies_AF_UNIX": "systemd's socket, the terminal's, and a local Redis",
+    "RestrictAddressFamilies_AF_INET_INET6": "it works over the network",
+    "ProtectProc": "it reads who is at the other end of the terminal's socket",
+    "ProcSubset": "it reads the boot's id below /proc/sys",
+    "PrivateNetwork": "it works over the network",
+    "PrivateUsers": "it has to know who connects to the terminal's socket",
+    "DeviceAllow": "ProtectClock allows to read the clock's device",
+    "IPAddressDeny": "the addresses of Slack, DigitalOcean and nodes change",
+}
+
+
+def test_the_service_is_as_closed_as_it_can_be(tmp_path: Path) -> None:
+    """Check with systemd itself what the process could reach after a break-in."""
+    if shutil.which("systemd-analyze") is None or systemd_version() < 251:  # --offline with --json
+        assert "NoNewPrivileges=yes" in UNIT
+        return
+    unit = tmp_path / "openvidu-bot.service"
+    unit.write_text(UNIT)
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--json=short", str(unit)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = json.loads(done.stdout)
+    exposed = {line["json_field"] for line in told if not line["set"] and line["exposure"]}
+    if systemd_version() < 255:  # a newer one may look at more
+        assert exposed == EXPOSED.keys()
+    limit = ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST}", str(unit)]
+    done = subprocess.run(limit, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-200:]
 
 
 def systemd_version() -> int:

@@ -69,6 +69,7 @@ from tests.support.clusters import (
     requests,
 )
 from tests.support.goldens import as_json, check_golden
+from tests.support.slack_models import complaints_about_view
 
 Json = dict[str, Any]
 GOLDEN = Path(__file__).parent / "golden" / "views"
@@ -83,6 +84,7 @@ FORMS = tuple(
 def fit_to_open(view: Json) -> None:
     """What Slack asks of every view, and we of ours."""
     assert check_view(view) == []
+    assert complaints_about_view(view) == []
     assert len(json.dumps(view)) < VIEW_BYTES
     for text in texts_of(view["blocks"]):
         assert "<" not in LINK.sub("", HELD.sub("", text))

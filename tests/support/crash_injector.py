@@ -92,6 +92,26 @@ class CrashInjector:
             raise asyncio.CancelledError
         return result
 
+    def looks_freely(self) -> bool:
+        """Pass the point before a look; False where more than counting it has to be done."""
+        if self._paused or self.is_dead or self.die_at is not None:
+            return False
+        self.points += 1
+        return True
+
+    @property
+    def is_well(self) -> bool:
+        """Return whether it is neither dead nor stopped."""
+        return not self.is_dead and not self._paused
+
+    async def after_look(self, seen: T) -> T:
+        """Pass the end of a look."""
+        if self._paused:
+            await self._awake.wait()
+        if self.is_dead:
+            raise asyncio.CancelledError
+        return seen
+
     def _point(self, when: str, what: str) -> None:
         """Pass a crash point."""
         if not self.is_dead:
@@ -146,14 +166,25 @@ class CrashingStore:
             raise Unreachable("asking Redis: ConnectionError")
         return await self._life.call(what, work, *args, **more)
 
+    @property
+    def _is_plain(self) -> bool:
+        """Pass the point before a look; False where more than counting it has to be done."""
+        return not self.delay and not self.away and self._life.looks_freely()
+
     async def get(self, *keys: str) -> list[str | None]:
-        return await self._do("store get", self._store.get, *keys)
+        if not self._is_plain:
+            return await self._do("store get", self._store.get, *keys)
+        texts = await self._store.get(*keys)
+        return texts if self._life.is_well else await self._life.after_look(texts)
 
     async def commit(self, commit: Commit) -> bool:
         return await self._do("store commit", self._store.commit, commit)
 
     async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:
-        return await self._do("store read", self._store.read, log, start, count)
+        if not self._is_plain:
+            return await self._do("store read", self._store.read, log, start, count)
+        entries = await self._store.read(log, start, count)
+        return entries if self._life.is_well else await self._life.after_look(entries)
 
     async def tail(self, log: str, count: int) -> list[str]:
         return await self._do("store tail", self._store.tail, log, count)

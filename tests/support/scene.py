@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import contextvars
 import copy
+import json
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -201,6 +202,7 @@ class Scene:
         self.bots: list[Bot] = []
         self.crash_injectors: list[CrashInjector] = []
         self._ears: dict[CrashInjector, Receive] = {}
+        self.on_death: list[Callable[[], None]] = []
         self.downtime = "at once"  # How long a dead bot stays away: tests/support/absence.py.
         self.promises = True
         self.allowed_complaints: list[str] = []  # Complaints of Slack that this story allows.
@@ -262,7 +264,7 @@ class Scene:
                 }
         raw = {"clusters": clusters, "channels": {"COPS": stacks[0]}, **more}
         path = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp") / f"scene-{id(self)}.yaml"
-        path.write_text(yaml.safe_dump(raw))
+        path.write_text(json.dumps(raw))  # which is YAML
         if self._keeps_file:
             self.file = SettingsFile(path, lambda: load(path, env))
             return self.file.read()
@@ -379,6 +381,8 @@ class Scene:
 
     async def _bury(self, life: CrashInjector) -> None:
         await life.crashed.wait()
+        for heard in self.on_death:
+            heard()
         for task in life.tasks:
             if task is not asyncio.current_task():
                 task.cancel()

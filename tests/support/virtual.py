@@ -29,6 +29,9 @@ class _Call(asyncio.Handle):
 
     __slots__ = ()
     _repr = _source_traceback = None
+    _callback: Callable[..., object]
+    _args: tuple[Any, ...]
+    _context: Context
 
     def __init__(
         self,
@@ -137,7 +140,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             for _ in range(len(ready)):
                 call = ready.popleft()
                 if not call._cancelled:
-                    call._run()
+                    try:
+                        call._context.run(call._callback, *call._args)
+                    except (SystemExit, KeyboardInterrupt):
+                        raise
+                    except BaseException as error:  # noqa: BLE001 - as asyncio does
+                        self.call_exception_handler(
+                            {"message": f"Exception in {call!r}", "exception": error}
+                        )
             if self._stopping:
                 return
 

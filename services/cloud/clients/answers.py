@@ -72,7 +72,7 @@ def _body(http: Any) -> object:
         return None
     try:
         body: object = json.loads(http.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return body
 

@@ -66,11 +66,14 @@ def page_of(key: str, what: str, number: int, answer: object) -> ListPage:
     total, is_last = _total(answer), _is_last(what, answer)
     if number > 1 and total is None:
         raise Unreadable(what, "total")
-    if number == 1 and is_last and total is not None:
-        # Its own number contradicts its entries: that does not prove that nothing is there.
-        if total > PER_PAGE:
+    if number == 1 and is_last:
+        if total is None and not entries:
+            # Not even said to be empty: that does not prove that nothing is there.
+            raise Unreadable(what, "total")
+        if total is not None and total > PER_PAGE:
             raise Unreadable(what, "link to its next page")
-        if total > 0 and not entries:
+        if total is not None and total > len(entries):
+            # Its own number contradicts its entries: some are missing.
             raise Unreadable(what, key)
     return ListPage({_identity(item): item for item in entries}, total, is_last)
 

@@ -30,6 +30,7 @@ class LivekitClient:
         self._secret = secret
         self._http = http
         self._clock = clock
+        self._signed: tuple[str, float] = ("", 0.0)  # the newest token, and until when it is sent
 
     def __repr__(self) -> str:
         return f"Livekit({self._url})"
@@ -76,6 +77,15 @@ class LivekitClient:
         return [item for item in answer.get(key) or [] if isinstance(item, dict)]
 
     def _token(self) -> str:
+        """Return a token that lasts for half its time at least, also by a clock that was set."""
+        token, until = self._signed
+        now = self._clock.now()
+        if not until - TOKEN_SECONDS / 2 <= now < until:
+            token = self._new_token()
+            self._signed = token, now + TOKEN_SECONDS / 2
+        return token
+
+    def _new_token(self) -> str:
         # With the first request and not at the start: it imports cryptography.
         import jwt  # noqa: PLC0415
 

@@ -109,7 +109,7 @@ class PydoClient:
                 request.http_request.headers["Authorization"] = f"Bearer {token}"
 
         class StrictPolicy(SansIOHTTPPolicy[Any, Any]):
-            """Raises every answer that is no plain success, before pydo interprets it."""
+            """Raises every answer that is no plain success, before pydo reads its body."""
 
             @override
             def on_response(self, request: Any, response: Any) -> None:
@@ -125,7 +125,8 @@ class PydoClient:
             authentication_policy=BearerPolicy(),
             retry_policy=AsyncRetryPolicy.no_retries(),
             redirect_policy=AsyncRedirectPolicy.no_redirects(),
-            per_call_policies=[StrictPolicy()],
+            # Below the policy that decodes: a refusal keeps its status when its body is damaged.
+            per_retry_policies=[StrictPolicy()],
             # The SDK's two logging policies can print headers and bodies; nothing here may.
             logging_policy=SansIOHTTPPolicy(),
             http_logging_policy=SansIOHTTPPolicy(),

@@ -37,6 +37,9 @@ MAYBE_SENT = (HTTPClientError, IncompleteReadError, SSLError)
 NEEDS = "it needs readwrite on this bucket"
 NEEDS_REMEDY = "make a Spaces key with readwrite on this bucket"
 
+# Another write of the same object was in progress: nothing was written, and a retry may be.
+CONFLICTS = frozenset({"ConditionalRequestConflict", "OperationAborted"})
+
 # What S3's codes mean here, and the remedy.
 REFUSALS = {
     "InvalidAccessKeyId": ("Spaces does not know this key", "correct SPACES_ACCESS_KEY_ID"),
@@ -184,6 +187,8 @@ def _refusal(what: str, answered: Any) -> BotError:
     why = f"the bucket answered {code or status}"
     if status >= 500 or status in {0, 429}:
         return Unreachable(f"{what}: {why}")
+    if code in CONFLICTS:
+        return Unreachable(f"{what}: {why}", sent=False)
     if meaning:
         why = f"{meaning} ({code})"
     return Rejected(f"{what}: {why}", **details, cause=why, remedy=remedy)
