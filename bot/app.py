@@ -16,6 +16,7 @@ from bot.clusters import (
     calendars_of,
     configured_windows,
     connect,
+    guarded,
     news_channels,
 )
 from bot.reread import Reread, SettingsFile
@@ -46,6 +47,7 @@ from handlers.updates.weekly_digests import DigestPoster
 from handlers.views.links import ClusterLinks
 from services.access.user_groups import UserGroupCache
 from services.cloud.clients.oncall import OnCallPager, Webhook
+from services.cloud.clients.read_only import SilentPager
 from services.cloud.listings import SharedAccount
 from services.common.bulkheads import Work
 from services.common.clock import Clock
@@ -232,6 +234,7 @@ def build(
 
     `file` is where the settings came from: its channels can change while the bot runs.
     """
+    ways = guarded(settings, ways)
     clock, store = ways.clock, WriteGate(ways.store)
     worker = worker_name()
     connected = connect(settings, ways, PinnedHostKeys(store, clock))
@@ -239,9 +242,18 @@ def build(
     slack = SlackClient(client, clock, teams)
     tasks, user_groups = Tasks(), UserGroupCache(teams)
     operations = assemble(
-        connected.clusters, store, clock, worker, user_groups, slack.refreshed_actor, tasks
+        connected.clusters,
+        store,
+        clock,
+        worker,
+        user_groups,
+        slack.refreshed_actor,
+        tasks,
+        observes=settings.observes,
     )
-    scheduler = WindowScheduler(operations, clock, _people_per_node(settings))
+    scheduler = WindowScheduler(
+        operations, clock, _people_per_node(settings), settings.observe_report_days
+    )
     seeds = configured_windows(settings)
     scheduler.books.seeds, scheduler.books.clock = seeds, clock.now
     # One dictionary of each for all parts: `Reread` changes them in place.
@@ -502,6 +514,8 @@ def oncall_of(settings: Settings, ways: Adapters) -> OnCallPager | None:
     oncall = settings.oncall
     if oncall is None or oncall.oncall_secret is None:
         return None
+    if settings.observes:
+        return SilentPager(oncall.kind)
     secret = oncall.oncall_secret.get_secret_value()
     return Webhook(oncall.kind, secret, ways.http, ways.clock, oncall.url or "")
 

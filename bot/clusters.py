@@ -6,11 +6,11 @@ and the terminal commands.
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from config.values import AccountFactsSettings, ClusterSettings, Roles, Settings
 from services.access.clusters import ManagedCluster
@@ -20,6 +20,7 @@ from services.cloud.clients.exchanges import Listener
 from services.cloud.clients.heard import HeardBucket, HeardHttp, HeardShell
 from services.cloud.clients.http import HttpClient
 from services.cloud.clients.livekit import LivekitClient
+from services.cloud.clients.read_only import ReadingBucket, ReadingHttp, ReadingShell
 from services.cloud.clients.spaces import SpacesClient
 from services.cloud.clients.ssh import HostKeyPins as Pins
 from services.cloud.clients.ssh import SshClient
@@ -48,6 +49,8 @@ class ClusterAdapters:
     shell: Callable[[ClusterSettings, Pins], Shell] | None = None
     bucket: Callable[[ClusterSettings], ObjectStore | None] | None = None
     listener: Listener | None = None  # hears every exchange
+    # All of them refuse what would change something: `guarded` sees to it.
+    reads_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class ConnectedClusters:
     async def aclose(self) -> None:
         """Close SSH, worlds and DigitalOcean clients."""
         for shell in self.shells:
-            if isinstance(shell, SshClient | HeardShell):
+            if isinstance(shell, SshClient | HeardShell | ReadingShell):
                 await shell.aclose()
         for cluster in self.clusters.values():
             if isinstance(cluster.world, ClusterWorld):
@@ -77,8 +80,38 @@ class ConnectedClusters:
             await account.api.aclose()
 
 
+Ways = TypeVar("Ways", bound=ClusterAdapters)
+
+
+def guarded(settings: Settings, ways: Ways) -> Ways:
+    """Return the ways out as the settings allow them: a bot that observes gets those that read."""
+    if not settings.observes or ways.reads_only:
+        return ways
+    shell, bucket = ways.shell or ssh_of, ways.bucket
+
+    def reading_shell(cluster: ClusterSettings, keys: Pins) -> Shell:
+        return ReadingShell(shell(cluster, keys))
+
+    def reading_bucket(cluster: ClusterSettings) -> ObjectStore | None:
+        found = (
+            bucket(cluster)
+            if bucket is not None
+            else spaces_of(cluster, ways.listener, reads_only=True)
+        )
+        return ReadingBucket(found) if found is not None else None
+
+    return replace(
+        ways,
+        http=ReadingHttp(ways.http),
+        shell=reading_shell,
+        bucket=reading_bucket,
+        reads_only=True,
+    )
+
+
 def connect(settings: Settings, adapters: ClusterAdapters, keys: Pins) -> ConnectedClusters:
     """Build all clusters of the settings. Nothing connects before the first request."""
+    adapters = guarded(settings, adapters)
     accounts: dict[str, SharedAccount] = {}
     shells: list[Shell] = []
     clusters = {
@@ -112,6 +145,7 @@ def cluster_of(
             clock=adapters.clock,
             share=settings.digitalocean.request_share,
             listener=adapters.listener,
+            reads_only=adapters.reads_only,
         )
         accounts[token] = SharedAccount(api, adapters.clock)
     shell = (adapters.shell or ssh_of)(cluster, keys)
@@ -150,13 +184,21 @@ def bucket_of(cluster: ClusterSettings, adapters: ClusterAdapters) -> ObjectStor
         return None
     if adapters.bucket is not None:
         return adapters.bucket(cluster)
+    return spaces_of(cluster, adapters.listener)
+
+
+def spaces_of(
+    cluster: ClusterSettings, listener: Listener | None, *, reads_only: bool = False
+) -> ObjectStore | None:
+    """Return a cluster's bucket at Spaces; None without its keys."""
+    if cluster.spaces is None:
+        return None
     key, secret = cluster.secrets.spaces_access_key_id, cluster.secrets.spaces_secret_access_key
     if not (key and secret):
         return None
     spaces = cluster.spaces
     # botocore has its own list of authorities and does not read OpenSSL's variable.
     ca_file = os.environ.get("SSL_CERT_FILE") or None
-    listener = adapters.listener
     return SpacesClient(
         spaces.endpoint,
         spaces.bucket,
@@ -165,6 +207,7 @@ def bucket_of(cluster: ClusterSettings, adapters: ClusterAdapters) -> ObjectStor
         spaces.region,
         ca_file=ca_file,
         on_client=None if listener is None else partial(HeardBucket, listener=listener),
+        reads_only=reads_only,
     )
 
 

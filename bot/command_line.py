@@ -127,7 +127,12 @@ def _add_serve(commands: Subcommands) -> None:
         "serve",
         help="run the bot until it is stopped",
         description="Run the bot: answer Slack, drive runs and follow the schedule, until Ctrl-C.",
-        **examples("openvidu-bot serve"),
+        **examples("openvidu-bot serve", "openvidu-bot serve --observe"),
+    )
+    serve.add_argument(
+        "--observe",
+        action="store_true",
+        help="only observe: plan and report, change nothing outside of Slack (as mode: observe)",
     )
     serve.add_argument(
         "--record",

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from bot.reread import SettingsFile
 from bot.settings_files import CONFIG_VARIABLE, SETTINGS, FoundFiles, find_files
 from config.env_file import with_env_file
-from config.settings import SettingsError, check_secrets, load
+from config.settings import MODE_VARIABLE, SettingsError, check_secrets, load
 from config.values import Settings
 from services.common.clock import Clock
 from services.common.errors import Refused
@@ -74,7 +74,7 @@ def read_settings(
     """
     files = found_files(options)
     try:
-        settings = load_settings(files)
+        settings = load_settings(files, "observe" if getattr(options, "observe", False) else "")
     except SettingsError as error:
         raise SettingsError([*error.problems, files.line]) from None
     if secrets:
@@ -82,9 +82,14 @@ def read_settings(
     return settings
 
 
-def load_settings(files: FoundFiles) -> Settings:
-    """Read the settings of these files; secrets may be missing. SettingsError when wrong."""
-    env = with_env_file(files.secrets, os.environ)
+def load_settings(files: FoundFiles, mode: str = "") -> Settings:
+    """Read the settings of these files; secrets may be missing. SettingsError when wrong.
+
+    `mode`: over that of the file and of the environment; "" for none.
+    """
+    env = {**with_env_file(files.secrets, os.environ)}
+    if mode:
+        env[MODE_VARIABLE] = mode
     return load(files.settings, env, own_zone, own_hours)
 
 

@@ -52,7 +52,7 @@ from services.cloud.clients.http import HttpClient
 from services.cluster.certificates import utc_text
 from services.common.causes import cause_of
 from services.common.clock import Clock
-from services.common.errors import BotError, Refused, Unreachable
+from services.common.errors import OBSERVES, BotError, Refused, Unreachable
 from services.common.imports import freeze
 from services.operations.assembly import SWEEP_INTERVAL
 from services.secrets_env.mask import Masker
@@ -129,8 +129,14 @@ def introduction(settings: Settings, files: str) -> Iterator[str]:
         f"{name} (stack {cluster.stack}, {cluster.region})"
         for name, cluster in settings.clusters.items()
     )
-    yield f"openvidu-bot {own_version()} operates {operated}"
+    verb = "observes" if settings.observes else "operates"
+    yield f"openvidu-bot {own_version()} {verb} {operated}"
     yield files
+    if settings.observes:
+        yield (
+            "mode: observe: nothing outside of Slack is changed; no audit head is stored in a "
+            "bucket, and on-call is not called"
+        )
     channels = news_channels(settings)
     for name, cluster in settings.clusters.items():
         missing = [
@@ -433,6 +439,8 @@ class Serving:
 
     async def _cautions(self) -> list[str]:
         cautions = [*self._bot.operations.service.cautions]
+        if self._bot.settings.observes:
+            cautions.append(f"{OBSERVES}: nothing outside of Slack is changed")
         if self._sockets is not None:
             cautions += await self._sockets.cautions()
         cautions += self._bot.closed_channels.cautions()

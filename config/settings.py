@@ -17,6 +17,9 @@ __all__ = ["NO_SETTINGS", "Settings", "SettingsError", "check_secrets", "load"]
 
 NO_SETTINGS = "No settings file. Use --config FILE or set OPENVIDU_BOT_CONFIG."
 
+# Sets `mode` over the file: to observe or operate without editing it.
+MODE_VARIABLE = "OPENVIDU_BOT_MODE"
+
 Raw = dict[Any, Any]
 
 # The variable of each secret; NAME_FILE names a file that holds it.
@@ -194,6 +197,8 @@ def _fill_in(raw: Raw, beside: Path, env: Mapping[str, str]) -> list[str]:
     oncall = raw.get("oncall")
     if isinstance(oncall, dict):
         oncall |= reader.get_all(ONCALL_SECRETS)
+    if mode := env.get(MODE_VARIABLE, "").strip():
+        raw["mode"] = mode
     _beside(raw, PATHS, beside, env)
     clusters = raw.get("clusters")
     if not isinstance(clusters, dict):

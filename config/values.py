@@ -485,8 +485,11 @@ class LogSettings(Value):
     format: Literal["text", "json"] = "text"
 
 
+Mode = Literal["operate", "observe"]
+
+
 class Settings(Value):
-    """All settings."""
+    """All settings. `mode` observe: the bot plans and reports, and changes nothing outside."""
 
     clusters: dict[ClusterName, ClusterSettings] = Field(min_length=1)
     channels: dict[ChannelId, str] = Field(default_factory=dict)
@@ -497,6 +500,13 @@ class Settings(Value):
     terminal: TerminalSettings = TerminalSettings()
     oncall: OnCallSettings | None = None
     log: LogSettings = LogSettings()
+    mode: Mode = "operate"
+    observe_report_days: Annotated[Whole, Field(ge=1, le=60)] = 14
+
+    @property
+    def observes(self) -> bool:
+        """Return whether the bot only observes."""
+        return self.mode == "observe"
 
     @property
     def control_socket(self) -> Path:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot.clusters import ClusterAdapters, bucket_of
+from bot.clusters import ClusterAdapters, bucket_of, guarded
 from bot.options import read_settings, say_files
 from bot.state import Unusable, open_store
 from config.values import Settings
@@ -20,6 +20,7 @@ from services.audit.chain import AuditChain
 from services.audit.entries import SHORTEST, Head, read_entry
 from services.audit.verify import Verification, verify
 from services.cloud.clients.http import HttpClient
+from services.cloud.clients.read_only import ReadingBucket
 from services.cloud.clients.spaces import SpacesClient
 from services.cloud.secrets_bucket import SecretsBucket
 from services.common.clock import Clock
@@ -111,7 +112,7 @@ async def _anchored_heads(settings: Settings, clock: Clock, name: str) -> tuple[
     cluster = settings.clusters[name]
     if cluster.spaces is None:
         return [], ""
-    bucket = bucket_of(cluster, ClusterAdapters(clock, HttpClient()))
+    bucket = bucket_of(cluster, guarded(settings, ClusterAdapters(clock, HttpClient())))
     if bucket is None:
         return [], NO_KEYS
     try:
@@ -119,7 +120,7 @@ async def _anchored_heads(settings: Settings, clock: Clock, name: str) -> tuple[
     except BotError as error:
         return [], f"{error}; --no-bucket skips this"
     finally:
-        if isinstance(bucket, SpacesClient):
+        if isinstance(bucket, SpacesClient | ReadingBucket):
             await bucket.aclose()
 
 

@@ -21,12 +21,12 @@ def checks(context: DoctorContext) -> Iterator[Check]:
     for target in context.targets:
         yield Check(
             f"{target.name}: bucket",
-            partial(_bucket, target, write=context.write_probe),
+            partial(_bucket, target, write=context.write_probe, observes=context.settings.observes),
             seconds=60.0,
         )
 
 
-async def _bucket(target: Target, *, write: bool) -> Sequence[CheckFinding]:
+async def _bucket(target: Target, *, write: bool, observes: bool) -> Sequence[CheckFinding]:
     name = f"{target.name}: bucket"
     if target.bucket is None:
         return [skipped(name, _why_no_bucket(target))]
@@ -38,6 +38,9 @@ async def _bucket(target: Target, *, write: bool) -> Sequence[CheckFinding]:
     readable = fine(name, f"can be listed and read; {SECRETS} has {len(content)} bytes")
     findings = [readable, *_file(f"{target.name}: {SECRETS}", SecretsFile(content))]
     writing = f"{name}: writing"
+    if observes:
+        needs = "this bot only observes; to operate, the Spaces key needs readwrite on this bucket"
+        return [*findings, skipped(writing, needs)]
     if write:
         return [*findings, await _write(writing, target.bucket)]
     return [*findings, skipped(writing, "only doctor --write-probe writes")]

@@ -33,6 +33,18 @@ CREDENTIAL_REMEDY = (
 )
 UNSEEN = "only using them would show"
 UNSEEN_SCOPES = ("droplet:update", "droplet:create", "image:create")
+# Without these the bot cannot see what it reports on.
+TO_OBSERVE = frozenset(
+    {"droplet:read", "account:read", "regions:read", "sizes:read", "snapshot:read", "tag:read"}
+)
+TO_OPERATE = {
+    "droplet:update": "power",
+    "droplet:create": "resizing and the media pool",
+    "image:create": "backups",
+    "snapshot:delete": "pruning backups",
+    "tag:create and tag:delete": "draining by an autoscaler",
+    "function:update": "pausing an autoscaler",
+}
 OF_SECRETS = "secrets: DIGITALOCEAN_TOKEN"
 LOW = 500  # requests
 
@@ -41,7 +53,9 @@ def checks(context: DoctorContext) -> Iterator[Check]:
     """Yield the checks of the tokens, then of each stack."""
     for account in context.accounts:
         name = account_name(context, account)
-        yield Check(f"{name}: token", partial(_token, account, name), 60.0, (OF_SECRETS,))
+        observes = context.settings.observes
+        look = partial(_token, account, name, observes=observes)
+        yield Check(f"{name}: token", look, 60.0, (OF_SECRETS,))
     for target in context.targets:
         needs = account_needs(context, target)
         yield Check(f"{target.name}: stack", partial(_stack, target), 60.0, needs)
@@ -59,7 +73,7 @@ def account_needs(context: DoctorContext, target: Target) -> tuple[str, ...]:
     return OF_SECRETS, f"{account_name(context, target.world.account)}: token"
 
 
-async def _token(account: SharedAccount, name: str) -> Sequence[CheckFinding]:
+async def _token(account: SharedAccount, name: str, *, observes: bool) -> Sequence[CheckFinding]:
     try:
         await account.api.require_scope("droplet:read")
     except Forbidden as error:
@@ -76,6 +90,9 @@ async def _token(account: SharedAccount, name: str) -> Sequence[CheckFinding]:
                 or "check whether this machine reaches DigitalOcean (proxy, firewall, DNS)",
             )
         ]
+    if observes:
+        token = fine(f"{name}: token", "accepted")
+        return [token, *await _observing(account, name), *_budget(account, name)]
     return [
         fine(f"{name}: token", "accepted"),
         await _scopes(account, f"{name}: scopes"),
@@ -87,6 +104,17 @@ async def _token(account: SharedAccount, name: str) -> Sequence[CheckFinding]:
 
 async def _scopes(account: SharedAccount, name: str) -> CheckFinding:
     """Check the scopes that reading shows; one finding names all that are missing."""
+    missing = await _missing(account, name)
+    if isinstance(missing, CheckFinding):
+        return missing
+    if not missing:
+        return fine(name, f"{len(SCOPES_SEEN_BY_READING)} scopes for reading are granted")
+    remedy = f"create a token that also has {', '.join(missing)}"
+    return wrong(name, f"the token lacks {_with_purposes(missing)}", remedy)
+
+
+async def _missing(account: SharedAccount, name: str) -> list[str] | CheckFinding:
+    """Return the scopes that reading shows to be missing, or why that is unknown."""
     missing = []
     for scope in SCOPES_SEEN_BY_READING:
         try:
@@ -97,11 +125,35 @@ async def _scopes(account: SharedAccount, name: str) -> CheckFinding:
             return unknown(name, str(error), "check that the address is DigitalOcean's API")
         except Unreachable as error:
             return unknown(name, str(error), error.remedy or "try again")
-    if not missing:
-        return fine(name, f"{len(SCOPES_SEEN_BY_READING)} scopes for reading are granted")
-    purposes = ", ".join(f"{scope} ({PURPOSE[scope]})" for scope in missing)
-    remedy = f"create a token that also has {', '.join(missing)}"
-    return wrong(name, f"the token lacks {purposes}", remedy)
+    return missing
+
+
+def _with_purposes(scopes: Sequence[str]) -> str:
+    return ", ".join(f"{scope} ({PURPOSE[scope]})" for scope in scopes)
+
+
+async def _observing(account: SharedAccount, name: str) -> list[CheckFinding]:
+    """Check what observing takes, and name what operating takes besides."""
+    missing = await _missing(account, f"{name}: scopes")
+    if isinstance(missing, CheckFinding):
+        return [missing]
+    lacks = [scope for scope in missing if scope in TO_OBSERVE]
+    later = [scope for scope in missing if scope not in TO_OBSERVE]
+    scopes = fine(
+        f"{name}: scopes",
+        "the token reads all that observing takes; a read-only token is enough",
+        notable=True,
+    )
+    if lacks:
+        remedy = f"create a token that also has {', '.join(lacks)}"
+        scopes = wrong(f"{name}: scopes", f"the token lacks {_with_purposes(lacks)}", remedy)
+    seen = "no scope for reading is missing"
+    if later:
+        seen = f"missing for that: {_with_purposes(later)}"
+    written = ", ".join(f"{scope} ({purpose})" for scope, purpose in TO_OPERATE.items())
+    unseen = f"reading cannot show whether the token has {written}"
+    operating = skipped(f"{name}: to operate", f"this bot only observes; {seen}; {unseen}")
+    return [scopes, operating]
 
 
 def _budget(account: SharedAccount, name: str) -> list[CheckFinding]:

@@ -13,13 +13,14 @@ import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 from typing_extensions import override
 
-from bot.clusters import ClusterAdapters, bucket_of, cluster_of, http_of, people_of
+from bot.clusters import ClusterAdapters, bucket_of, cluster_of, guarded, http_of, people_of
 from bot.serve import slack_client
 from bot.state import Unusable, open_store
 from config.values import ClusterSettings, Settings
 from services.cloud.clients.exchanges import Listener
 from services.cloud.clients.heard import HeardShell
 from services.cloud.clients.http import HttpClient
+from services.cloud.clients.read_only import ReadingBucket, ReadingShell
 from services.cloud.clients.spaces import SpacesClient
 from services.cloud.clients.ssh import SshClient
 from services.cloud.clients.tls import trust
@@ -56,9 +57,9 @@ class Target:
 
     async def aclose(self) -> None:
         """Close connections and threads."""
-        if isinstance(self.shell, SshClient | HeardShell):
+        if isinstance(self.shell, SshClient | HeardShell | ReadingShell):
             await self.shell.aclose()
-        if isinstance(self.bucket, SpacesClient):
+        if isinstance(self.bucket, SpacesClient | ReadingBucket):
             await self.bucket.aclose()
         await self.world.aclose()
 
@@ -194,7 +195,7 @@ async def open_context(
     async def pinned(droplet_id: int) -> str | None:
         return (await store.get(host_key_key(droplet_id)))[0]
 
-    adapters = ClusterAdapters(clock, HttpClient(), listener=listener)
+    adapters = guarded(settings, ClusterAdapters(clock, HttpClient(), listener=listener))
     shells: list[Shell] = []
     accounts: dict[str, SharedAccount] = {}
     targets = []

@@ -13,6 +13,7 @@ from bot.doctor.cloud import account_needs
 from bot.doctor.context import DoctorContext, Target
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.keyfile import read_key
+from services.cloud.clients.read_only import ReadingShell
 from services.cloud.clients.ssh import Host, Output, SshClient
 from services.cloud.clients.ssh_host_keys import fingerprint_of
 from services.cloud.node_look import parse_look
@@ -24,7 +25,6 @@ from services.steps.node_text import why_not_ready
 
 SECONDS = 20.0
 NODES_AT_ONCE = 16
-NOW = "date +%s"
 ROOT = "set ssh.user to root; the deployment's key is for root"
 DOCKER = "set ssh.user to root, or add that user to the group docker; check that dockerd runs there"
 HEARS = "make the agent handle SIGQUIT like SIGTERM, as OpenVidu's own speech agent does"
@@ -106,7 +106,7 @@ async def _node(node: CheckedNode) -> list[CheckFinding]:
     if not node.droplet.active:
         return [skipped(node.name, f"it is {node.droplet.status}")]
     try:
-        await node.run(NOW)
+        await node.run(scripts.CLOCK)
         return [f for check in NODE_CHECKS for f in await check(node)]
     except (Forbidden, Refused) as error:
         return [
@@ -125,7 +125,9 @@ async def _host_keys(node: CheckedNode) -> Sequence[CheckFinding]:
     """
     target, shell = node.target, node.target.shell
     offered = (
-        await shell.host_keys(node.host, timeout=SECONDS) if isinstance(shell, SshClient) else ()
+        await shell.host_keys(node.host, timeout=SECONDS)
+        if isinstance(shell, SshClient | ReadingShell)
+        else ()
     )
     keys = ""
     if offered:
@@ -144,13 +146,13 @@ async def _host_keys(node: CheckedNode) -> Sequence[CheckFinding]:
 
 async def _time(node: CheckedNode) -> Sequence[CheckFinding]:
     asked_at = node.clock.now()
-    output = await node.run(NOW)
+    output = await node.run(scripts.CLOCK)
     return _clock(node.name, output.stdout, asked_at, node.clock.now())
 
 
 async def _rights(node: CheckedNode) -> Sequence[CheckFinding]:
     """Check for root: systemctl refuses to restart OpenVidu for any other user."""
-    output = await node.run("id -u")
+    output = await node.run(scripts.USER)
     if output.exit_status == 0 and output.stdout.strip() == "0":
         return []
     user = node.target.settings.ssh.user

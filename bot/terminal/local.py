@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncGenerator
 
 from bot.app import worker_name
-from bot.clusters import Adapters, connect, news_channels
+from bot.clusters import Adapters, connect, guarded, news_channels
 from bot.state import StateInUse, Unusable, must_be_usable, open_store
 from bot.terminal.identity import Peer, actor_of
 from bot.version import own_version
@@ -60,13 +60,15 @@ async def run_order(
     except Unusable as error:
         yield OutputLine(str(error), code=1)
         return
-    adapters = Adapters(clock, HttpClient(), store=store)
+    adapters = guarded(settings, Adapters(clock, HttpClient(), store=store))
     connected = connect(settings, adapters, PinnedHostKeys(store, clock))
-    operations = assemble(connected.clusters, store, clock, worker_name())
+    operations = assemble(
+        connected.clusters, store, clock, worker_name(), observes=settings.observes
+    )
     cards, subscribers = operations.message_refs, operations.subscribers
     channels, tasks = news_channels(settings), operations.tasks.part()
     reporter = DeferredReporter(cards, subscribers, channels, tasks)
-    scheduler = WindowScheduler(operations, clock)
+    scheduler = WindowScheduler(operations, clock, report_days=settings.observe_report_days)
     service, sweep = operations.service, operations.sweep
     context = terminal_context(settings)
     terminal = TerminalSession(service, sweep, scheduler, clock, context, drives=True)

@@ -14,6 +14,7 @@ from handlers.commands.help import Help
 from handlers.commands.holds import HoldCommand, Unhold
 from handlers.commands.later import CancelLater, ListLater
 from handlers.commands.menu import Menu
+from handlers.commands.observed import Observed
 from handlers.commands.run_control import Abandon, Cancel, HowToCancel, Resume
 from handlers.commands.scale_by import ScaleBy
 from handlers.commands.status import OneRun, Runs, ShowStatus
@@ -37,6 +38,7 @@ INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
         HoldCommand,
         Unhold,
         Cost,
+        Observed,
     ),
     *(ConfigList, ConfigSet, ConfigHistory, ConfigRollback),
     *(BreakGlass, Audit, Menu),

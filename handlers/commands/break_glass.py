@@ -35,7 +35,7 @@ class BreakGlass(InstantCommand):
             )
         outcome = await self._request(procedure, ctx)
         if isinstance(outcome, Planned):
-            return views.plan_card(outcome.plan, dry=outcome.dry)
+            return views.plan_card(outcome.plan, dry=outcome.dry, observes=outcome.observes)
         return views.text_card(
             "Nothing is changed yet. The plan is in the channel, where everyone can read it; "
             "only you can confirm it."

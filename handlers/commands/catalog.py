@@ -72,6 +72,7 @@ TOPICS: Mapping[str, Topic] = {
     "status": _look("status media-2"),
     "why": _look("why"),
     "cost": _look("cost 2026-10"),
+    "observed": _look("observed 14"),
     "audit": _look("audit 20"),
     "whoami": _look("whoami"),
     "version": _look("version"),

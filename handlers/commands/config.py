@@ -224,7 +224,7 @@ def _with_sample(key: str, file: SecretsFile) -> SecretsFile:
 def _plan_of(outcome: Outcome) -> Card | None:
     if not isinstance(outcome, Planned):
         return None
-    return views.plan_card(outcome.plan, dry=outcome.dry)
+    return views.plan_card(outcome.plan, dry=outcome.dry, observes=outcome.observes)
 
 
 def _may(ctx: CommandContext, name: str) -> None:

@@ -107,7 +107,7 @@ def outcome_card(outcome: Outcome) -> Card | None:
     """Return the private answer to a change; None where the card in the channel says it all."""
     match outcome:
         case Planned():
-            return views.plan_card(outcome.plan, dry=outcome.dry)
+            return views.plan_card(outcome.plan, dry=outcome.dry, observes=outcome.observes)
         case Replanned():
             return views.text_card(views.plan_changed_text(outcome.new, outcome.why))
         case _:

@@ -136,6 +136,8 @@ async def _possible(ctx: CommandContext, name: str, status: Status | None) -> fr
         status.cluster, status.run, operates=True, held=hold is not None, windows=bool(book.windows)
     )
     possible = {o.command for o in offered} | READING | {"break-glass"}
+    if not ctx.operations.clusters.observes:
+        possible -= {"observed"}
     if book.windows:
         possible |= {"window remove", "window skip"}
     if status.later:

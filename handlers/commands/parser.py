@@ -11,6 +11,7 @@ from handlers.commands import COMMANDS, InstantCommand, suggestions
 from handlers.commands.catalog import TOPICS, CommandGroup, Rank, common_options
 from handlers.commands.config import NOT_HERE
 from handlers.commands.help import Help
+from handlers.commands.observed import Observed, without_days
 from handlers.commands.scale_by import ScaleBy, read_change, without_to
 from handlers.commands.typed_line import AT, PLAIN, WITH_VALUE, TypedLine, echo, read_line
 from handlers.commands.typed_words import Word, is_dash, split_words, without_final_stop
@@ -84,6 +85,8 @@ def _parsed_line(kind: type[Command], words: list[Word]) -> ParsedCommand:
     last = kind.parameters()[-1:]
     if last and last[0].metadata["kind"] == "rest":
         return _with_rest(kind, words)
+    if kind is Observed:
+        words = without_days(words)
     line = read_line(words, all_options=True)
     _check_options(kind, line.options)
     if kind is Scale:

@@ -129,7 +129,7 @@ class CommandRunner:
                     "start it there."
                 )
             return views.text_card(f"Its card is in <#{home}>, the channel of {cluster}.")
-        if isinstance(outcome, Planned) and outcome.dry:
+        if isinstance(outcome, Planned) and outcome.dry and not outcome.observes:
             card = await self._dry_run(outcome.plan, replace(parsed, cluster=cluster), actor)
             return _with_synonym(card, parsed)
         return _with_synonym(outcome_card(outcome), parsed)

@@ -188,7 +188,8 @@ class HomeTab:
         names = self._readable(actor)
         overviews = [self._for(self._overviews.known(n), actor) for n in names]
         now = self._clock.now()
-        view = home_view(overviews, now, self._hidden(actor, names), actor.outsider)
+        hidden, observes = self._hidden(actor, names), self._clusters.observes
+        view = home_view(overviews, now, hidden, actor.outsider, observes=observes)
         content = content_of(view)
         if content == shown.drawn and now - shown.at < ANYWAY:
             return False

@@ -31,7 +31,6 @@ from services.common.errors import BotError, Refused
 from services.operations.results import Planned
 from services.operations.service import OperationsService
 from services.procedures import AddWindow, Procedure
-from services.procedures.plan import Plan
 
 Json = dict[str, Any]
 OLDER = "this button is from an older version; nothing was changed, open the menu again"
@@ -191,13 +190,16 @@ class MenuHandler:
             cluster = self._clusters.resolve_name(state.cluster, actor)
             outcome = await self._operations.request(actor, cluster, procedure, dry=True)
             assert isinstance(outcome, Planned), "a dry run stops at the plan"
-            submit, note = await self._what_next(outcome.plan, actor)
+            submit, note = await self._what_next(outcome, actor)
             card = views.plan_card(outcome.plan, dry=False)
             state = replace(state, shown=outcome.plan.digest)
             await self._slack.update_modal(view, plan_view(card, state, submit=submit, note=note))
 
-    async def _what_next(self, plan: Plan, actor: Actor) -> tuple[str, str]:
+    async def _what_next(self, outcome: Planned, actor: Actor) -> tuple[str, str]:
         """Return the label of the submit button, and what it leads to; no label when refused."""
+        plan = outcome.plan
+        if outcome.observes:
+            return "", views.OBSERVES
         if plan.is_empty:
             return "", "There is nothing to change."
         verdict = authorize(plan, actor, self._clusters.rules(plan.cluster))

@@ -324,8 +324,9 @@ class TerminalSession:
         reader = self._reader(cluster, width)
         following = self._following(actor, width)
         match outcome:
-            case Planned(plan=plan, dry=dry):
-                yield OutputLine(render_card(views.plan_card(plan, dry=dry), reader), code=0)
+            case Planned(plan=plan, dry=dry, observes=observes):
+                card = views.plan_card(plan, dry=dry, observes=observes)
+                yield OutputLine(render_card(card, reader), code=0)
             case Started(run=run) if follow:
                 yield OutputLine(f"{run.id} has started.")
                 async for line in following.run(run.id):

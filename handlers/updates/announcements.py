@@ -17,6 +17,7 @@ from handlers.views.announcements import (
     announcement_text,
 )
 from handlers.views.month_chart import month_picture
+from handlers.views.observed import observed_card
 from services.access.clusters import ClusterRegistry
 from services.audit.anchors import HeadAnchors
 from services.billing.busy_hours import BusyHour, busy_hours
@@ -27,6 +28,7 @@ from services.common.clock import Clock
 from services.common.errors import BotError
 from services.memory.schedule import Announcement, Book, Posted
 from services.schedule.edge_announcements import REPORT
+from services.schedule.observer import REPORT as OBSERVED
 from services.schedule.scheduler import WindowScheduler
 from services.store.keys import announcement_once, posted_head_once
 from services.store.once import Once
@@ -89,6 +91,9 @@ class Announcements:
         """Post an announcement; return its ts, "" when there is nothing to post."""
         if announcement.name.startswith(REPORT):
             return await self._report(name, channel, announcement)
+        if announcement.name.startswith(OBSERVED):
+            observed = await self._scheduler.observer.report(name)
+            return await self._slack.post(channel, observed_card(observed))
         now = self._clock.now()
         card = announcement_card(announcement, self._called(name, announcement), now)
         ts = await self._slack.post(channel, card)

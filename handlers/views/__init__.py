@@ -16,6 +16,7 @@ from handlers.views.break_glass import mentions as mentions
 from handlers.views.details import DETAILS_VIEW as DETAILS_VIEW
 from handlers.views.details import details_blocks as details_blocks
 from handlers.views.details import details_view as details_view
+from handlers.views.dry_run import OBSERVES as OBSERVES
 from handlers.views.dry_run import REQUEST as REQUEST
 from handlers.views.dry_run import plan_card as plan_card
 from handlers.views.dry_run import request_button as request_button

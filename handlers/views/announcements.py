@@ -11,6 +11,7 @@ from services.memory.schedule import Announcement
 
 Button = tuple[str, str, str]  # label, action, value
 STAYS = "stays in service"
+NOTHING = "$0.00"
 
 
 class AnnouncementParts(NamedTuple):
@@ -163,6 +164,63 @@ def _(it: values.RunFailed) -> AnnouncementParts:
     if it.turned_back:
         title = f"{it.cluster} {STAYS}"
     return AnnouncementParts(title, sentence(it.why, _names(it)), f"{it.by} · `{it.run}`")
+
+
+@parts_of.register
+def _(it: values.WouldClose) -> AnnouncementParts:
+    body = f"No meetings run. {_until(it.opens)}"
+    if it.rooms is None:
+        body = f"The number of running meetings is unknown. {_until(it.opens)}"
+    elif it.rooms:
+        running = f"{count_of(it.rooms, 'meeting')} ({count_of(it.people or 0, 'person')})"
+        body = f"It would wait for {running} until {date_time(it.until)}, then ask."
+    return AnnouncementParts(f"{it.cluster} would close now", body, _observed(it))
+
+
+def _until(opens: float) -> str:
+    if not opens:
+        return "It would stay closed until someone starts it."
+    return f"It would open again {date_time(opens)}."
+
+
+@parts_of.register
+def _(it: values.WouldBeClosed) -> AnnouncementParts:
+    body = f"Its meetings ended {duration(it.waited)} after the closing time."
+    if it.asked:
+        body += " I would have asked what to do about them."
+    return AnnouncementParts(f"{it.cluster} would be closed by now", body, _observed(it))
+
+
+@parts_of.register
+def _(it: values.WouldStay) -> AnnouncementParts:
+    title = f"{it.cluster} would stay in service"
+    match it.outcome:
+        case "asked":
+            running = sentence(values.running_meetings(it.rooms, it.people), _names(it))
+            body = f"{running} I would ask first, and without an answer it {STAYS}."
+        case "unseen":
+            title = f"This closing of {it.cluster} was not seen"
+            body = f"It does not count. {sentence(it.why, _names(it))}"
+        case _:
+            body = sentence(it.why, _names(it))
+            if it.asked:
+                body += " I would have asked what to do, and no one is asked now."
+    return AnnouncementParts(title, body, _observed(it))
+
+
+@parts_of.register
+def _(it: values.WouldOpen) -> AnnouncementParts:
+    closed = f"In service {date_time(it.opened)}, after {duration(it.opened - it.closed)} closed."
+    saved = f"About {it.saved} would be saved." if it.saved else "What it would save is unknown."
+    if it.saved == NOTHING:
+        saved = "Nothing would be saved."
+    if not it.seen:
+        saved = "The bot did not see the whole night, so it does not count."
+    return AnnouncementParts(f"{it.cluster} would open now", f"{closed} {saved}", _observed(it))
+
+
+def _observed(it: values.EdgeSubject) -> str:
+    return f"{_windows(it)} · observed only, nothing was changed"
 
 
 @parts_of.register

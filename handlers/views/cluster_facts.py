@@ -40,6 +40,7 @@ KEPT_BY = {
     FleetKind.UNKNOWN: "What keeps the media nodes is unknown.",
 }
 DROPLET = {"active": "on", "off": "powered off", "new": "being created"}
+OBSERVES_ONLY = "observes only; nothing is changed"
 UNREAD = (
     "Runs, requests and the schedule are unknown: the state store does not answer. "
     "Nothing can be changed until it does."

@@ -25,6 +25,9 @@ from handlers.views.plan import (
 from services.procedures.plan import Plan
 
 REQUEST = "ask"  # the button below a dry run
+OBSERVES = (
+    "Not done: this bot only observes. `mode: operate` in its settings, and a restart, change that."
+)
 
 
 def plan_header(plan: Plan, state: str) -> Block:
@@ -32,10 +35,12 @@ def plan_header(plan: Plan, state: str) -> Block:
     return header(f"{plan.procedure.verb} {plan.procedure.target_text(plan.cluster)}{state}")
 
 
-def plan_card(plan: Plan, *, dry: bool, offer: Iterable[Block] = ()) -> Card:
-    """Return the card of a dry run, or of a plan with nothing left to do.
+def plan_card(
+    plan: Plan, *, dry: bool, offer: Iterable[Block] = (), observes: bool = False
+) -> Card:
+    """Return the card of a dry run, or of a plan that nothing comes of.
 
-    `offer`: the buttons below it.
+    `offer`: the buttons below it. `observes`: this bot only observes.
     """
     name = title(plan)
     if plan.is_empty:
@@ -46,8 +51,10 @@ def plan_card(plan: Plan, *, dry: bool, offer: Iterable[Block] = ()) -> Card:
     state, said = "", f"{name}. Nothing was changed."
     if dry:
         state, said = ": dry run", f"Dry run: {said}"
+    elif observes:
+        state, said = ": observed only", f"{name}. {OBSERVES}"
     text = fitting_text(lambda level: f"{said} {' '.join(in_sentences(plan, level=level))}")
-    top, foot = plan_header(plan, state), context("Nothing was changed.")
+    top, foot = plan_header(plan, state), context(OBSERVES if observes else "Nothing was changed.")
     screen = [top, *first_screen(plan, top, foot), foot]
     if buttons := list(offer):
         screen.append(actions(*buttons))

@@ -26,6 +26,7 @@ from handlers.slack.markup import time_of_day
 from handlers.views.act import difference
 from handlers.views.certificates import certificate_days
 from handlers.views.cluster_facts import (
+    OBSERVES_ONLY,
     backup_words,
     problems,
     run_line,
@@ -64,7 +65,7 @@ BLOCKS = 100
 DECISIONS, RUNNING, LATER, RECENT, COMING = 8, 5, 5, 5, 5
 CLUSTERS = 20
 FULL = 4  # blocks of a cluster with its facts and buttons; one without them takes 1
-AROUND = 10  # blocks below the clusters: their headings, lists and the foot
+AROUND = 11  # blocks below the clusters: their headings, lists and the foot
 WRONG = 3  # problems of a cluster that are shown
 LIKELY = 2  # offers that are buttons of their own; the rest is in a list
 OLD_LOOK = 60.0  # seconds after which the time of a look is shown
@@ -121,11 +122,14 @@ def home_view(
     at: float,
     hidden: int = 0,
     outsider: str = "",
+    *,
+    observes: bool = False,
 ) -> dict[str, Any]:
     """Return the whole view.
 
     `at`: now. `hidden`: number of clusters that the reader may not see. `outsider`: why the
-    reader may see nothing at all; "" for members of the workspace.
+    reader may see nothing at all; "" for members of the workspace. `observes`: this bot only
+    observes.
     """
     if outsider:
         return _view([header("No cluster is shown"), section(sentence(outsider, ())), *_foot(at)])
@@ -137,7 +141,8 @@ def home_view(
     if not overviews:
         why = _hidden(hidden) or [section("There is no cluster in the settings.")]
         blocks = [header("No cluster is shown"), *why]
-    return _view([*blocks, *_foot(at)])
+    head = [context(f"This bot {OBSERVES_ONLY}. See `/openvidu observed`")] if observes else []
+    return _view([*head, *blocks, *_foot(at)])
 
 
 def _view(blocks: list[Block]) -> dict[str, Any]:

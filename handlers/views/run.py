@@ -20,6 +20,7 @@ from handlers.views.text import (
 from services.access.policy import Actor
 from services.cluster.model import Cluster
 from services.cluster.service_state import ServiceState, service_state
+from services.common.errors import OBSERVES
 from services.common.text import count_of, duration, join_words, plural
 from services.runs.progress import Progress
 from services.runs.run import (
@@ -206,7 +207,10 @@ def _unanswered(question: Question) -> str:
 
 
 def _trouble(progress: Progress) -> str:
-    return f"{escape(' '.join(progress.trouble.split()))}; trying again, nothing is lost"
+    trouble = escape(" ".join(progress.trouble.split()))
+    if OBSERVES in progress.trouble:
+        return trouble
+    return f"{trouble}; trying again, nothing is lost"
 
 
 def _foot(progress: Progress) -> str:

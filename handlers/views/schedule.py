@@ -19,6 +19,8 @@ def schedule_words(schedule: Schedule, ahead: Sequence[Row] = ()) -> str:
     `ahead`: the coming rows of its forecast. Overdue service comes first.
     """
     wanted = due_words(schedule.due, ahead)
+    if schedule.observes and wanted:
+        return f"observed, not acted on: {wanted}"
     late = schedule.overdue
     if late is None or not late.passed(schedule.at):
         return wanted

@@ -16,6 +16,7 @@ from handlers.slack.blocks import (
 from handlers.slack.markup import time_of_day
 from handlers.views.certificates import certificate_days
 from handlers.views.cluster_facts import (
+    OBSERVES_ONLY,
     UNREAD,
     backup_words,
     node_lines,
@@ -88,6 +89,8 @@ def status_fields(status: Status, at: float, schedule: str) -> tuple[tuple[str, 
     """Return the facts of a status as pairs of label and value."""
     cluster = status.cluster
     facts = [*service_fields(cluster)]
+    if status.observes:
+        facts.append(("Mode", OBSERVES_ONLY))
     if schedule:
         facts.append(("Schedule", schedule))
     facts.append(("Backups", backup_words(cluster)))

@@ -8,7 +8,7 @@ from services.access.user_groups import UserGroupCache
 from services.cloud.port import ClusterGateway
 from services.cluster.certificates import CertificateSeen
 from services.common.clock import Clock
-from services.common.errors import Refused
+from services.common.errors import ObservesOnly, Refused
 from services.common.values import replace
 
 
@@ -44,6 +44,13 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
         self.foreign: Mapping[str, str] = {}
         # Whether this bot drives a cluster, where several bots share one state; else it drives all.
         self.drives: Callable[[str], bool] = _every_cluster
+        # This bot only observes: it plans and shows, and changes nothing outside of its own state.
+        self.observes = False
+
+    def must_operate_here(self, what: str) -> None:
+        """Raise ObservesOnly where this bot only observes. `what`: the change, for the text."""
+        if self.observes:
+            raise ObservesOnly(what)
 
     @property
     def is_shared(self) -> bool:

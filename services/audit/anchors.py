@@ -60,6 +60,8 @@ class HeadAnchors:
 
     async def sweep(self) -> None:
         """Start a round of writing to buckets, if there is news; do not wait for it."""
+        if self._sites.observes:
+            return  # nothing is written to a bucket; the channel still gets the heads
         if self._posting is not None and not self._posting.done():
             return
         names = self._sites.driven

@@ -19,6 +19,7 @@ from services.billing.droplet_hours import (
     CAP,
     CENT,
     Closing,
+    FleetSlot,
     Month,
     Stay,
     as_if_cost,
@@ -124,10 +125,7 @@ def report(cluster: str, year: int, month: int, facts: BillingFacts, now: float)
     """Return the month's report. A month that is not over ends at `now`."""
     span = month_of(year, month, now)
     fleet = places(facts.stays, facts.closings)
-    billed = cents(
-        sum((bill(s, span.seconds(s.since, s.until), span) for s in facts.stays), Fraction(0))
-    )
-    as_if = cents(sum((as_if_cost(p, span) for p in fleet), Fraction(0)))
+    as_if, billed = _bills(facts.stays, fleet, span)
     absent = sum((away(p, span) for p in fleet), Fraction(0))
     off = [(m, span.seconds(m.since, m.until)) for m in facts.masters_off]
     return SavingsReport(
@@ -138,7 +136,7 @@ def report(cluster: str, year: int, month: int, facts: BillingFacts, now: float)
         saving=as_if - billed,
         absent=hours(absent),
         free=hours(sum((unbilled(p, span) for p in fleet), Fraction(0))),
-        closed=hours(sum((span.seconds(c.since, c.until) for c in facts.closings), Fraction(0))),
+        closed=hours(_closed_seconds(facts.closings, span)),
         masters_off=hours(sum((seconds for _, seconds in off), Fraction(0))),
         masters_billed=cents(_masters(off)),
         kept=_kept(facts.kept, span),
@@ -149,6 +147,54 @@ def report(cluster: str, year: int, month: int, facts: BillingFacts, now: float)
             sum((span.seconds(s.since, s.until) for s in facts.stays if s.apart), Fraction(0))
         ),
     )
+
+
+class SavedMeter:
+    """What was saved between any two moments (US dollars), and for how many hours it was closed.
+
+    It is the difference of the months' reports at the end and at the beginning.
+    """
+
+    def __init__(self, facts: BillingFacts) -> None:
+        self._facts = facts
+        self._places = places(facts.stays, facts.closings)
+        self._known: dict[tuple[int, int, float], tuple[Decimal, Decimal]] = {}
+
+    def between(self, since: float, until: float) -> tuple[Decimal, Decimal]:
+        """Return the saving and the closed hours."""
+        first, last = (datetime.fromtimestamp(moment, UTC) for moment in (since, until))
+        saving, closed = self._so_far(last.year, last.month, until)
+        before = self._so_far(first.year, first.month, since)
+        saving, closed = saving - before[0], closed - before[1]
+        year, month = first.year, first.month
+        while (year, month) != (last.year, last.month):
+            # At the end of the span, the report of an earlier month is that of the whole month.
+            whole = self._so_far(year, month, until)
+            saving, closed = saving + whole[0], closed + whole[1]
+            year, month = year + month // 12, month % 12 + 1
+        return saving, closed
+
+    def _so_far(self, year: int, month: int, now: float) -> tuple[Decimal, Decimal]:
+        key = (year, month, now)
+        if key not in self._known:
+            span = month_of(year, month, now)
+            closed = hours(_closed_seconds(self._facts.closings, span))
+            as_if, billed = _bills(self._facts.stays, self._places, span)
+            self._known[key] = (as_if - billed, closed)
+        return self._known[key]
+
+
+def _bills(
+    stays: Iterable[Stay], fleet: Iterable[FleetSlot], span: Month
+) -> tuple[Decimal, Decimal]:
+    """Return what the places would have cost without closing, and what the droplets cost."""
+    billed = sum((bill(s, span.seconds(s.since, s.until), span) for s in stays), Fraction(0))
+    as_if = sum((as_if_cost(p, span) for p in fleet), Fraction(0))
+    return cents(as_if), cents(billed)
+
+
+def _closed_seconds(closings: Iterable[Closing], span: Month) -> Fraction:
+    return sum((span.seconds(c.since, c.until) for c in closings), Fraction(0))
 
 
 def total(reports: Iterable[SavingsReport]) -> SavingsReport:

@@ -91,6 +91,8 @@ RESTART = "systemctl restart openvidu"
 STOP = "systemctl stop openvidu"
 START = "systemctl show --property=InvocationID --value openvidu"
 """Prints the id of this start of the unit: systemd makes a new one each time."""
+CLOCK = "date +%s"
+USER = "id -u"
 
 ERRORS, LOG = "--- nodes_errors.log", "--- journal"
 INSPECT = f"""
@@ -109,6 +111,10 @@ echo "{LOG}"
 journalctl -u openvidu -n 20 --no-pager 2>/dev/null | cut -c1-300
 exit 0
 """
+
+
+READING = frozenset({LOOK, START, CLOCK, USER, INSPECT})
+"""Every script that changes nothing on its node: all that a bot that only observes may run."""
 
 
 def drain(start: str, method: str, targets: Iterable[str], attempt: int = 0) -> str:

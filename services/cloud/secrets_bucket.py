@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.cloud.clients.read_only import ReadingBucket
 from services.cloud.clients.spaces import SpacesClient, Stored
 from services.cluster.model import SecretsState
 from services.common.clock import Clock
@@ -103,7 +104,7 @@ class SecretsBucket:
 
     async def aclose(self) -> None:
         """Stop the bucket's threads."""
-        if isinstance(self._objects, SpacesClient):
+        if isinstance(self._objects, SpacesClient | ReadingBucket):
             await self._objects.aclose()
 
     # Reads

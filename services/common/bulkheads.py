@@ -17,7 +17,7 @@ from pathlib import Path
 
 from services.common import eager
 from services.common.clock import Clock
-from services.common.errors import BadRecord, BotError, Foreign
+from services.common.errors import BadRecord, BotError, Foreign, ObservesOnly
 from services.common.metrics import METRICS
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ LIMIT = 300.0
 # Seconds after which the same text is logged again.
 SAID_AGAIN = 3600.0
 # Our own errors that do not pass by themselves.
-LASTING = (BadRecord, Foreign)
+LASTING = (BadRecord, Foreign, ObservesOnly)
 Work = Callable[[], Awaitable[object]]
 Key = tuple[str, str]
 

@@ -2,8 +2,9 @@
 
 BotError
 ├── Refused          tell the user: not allowed, busy, stale, unknown. Nothing was changed.
-│   └── Foreign      the state belongs to something else: another cluster of that name, a newer
-│                    version. Stays so until a person acts.
+│   ├── Foreign      the state belongs to something else: another cluster of that name, a newer
+│   │                version. Stays so until a person acts.
+│   └── ObservesOnly this bot only observes: nothing was sent, and a retry is refused too
 ├── Unreachable      no answer, or not now: read the state, then retry. `sent` says whether the
 │   │                request may have taken effect.
 │   ├── Unreadable   an answer that cannot be parsed: its content is unknown. Names the listing and
@@ -21,6 +22,9 @@ Texts are lower case and say what was being done and to what. None of them holds
 request or of an answer: bodies carry credentials (`user_data`, `secrets.env`), and errors end up in
 logs, journals and messages.
 """
+
+OBSERVES = "this bot only observes (mode: observe)"
+OPERATE = "set mode: operate in the settings, then restart the bot"
 
 
 class BotError(Exception):
@@ -42,6 +46,17 @@ class Refused(BotError):
 
 class Foreign(Refused):
     """The state is not this bot's to act on; the text says whose it is and what to do."""
+
+
+class ObservesOnly(Refused):
+    """It would change something, and this bot only observes. Nothing was sent; never retried."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}: not done, because this bot only observes (mode: observe)",
+            cause=OBSERVES,
+            remedy=OPERATE,
+        )
 
 
 class Unreachable(BotError):

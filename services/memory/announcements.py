@@ -141,6 +141,52 @@ class RunFailed(Subject):
     why: str
 
 
+# What a bot that only observes would have done
+
+
+@dataclass(frozen=True)
+class WouldClose(EdgeSubject):
+    """The window would close the cluster now, and wait for its meetings `until` then.
+
+    `rooms` and `people` in meetings; None: unknown. `opens`: when it opens again; 0: not planned.
+    """
+
+    rooms: int | None
+    people: int | None
+    until: float
+    opens: float
+
+
+@dataclass(frozen=True)
+class WouldBeClosed(EdgeSubject):
+    """Its meetings have ended, so it would be closed. `waited`: seconds. `asked`: about them."""
+
+    closed: float
+    waited: float
+    asked: bool
+
+
+@dataclass(frozen=True)
+class WouldStay(EdgeSubject):
+    """The window would not close it. `outcome`: a `NightOutcome` of services.memory.observed."""
+
+    outcome: str
+    asked: bool
+    rooms: int | None
+    people: int | None
+    why: str
+
+
+@dataclass(frozen=True)
+class WouldOpen(EdgeSubject):
+    """The window would open it again. `saved`: `$3.10`, "" where unknown. `seen`: throughout."""
+
+    closed: float
+    opened: float
+    saved: str
+    seen: bool
+
+
 # What people do about a schedule
 
 
@@ -278,6 +324,10 @@ _SUBJECTS: tuple[type[Subject], ...] = (
     NotOpened,
     ClosingGaveWay,
     RunFailed,
+    WouldClose,
+    WouldBeClosed,
+    WouldStay,
+    WouldOpen,
     KeptUp,
     Woken,
     PutOnHold,

@@ -18,6 +18,7 @@ from services.memory.bindings import ClusterIdentities
 from services.memory.cluster import ClusterMemory
 from services.memory.meeting_counts import MeetingCounts
 from services.memory.message_refs import MessageRefs
+from services.memory.observed import ObservedRepository
 from services.memory.usage_log import UsageLog
 from services.operations.accounts import Accounts, Lookup
 from services.operations.approval_decisions import ApprovalDecisions
@@ -65,6 +66,7 @@ class Operations:
     journal: Journal
     memory: ClusterMemory
     usage: UsageLog
+    observed: ObservedRepository
     meetings: MeetingCounts
     message_refs: MessageRefs
     once: Once
@@ -93,13 +95,17 @@ def assemble(
     user_groups: UserGroupCache | None = None,
     accounts: Lookup | None = None,
     tasks: Tasks | None = None,
+    *,
+    observes: bool = False,
 ) -> Operations:
     """All parts, on one state store.
 
     `worker`: this process, by a name no other has; `accounts`: asks Slack for a person's account.
+    `observes`: nothing outside of the state is changed.
     """
     groups, background = user_groups or UserGroupCache(), tasks or Tasks()
     clusters = ClusterRegistry(sites, groups, clock)
+    clusters.observes = observes
     bulkheads = Bulkheads(clock)
     subscribers = Subscribers(bulkheads)
     locks, journal = Locks(store, clock, worker), Journal(store, clock)
@@ -205,6 +211,7 @@ def assemble(
         journal=journal,
         memory=memory,
         usage=UsageLog(store),
+        observed=ObservedRepository(store),
         meetings=MeetingCounts(store),
         message_refs=cards,
         once=once,

@@ -87,6 +87,10 @@ class ChangeRequests:
         given in.
         """
         self._clusters.check_read(name, actor)
+        observes = self._clusters.observes and procedure.changes_cluster
+        if observes and not dry:
+            self._must_use(name, actor, procedure)
+            return Planned(await self._plan(name, procedure), dry=False, observes=True)
         if later is not None and not dry:
             return await self._request_for_later(actor, name, procedure, reason, channel, later)
         if not dry:
@@ -96,7 +100,7 @@ class ChangeRequests:
             await self._approvals.must_be_new(name, procedure)
         plan = await self._plan(name, procedure)
         if dry or plan.is_empty:
-            return Planned(plan, dry)
+            return Planned(plan, dry, observes=observes)
         rules = self._clusters.rules(name)
         verdict = raise_if_denied(authorize(plan, actor, rules))
         if verdict.kind is AccessResult.ALLOWED and is_confirmed(plan, confirmed):
@@ -180,8 +184,8 @@ class ChangeRequests:
             raise Refused(f"break-glass needs a reason, which others will read. {add}")
         await self._approvals.must_be_new(name, procedure, glass=True)
         plan = await self._plan(name, procedure)
-        if plan.is_empty:
-            return Planned(plan, dry=False)
+        if plan.is_empty or self._clusters.observes:
+            return Planned(plan, dry=False, observes=self._clusters.observes)
         if plan.effects.standing:
             raise Refused(f"{ONE_RUN}: [[command {procedure.command_line()}]]. Nothing was changed")
         verdict = raise_if_denied(authorize(plan, actor, rules))
@@ -217,9 +221,9 @@ class ChangeRequests:
         before = await bucket.read()
         after = change(before)
         await self._staged.must_be_whole(name, after)
-        if dry:
+        if dry or self._clusters.observes:
             procedure = configure_procedure(before, after, "dry-run", words)
-            return await self.request(actor, name, procedure, dry=True)
+            return await self.request(actor, name, procedure, dry=dry)
         procedure = configure_procedure(before, after, new_id()[:16], words)
         self._must_use(name, actor, procedure)
         await bucket.stage(procedure.staged, after)

@@ -114,6 +114,8 @@ class RunOpener:
     def _must_be_authorized(self, opening: Opening) -> None:
         plan, authority = opening.plan, opening.authority
         rules = self._clusters.rules(plan.cluster)
+        if plan.procedure.changes_cluster:
+            self._clusters.must_operate_here(plan.procedure.command_line())
         match authority:
             case StandingAuthority():
                 now = self._clock.now()

@@ -26,10 +26,11 @@ class WaitingForApproval:
 
 @dataclass(frozen=True)
 class Planned:
-    """A dry run, or a plan with nothing to do."""
+    """A dry run, a plan with nothing to do, or the plan of a bot that only observes."""
 
     plan: Plan
     dry: bool
+    observes: bool = False  # nothing comes of it: this bot only observes
 
 
 @dataclass(frozen=True)
@@ -62,4 +63,5 @@ class Status:
     cautions: tuple[str, ...] = ()  # what the state store may lose, in sentences
     known: bool = True  # False: runs and requests could not be read
     later: tuple[Request, ...] = ()  # approved, for later
+    observes: bool = False  # this bot changes nothing
     certificate: CertificateSeen | None = None  # of the public address; None: nothing was looked at

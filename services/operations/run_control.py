@@ -422,6 +422,8 @@ class RunControl:
 
         `held`: refused while the cluster is on hold; `request`: consumed by it, as (before, after).
         """
+        if not isinstance(event, Ended) and run.plan.procedure.changes_cluster:
+            self._clusters.must_operate_here(f"a decision about {run.id}, which is not driven now")
 
         async def attempt() -> Run | None:
             checks = None

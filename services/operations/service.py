@@ -135,13 +135,27 @@ class OperationsService:
             later = tuple(await self._reader.scheduled(name))
         except Unreachable:
             log.warning("status of %s without its runs: the state store does not answer", name)
-            return Status(cluster, None, None, known=False, certificate=certificate)
+            return Status(
+                cluster,
+                None,
+                None,
+                known=False,
+                certificate=certificate,
+                observes=self.clusters.observes,
+            )
         progress = None
         if run is not None:
             progress = self._reader.progress(run.id)
         cautions = self.cautions
         return Status(
-            cluster, run, progress, waiting, cautions, certificate=certificate, later=later
+            cluster,
+            run,
+            progress,
+            waiting,
+            cautions,
+            certificate=certificate,
+            later=later,
+            observes=self.clusters.observes,
         )
 
     async def node(self, name: str, term: str, actor: Actor) -> NodeReport:

@@ -71,7 +71,7 @@ class StagedSecrets:
 
         What cannot be deleted now is left for a sweep.
         """
-        if isinstance(procedure, Configure):
+        if isinstance(procedure, Configure) and not self._sites.observes:
             try:
                 await self.vault(name).delete_staged(procedure.staged)
             except BotError as error:
@@ -82,8 +82,10 @@ class StagedSecrets:
     async def old(self, name: str) -> frozenset[str]:
         """Staged files that are old enough to be deleted; none where it is too early to look."""
         vault, now = self._sites[name].world.secrets_bucket, self._clock.now()
-        if vault is None or (
-            not self._unwanted.get(name) and now - self._swept.get(name, 0.0) < STAGED_SWEEP
+        if (
+            vault is None
+            or self._sites.observes
+            or (not self._unwanted.get(name) and now - self._swept.get(name, 0.0) < STAGED_SWEEP)
         ):
             return frozenset()
         self._swept[name] = now

@@ -7,7 +7,7 @@ from functools import partial
 from services.access.clusters import ClusterRegistry
 from services.common.bulkheads import AT_ONCE, Bulkheads
 from services.common.clock import Clock
-from services.common.errors import Foreign, Refused
+from services.common.errors import OBSERVES, Foreign, Refused
 from services.memory.bindings import ClusterIdentities
 from services.memory.message_refs import MessageRefs
 from services.operations.approvals import Approvals
@@ -69,6 +69,7 @@ class OperationsSweep:
         self._driver = driver
         self._tell = tell
         self._noted: set[str] = set()  # clusters whose policy is in the audit
+        self._left: set[str] = set()  # open runs that a bot which only observes has left alone
 
     async def sweep(self) -> None:
         """One round. What goes wrong with one cluster, or in one part, holds up no other."""
@@ -99,9 +100,20 @@ class OperationsSweep:
         if not ends and (why := own.other_masters(run.bound)):
             await self._stop(run, f"{name} was rebuilt since the run started: {why}")
             return
+        if not ends and self._clusters.observes and run.plan.procedure.changes_cluster:
+            self._leave(run)
         # A run of a bot that was killed is taken up when its lease ends, not at the next round.
         wait = LEASE_WAIT if self._clusters.is_shared else 0.0
         self._driver.drive(name, run_id, wait)
+
+    def _leave(self, run: Run) -> None:
+        """Say on its card, once, and at each round on /healthz, that it is not driven here."""
+        if run.id not in self._left:
+            self._left.add(run.id)
+            now = self._clock.now()
+            self._tell(Progress(run, None, "", None, f"it is not driven: {OBSERVES}", now))
+        command = run.plan.procedure.command_line()
+        self._clusters.must_operate_here(f"driving {run.id} ({command}), which is open")
 
     async def _stop(self, run: Run, why: str) -> None:
         """Stop it for good: people abandon it."""

@@ -30,6 +30,8 @@ class Procedure(Command, ABC):
     # `--at` is accepted: it can be approved now and started later.
     schedulable: ClassVar[bool] = True
     not_schedulable_reason: ClassVar[str] = ""
+    # False: only the bot's own schedule is changed, so a bot that observes does it too.
+    changes_cluster: ClassVar[bool] = True
     # Requested again it is done again: a restart is an action, not a state.
     repeatable: ClassVar[bool] = False
 

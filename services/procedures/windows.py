@@ -55,6 +55,7 @@ class AddWindow(Procedure):
     done: ClassVar[str] = "has the window"
     schedulable: ClassVar[bool] = False
     not_schedulable_reason: ClassVar[str] = "a window has its own times"
+    changes_cluster: ClassVar[bool] = False
     # Requested again, its standing approval is renewed.
     repeatable: ClassVar[bool] = True
     required_facts: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.LOAD})

@@ -6,8 +6,10 @@ The document as it was read, as it is to be written, and the run to open with it
 from dataclasses import dataclass, field
 
 from services.access.policy import Actor
+from services.cluster.model import Cluster
 from services.common.errors import BotError
 from services.memory.announcements import Subject
+from services.memory.observed import ObservedNight
 from services.memory.schedule import Book, announcement
 from services.procedures.plan import Plan
 from services.runs.standing_approval import StandingApproval
@@ -34,6 +36,8 @@ class Evaluation:
     why: str = ""
     # The cluster should be in service, and was not seen in service.
     overdue: Overdue | None = None
+    # Of a bot that only observes: closings that it would have made.
+    nights: list[ObservedNight] = field(default_factory=list)
 
     def announce(
         self,
@@ -54,6 +58,7 @@ class RunToOpen:
     """A run to open for an edge. `yes`: who answered where the window asks first."""
 
     plan: Plan
+    cluster: Cluster
     edge: Edge
     requester: Actor
     standings: tuple[StandingApproval, ...]

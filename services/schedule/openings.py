@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from services.access.policy import Actor, ClusterPolicy
 from services.cluster.model import Cluster, Load
-from services.common.errors import BotError, Refused
+from services.common.errors import BotError, Refused, Unreachable
 from services.common.observed import Observed
 from services.memory.announcements import AsksToClose, OpensWithLess, edge_facts, running_meetings
 from services.memory.schedule import write_book
@@ -35,7 +35,8 @@ class EdgeRuns:
     """Finds the run that an edge needs, and opens it.
 
     `obstacles`: by cluster and edge, why the last attempt failed; `miss` announces an edge that
-    nothing comes of.
+    nothing comes of; `ask` asks people whether to close. `unseen`: by cluster and edge, whether the
+    last attempt failed because the cluster could not be read.
     """
 
     def __init__(
@@ -43,12 +44,15 @@ class EdgeRuns:
         operations: Operations,
         obstacles: dict[tuple[str, str], str],
         miss: Callable[[Evaluation, MissedEdge], None],
+        ask: Callable[[Evaluation, Edge, Observed[Load]], None] | None = None,
     ) -> None:
         self._operations = operations.service
         self._reader = operations.reader
         self._clusters = operations.clusters
         self._obstacles = obstacles
         self._miss = miss
+        self._ask = ask or _ask
+        self.unseen: dict[tuple[str, str], bool] = {}
 
     async def act(
         self, turn: Evaluation, edge: Edge, late: str, seen: Cluster | None
@@ -64,6 +68,9 @@ class EdgeRuns:
             self._miss(turn, MissedEdge(edge, str(error)))
         except BotError as error:
             turn.why = self._obstacles[turn.name, edge.name] = str(error)
+            for key in [k for k in self.unseen if k[0] == turn.name]:
+                del self.unseen[key]
+            self.unseen[turn.name, edge.name] = isinstance(error, Unreachable)
             log.info("%s of %s: %s", edge.name, turn.name, error)
         return None
 
@@ -105,7 +112,9 @@ class EdgeRuns:
         cluster = seen or await self._reader.look(turn.name)
         empties = edge.kind == "close" and not idle(cluster.load)
         if answered is None and empties and edge.meetings != "wait":
-            _ask(turn, edge, cluster.load)
+            if edge.meetings == "skip":
+                raise EdgeDropped(_skips(cluster.load))
+            self._ask(turn, edge, cluster.load)
             return None
         rules = self._clusters.cluster(turn.name).rules
         # An opening brings back what was there: it does not wait for Slack.
@@ -129,7 +138,7 @@ class EdgeRuns:
         if empties:
             reason += f"; {likely_end(cluster.past_closings, edge)}"
         yes = dict(turn.book.answers).get(f"{edge.name}/ask")
-        return RunToOpen(plan, edge, window_actor(edge), standings, yes, reason)
+        return RunToOpen(plan, cluster, edge, window_actor(edge), standings, yes, reason)
 
     async def _wait_for_holder(self, turn: Evaluation, edge: Edge) -> None:
         """Refuse while another run holds the cluster.
@@ -183,15 +192,22 @@ class EdgeRuns:
 
 
 def _ask(turn: Evaluation, edge: Edge, load: Observed[Load]) -> None:
-    rooms, people = None, None
-    if isinstance(load, Load):
-        rooms, people = load.rooms, load.people
-    if edge.meetings == "skip":
-        raise EdgeDropped(f"{running_meetings(rooms, people)}; this window then skips")
+    rooms, people = _counts(load)
     until = min(turn.now + UNANSWERED, edge.until)
     facts = edge_facts(turn.name, edge)
     subject = AsksToClose(**facts, rooms=rooms, people=people, until=until)
     turn.announce(f"{edge.name}/ask", subject, until=until)
+
+
+def _skips(load: Observed[Load]) -> str:
+    return f"{running_meetings(*_counts(load))}; this window then skips"
+
+
+def _counts(load: Observed[Load]) -> tuple[int | None, int | None]:
+    """Return how many meetings run and how many people are in them; None where unknown."""
+    if isinstance(load, Load):
+        return load.rooms, load.people
+    return None, None
 
 
 def _planned(edge: Edge, cluster: Cluster, procedure: Procedure) -> Plan:

@@ -40,6 +40,7 @@ class Schedule:
     due: Due
     overdue: Overdue | None = None
     at: float = 0.0
+    observes: bool = False  # nothing is acted on: this bot only observes
 
 
 class PowerWatch:
@@ -143,7 +144,7 @@ class ScheduleReader:
         wanted = due(book.windows, self._clock.now(), await self.exceptions(name, book), terms)
         holder = await self._reader.open_run(name)
         late = await self.overdue(name, wanted, book, holder, terms)
-        return Schedule(wanted, late, self._clock.now())
+        return Schedule(wanted, late, self._clock.now(), self._reader.clusters.observes)
 
     async def overdue(
         self, name: str, wanted: Due, book: Book, holder: Run | None, terms: SchedulePolicy
@@ -152,6 +153,8 @@ class ScheduleReader:
 
         None when there is none.
         """
+        if self._reader.clusters.observes:
+            return None
         opens = wanted.since_edge
         why = self._obstacles.get((name, opens.name), "") if opens else ""
         ended = await self.runs.ended(name)

@@ -30,6 +30,7 @@ from services.schedule import edge_announcements
 from services.schedule.edge_announcements import EdgeAnnouncer
 from services.schedule.evaluation import Evaluation, RunToOpen
 from services.schedule.meetings import MeetingsRecorder
+from services.schedule.observer import WindowObserver
 from services.schedule.openings import EdgeRuns, with_next_opening
 from services.schedule.overrides import ScheduleOverrides
 from services.schedule.past_closings import closing_record_of
@@ -68,6 +69,7 @@ class WindowScheduler:
         operations: Operations,
         clock: Clock,
         per_node: Mapping[str, int] = MappingProxyType({}),
+        report_days: int = 14,
     ) -> None:
         self._reader = operations.reader
         self._clusters = operations.clusters
@@ -96,6 +98,18 @@ class WindowScheduler:
         )
         self._announcer = EdgeAnnouncer(operations, self._schedules, self._power, self._obstacles)
         self._edge_runs = EdgeRuns(operations, self._obstacles, self._announcer.miss)
+        self.observer = WindowObserver(
+            operations.reader,
+            operations.observed,
+            self.usage,
+            clock,
+            self._obstacles,
+            report_days,
+        )
+        if operations.clusters.observes:
+            observer = self.observer
+            self._edge_runs = EdgeRuns(operations, self._obstacles, observer.drops, observer.asks)
+            observer.unseen = self._edge_runs.unseen
 
     async def tick(self) -> None:
         """Evaluate every cluster. Each on its own: what goes wrong with one holds up no other."""
@@ -104,6 +118,8 @@ class WindowScheduler:
     async def _tick(self, name: str) -> None:
         async with self._gate:
             await self._look_after(name, None)
+        if self._clusters.observes:
+            await self._bulkheads.run("observed nights", partial(self._observe, name), name)
         if name not in self._ahead:  # looks are scarce in these seconds
             await self._bulkheads.run("usage", partial(self._record, name), name)
 
@@ -119,6 +135,13 @@ class WindowScheduler:
             for _ in range(TRIES):
                 if await self._turn(name, seen):
                     return
+
+    async def _observe(self, name: str) -> None:
+        async with self._gate:
+            changed = await self.observer.look(name)
+        if changed:
+            self._quiet.pop(name, None)
+            await self._look_after(name, None)
 
     async def _record(self, name: str) -> None:
         if not self.usage.is_due(name):
@@ -194,9 +217,13 @@ class WindowScheduler:
         turn = Evaluation(name, text, holder, now, book, book)
         edge_announcements.holds(turn)
         await self._announcer.approvals(turn)
-        edge_announcements.month_report(turn)
         decision = await self._decide(turn) if book.windows else ScheduleDecision()
-        opening = await self._see_to(turn, decision, seen)
+        opening: RunToOpen | None = None
+        if self._clusters.observes:
+            await self._observe_edges(turn, decision, seen)
+        else:
+            edge_announcements.month_report(turn)
+            opening = await self._see_to(turn, decision, seen)
         edge_announcements.close_notices(turn, decision.due)
         if not await self._write(turn, opening):
             return False
@@ -235,15 +262,35 @@ class WindowScheduler:
         await self._announcer.notice(turn, decision.due.next_edge)
         if opening is None:
             await self._announcer.overdue(turn, decision.due)
-        waits = (
-            decision.act is not None and opening is None and decision.act.name not in turn.book.done
-        )
-        if waits:
+        self._advance(turn, decision.act, opening)
+        return opening
+
+    async def _observe_edges(
+        self, turn: Evaluation, decision: ScheduleDecision, seen: Cluster | None
+    ) -> None:
+        """Note and announce what was decided; nothing is opened."""
+        wanted, act = decision.due, decision.act
+        if wanted is None:
+            await self.observer.evaluate(turn, None)
+            return
+        for missed in decision.missed:
+            self.observer.misses(turn, missed)
+        if act is not None:
+            opening = await self._edge_runs.act(turn, act, decision.reason, seen)
+            if opening is not None:
+                self.observer.takes(turn, opening, wanted.next_edge)
+        for run in await self._schedules.runs.ended(turn.name):
+            edge_announcements.outcome(turn, run)
+        await self.observer.evaluate(turn, wanted)
+        self._advance(turn, act, None)
+
+    def _advance(self, turn: Evaluation, act: Edge | None, opening: RunToOpen | None) -> None:
+        """Note up to when edges are evaluated, unless one waits."""
+        if act is not None and opening is None and act.name not in turn.book.done:
             turn.why = turn.why or "not decided yet"
         elif _advances(turn, opening):
             kept = turn.book.exceptions.without_old(turn.now)
             turn.book = replace(turn.book, since=turn.now, exceptions=kept)
-        return opening
 
     async def _remember_evenings(self, name: str, newest: Iterable[Run]) -> None:
         noted, runs = self._evenings.get(name, frozenset()), list(newest)

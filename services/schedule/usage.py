@@ -79,10 +79,14 @@ class UsageRecorder:
 
     async def facts(self, name: str) -> BillingFacts | None:
         """Return everything that was recorded; None if nothing was."""
-        records = await self._read(name, RECORDS)
+        records = await self.records(name)
         if not records:
             return None
         return facts_of(records, self._clock.now())
+
+    async def records(self, name: str) -> list[Any]:
+        """Return the records themselves, oldest first."""
+        return await self._read(name, RECORDS)
 
     async def _read(self, name: str, count: int) -> list[Any]:
         try:

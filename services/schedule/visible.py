@@ -14,6 +14,7 @@ from services.memory.schedule import Book
 from services.operations.service import OperationsService
 from services.runs.request import Request
 from services.runs.run import Event, Run
+from services.schedule.observed_night import ObservedReport
 from services.schedule.reading import Schedule
 from services.schedule.scheduler import WindowScheduler
 from services.windows import Row, forecast
@@ -109,6 +110,11 @@ class VisibleClusters:
         return list(
             forecast(book.windows, now, until, await self._hours.exceptions(name, book), terms)
         )
+
+    async def observed(self, name: str, actor: Actor, days: int | None) -> ObservedReport:
+        """Return what would have been done there in so many days, by a bot that observes."""
+        self._operations.must_read(name, actor)
+        return await self._hours.observer.report(name, days)
 
     async def meeting_counts(self, name: str, actor: Actor) -> HourCounts:
         """Return how many people were counted in meetings there, by hour."""

@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from services.billing.savings import BillingFacts, report
+from services.billing.savings import BillingFacts, SavedMeter
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused
 from services.memory.schedule import ScheduleRepository
@@ -175,7 +175,7 @@ def digest_of(
         _ready(runs),
         _meetings(runs),
         tuple(_missed(done, week)),
-        _on_the_bill(name, facts, week),
+        _on_the_bill(facts, week),
     )
 
 
@@ -204,27 +204,8 @@ def _missed(done: Collection[str], week: Week) -> Iterator[MissedSchedule]:
                 yield MissedSchedule(found["window"], found["kind"] == "close", found["local"])
 
 
-def _on_the_bill(name: str, facts: BillingFacts | None, week: Week) -> WeekOnTheBill | None:
+def _on_the_bill(facts: BillingFacts | None, week: Week) -> WeekOnTheBill | None:
     """Return the difference of the months' reports at the end of the week and at its beginning."""
     if facts is None:
         return None
-    at_end, at_begin = _sums(name, facts, week.until), _sums(name, facts, week.since)
-    first, last = _month(week.since), _month(week.until)
-    if first == last:
-        return WeekOnTheBill(at_end.saving - at_begin.saving, at_end.closed - at_begin.closed)
-    # At its end, the first month's report is that of the whole month.
-    whole = report(name, *first, facts, week.until)
-    return WeekOnTheBill(
-        whole.saving - at_begin.saving + at_end.saving,
-        whole.closed - at_begin.closed + at_end.closed,
-    )
-
-
-def _sums(name: str, facts: BillingFacts, at: float) -> WeekOnTheBill:
-    so_far = report(name, *_month(at), facts, at)
-    return WeekOnTheBill(so_far.saving, so_far.closed)
-
-
-def _month(at: float) -> tuple[int, int]:
-    moment = datetime.fromtimestamp(at, UTC)
-    return moment.year, moment.month
+    return WeekOnTheBill(*SavedMeter(facts).between(week.since, week.until))

@@ -65,6 +65,11 @@ def meetings_key(cluster: str) -> str:
     return f"meetings:{cluster}"
 
 
+def observed_key(cluster: str) -> str:
+    """What a bot that only observes would have done; of the last 60 days."""
+    return f"observed:{cluster}"
+
+
 def media_key(cluster: str) -> str:
     """The number or the ids of its media nodes before the last shutdown."""
     return f"media:{cluster}"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from bot.doctor.nodes import NOW
 from services.cloud import node_scripts as scripts
 from simulators.cloud import SimulatedContainer, SimulatedDroplet
 from simulators.faults import WorldFaults
@@ -390,7 +389,7 @@ def test_a_script_answers_as_in_a_real_shell(state: str, script: str, tmp_path: 
         scripts.RESTART,
         scripts.STOP,
         scripts.START,
-        NOW,
+        scripts.CLOCK,
         "id -u",
         "systemctl is-enabled openvidu",
         "cat /opt/openvidu/deployment-info.yaml",

@@ -99,6 +99,37 @@ def others(found: list[CheckFinding], *names: str) -> None:
     assert strange == []
 
 
+def test_a_read_only_token_is_enough_to_observe(tmp_path: Path) -> None:
+    """What operating takes besides is named, as far as reading can tell."""
+
+    async def story() -> None:
+        async with running_world(tmp_path, 1.0, mode="observe") as world:
+            world.environment.digitalocean.scopes = {
+                *("droplet:read", "account:read", "regions:read", "sizes:read", "tag:read"),
+                *("snapshot:read", "function:read"),
+            }
+            requests = len(world.estate.requests)
+            found = await look(
+                world, lambda context: dataclasses.replace(context, write_probe=True)
+            )
+            others(found)
+            assert "a read-only token is enough" in of(found, "DigitalOcean: scopes").said
+            operating = of(found, "DigitalOcean: to operate").said
+            assert "missing for that: actions:read (power actions)" in operating
+            assert "project:read (editing the media pool)" in operating
+            assert "reading cannot show whether the token has droplet:update (power)" in operating
+            writing = of(found, f"{STACK}: bucket: writing").said
+            assert "the Spaces key needs readwrite" in writing
+            assert {method for method, *_ in world.estate.requests[requests:]} == {"GET"}
+            world.environment.digitalocean.scopes -= {"sizes:read"}
+            found = await look(world, parts=(cloud.checks,))
+            lacking = of(found, "DigitalOcean: scopes")
+            assert lacking.verdict is CheckVerdict.WRONG
+            assert "sizes:read" in lacking.remedy
+
+    asyncio.run(story())
+
+
 def test_a_world_in_order_is_found_in_order_and_left_as_it_was(tmp_path: Path) -> None:
     async def story() -> None:
         async with running_world(tmp_path, 1.0) as world:

@@ -26,6 +26,7 @@ EDGE: dict[str, Any] = {
     "zone": "Europe/Madrid",
 }
 WINDOWS = "Window *nights* and *weekend* (Europe/Madrid)"
+OBSERVED = f"{WINDOWS} · observed only, nothing was changed"
 SHOWN: list[tuple[told.Subject, str]] = [
     (
         told.ClosesSoon(**EDGE, rooms=3, meetings="wait", wait_until=UNTIL),
@@ -98,6 +99,54 @@ SHOWN: list[tuple[told.Subject, str]] = [
     (
         told.RunFailed("acme", BEN, "acme-3", closes=False, turned_back=True, why="3 meetings"),
         "acme stays in service · 3 meetings. · <@UBEN> · `acme-3`",
+    ),
+    (
+        told.WouldClose(**EDGE, rooms=2, people=5, until=UNTIL, opens=UNTIL),
+        f"acme would close now · It would wait for 2 meetings (5 people) until {AT}, then "
+        f"ask. · {OBSERVED}",
+    ),
+    (
+        told.WouldClose(**EDGE, rooms=0, people=0, until=UNTIL, opens=UNTIL),
+        f"acme would close now · No meetings run. It would open again {AT}. · {OBSERVED}",
+    ),
+    (
+        told.WouldClose(**EDGE, rooms=None, people=None, until=UNTIL, opens=0.0),
+        "acme would close now · The number of running meetings is unknown. It would stay closed "
+        f"until someone starts it. · {OBSERVED}",
+    ),
+    (
+        told.WouldBeClosed(**EDGE, closed=UNTIL, waited=2400.0, asked=True),
+        "acme would be closed by now · Its meetings ended 40 min after the closing time. I would "
+        f"have asked what to do about them. · {OBSERVED}",
+    ),
+    (
+        told.WouldStay(**EDGE, outcome="asked", asked=False, rooms=1, people=2, why=""),
+        "acme would stay in service · 1 meeting with 2 people is running. I would ask first, and "
+        f"without an answer it stays in service. · {OBSERVED}",
+    ),
+    (
+        told.WouldStay(**EDGE, outcome="stayed", asked=True, rooms=1, people=2, why="it ran on"),
+        "acme would stay in service · It ran on. I would have asked what to do, and no one is "
+        f"asked now. · {OBSERVED}",
+    ),
+    (
+        told.WouldStay(**EDGE, outcome="unseen", asked=False, rooms=None, people=None, why="away"),
+        f"This closing of acme was not seen · It does not count. Away. · {OBSERVED}",
+    ),
+    (
+        told.WouldOpen(**EDGE, closed=UNTIL - 36000, opened=UNTIL, saved="$3.10", seen=True),
+        f"acme would open now · In service {AT}, after 10 h closed. About $3.10 would be "
+        f"saved. · {OBSERVED}",
+    ),
+    (
+        told.WouldOpen(**EDGE, closed=UNTIL - 36000, opened=UNTIL, saved="$0.00", seen=True),
+        f"acme would open now · In service {AT}, after 10 h closed. Nothing would be "
+        f"saved. · {OBSERVED}",
+    ),
+    (
+        told.WouldOpen(**EDGE, closed=UNTIL - 36000, opened=UNTIL, saved="", seen=False),
+        f"acme would open now · In service {AT}, after 10 h closed. The bot did not see the whole "
+        f"night, so it does not count. · {OBSERVED}",
     ),
     (
         told.KeptUp("acme", UNTIL, BEN, "demo"),

@@ -154,10 +154,23 @@ def test_values_are_frozen(tmp_path: Path) -> None:
         settings.clusters["acme"].stack = "other"
 
 
+def test_the_environment_sets_the_mode_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(yaml.safe_dump(GOOD))
+    assert load(file, {}).mode == "operate"
+    assert not load(file, {}).observes
+    assert load(file, {"OPENVIDU_BOT_MODE": "observe"}).observes
+    file.write_text(yaml.safe_dump({**GOOD, "mode": "observe"}))
+    assert load(file, {}).observes
+    assert not load(file, {"OPENVIDU_BOT_MODE": "operate"}).observes
+    with pytest.raises(SettingsError, match="mode: found 'watch'"):
+        load(file, {"OPENVIDU_BOT_MODE": "watch"})
+
+
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        ({"slak": {}, **GOOD}, "slak: found an unknown key; allowed: clusters, channels, slack, state, digitalocean, health, terminal, oncall, log (did you mean slack?)"),
+        ({"slak": {}, **GOOD}, "slak: found an unknown key; allowed: clusters, channels, slack, state, digitalocean, health, terminal, oncall, log, mode, observe_report_days (did you mean slack?)"),
         ({}, "clusters: not set; this value is required"),
         ({"clusters": {}}, "clusters: found nothing; allowed: at least one"),
         ({"clusters": ["acme"]}, "clusters: found a list; allowed: keys and values"),

@@ -73,6 +73,7 @@ SAMPLES: dict[str, str] = {  # Samples for each field of a command.
     "media": "4",
     "size": "s-8vcpu-16gb",
     "days": "30d",
+    "observed.days": "30",
     "name": WINDOW_NAME,
     "length": "1h",
     "window": "late Mon-Fri 21:00-07:00",

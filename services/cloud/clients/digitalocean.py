@@ -93,10 +93,13 @@ class ApiRequests:
         transport: "AsyncHttpTransport[Any, Any] | None",
         share: float,
         listener: "Listener | None" = None,
+        *,
+        reads_only: bool = False,
     ) -> None:
         self._listener = listener
         self._token = token
         self._endpoint = endpoint
+        self._reads_only = reads_only
         self._clock = clock
         self._ca_file = ca_file
         self._transport = transport
@@ -175,6 +178,7 @@ class ApiRequests:
                 self._transport,
                 self.note_budget,
                 self._listener,
+                reads_only=self._reads_only,
             )
         return self._client
 
@@ -232,7 +236,10 @@ class ApiRequests:
 
 
 class DigitalOceanClient:
-    """Reads one account's droplets, pools, sizes and snapshots, under one token."""
+    """Reads one account's droplets, pools, sizes and snapshots, under one token.
+
+    `reads_only`: the transport refuses whatever would change something.
+    """
 
     def __init__(
         self,
@@ -244,10 +251,18 @@ class DigitalOceanClient:
         transport: "AsyncHttpTransport[Any, Any] | None" = None,
         share: float = SHARE,
         listener: "Listener | None" = None,
+        reads_only: bool = False,
     ) -> None:
         self._endpoint = endpoint.rstrip("/")
         self.requests = ApiRequests(
-            token, self._endpoint, clock, ca_file, transport, share, listener
+            token,
+            self._endpoint,
+            clock,
+            ca_file,
+            transport,
+            share,
+            listener,
+            reads_only=reads_only,
         )
 
     def __repr__(self) -> str:

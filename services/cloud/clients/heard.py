@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from services.cloud.clients.exchanges import Exchange, Listener, Party
 from services.cloud.clients.http import HttpClient, Reply
+from services.cloud.clients.read_only import ReadingShell
 from services.cloud.clients.ssh import Host, Output, SshClient
 from services.cloud.node_access import Shell
 from services.cluster.certificates import CertificateSeen
@@ -111,12 +112,13 @@ class HeardShell:
 
     async def host_keys(self, host: Host, *, timeout: float) -> tuple[str, ...]:
         """Return the host keys offered there. Not heard: they name the host."""
-        assert isinstance(self._inner, SshClient), "what the composition root makes"
-        return await self._inner.host_keys(host, timeout=timeout)
+        inner = self._inner
+        assert isinstance(inner, SshClient | ReadingShell), "what the composition root makes"
+        return await inner.host_keys(host, timeout=timeout)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        if isinstance(self._inner, SshClient):
+        if isinstance(self._inner, SshClient | ReadingShell):
             await self._inner.aclose()
 
 

@@ -25,6 +25,7 @@ from services.cloud.clients.exchanges import Listener
 from services.cloud.clients.heard_transport import HeardTransport
 from services.cloud.clients.http import NEVER_CONNECTED
 from services.cloud.clients.pydo_loader import compile_groups, import_client
+from services.cloud.clients.read_only import transport_that_reads
 from services.cloud.clients.tls import trust
 from services.common.causes import cause_of
 
@@ -63,8 +64,11 @@ class PydoClient:
         transport: AsyncHttpTransport[Any, Any] | None,
         on_headers: Callable[[Mapping[str, str]], None],
         listener: Listener | None = None,
+        *,
+        reads_only: bool = False,
     ) -> None:
         self._listener = listener
+        self._reads_only = reads_only
         self._token = token
         self._endpoint = endpoint
         self._ca_file = ca_file
@@ -121,7 +125,7 @@ class PydoClient:
         return Client(
             token,
             endpoint=self._endpoint,
-            transport=self._heard(self._transport or self._socket_transport()),
+            transport=self._way_out(),
             authentication_policy=BearerPolicy(),
             retry_policy=AsyncRetryPolicy.no_retries(),
             redirect_policy=AsyncRedirectPolicy.no_redirects(),
@@ -134,10 +138,13 @@ class PydoClient:
             read_timeout=READ_SECONDS,
         )
 
-    def _heard(self, transport: AsyncHttpTransport[Any, Any]) -> AsyncHttpTransport[Any, Any]:
-        if self._listener is None:
-            return transport
-        return HeardTransport(transport, self._listener)
+    def _way_out(self) -> AsyncHttpTransport[Any, Any]:
+        transport = self._transport or self._socket_transport()
+        if self._listener is not None:
+            transport = HeardTransport(transport, self._listener)
+        if self._reads_only:
+            transport = transport_that_reads(transport)
+        return transport
 
     def _socket_transport(self) -> AsyncHttpTransport[Any, Any]:
         connector = aiohttp.TCPConnector(ssl=trust(self._ca_file), limit=CONNECTIONS)

@@ -23,6 +23,7 @@ from botocore.loaders import JSONFileLoader, Loader
 from botocore.session import Session
 from typing_extensions import override
 
+from services.cloud.clients.read_only import refuse_bucket_writes
 from services.common.causes import cause_of, is_certificate_error
 from services.common.errors import BotError, Forbidden, NotFound, Rejected, Unreachable
 from services.common.text import sanitize_name
@@ -72,8 +73,13 @@ def make_client(
     region: str,
     ca_file: str | None,
     connections: int,
+    *,
+    reads_only: bool = False,
 ) -> Any:
-    """Return an S3 client that sends each request once."""
+    """Return an S3 client that sends each request once.
+
+    `reads_only`: ObservesOnly for every request that is neither GET nor HEAD, before it is sent.
+    """
     key, secret = credentials
     inner = Session()
     inner.register_component("data_loader", Loader(file_loader=SparingLoader()))
@@ -95,7 +101,10 @@ def make_client(
         # One attempt: a conditional PUT repeated after a lost answer would get 412 for its success.
         retries={"total_max_attempts": 1, "mode": "standard"},
     )
-    return session.client("s3", endpoint_url=endpoint, verify=ca_file, config=config)
+    client = session.client("s3", endpoint_url=endpoint, verify=ca_file, config=config)
+    if reads_only:
+        client.meta.events.register("before-send.s3", refuse_bucket_writes)
+    return client
 
 
 class SparingLoader(JSONFileLoader):

@@ -35,6 +35,7 @@ class SpacesClient:
     """One bucket. `ca_file`: the only certificates that are trusted; None: those of botocore.
 
     `on_client` gets botocore's client when it is made.
+    `reads_only`: its client refuses whatever is neither GET nor HEAD.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class SpacesClient:
         *,
         ca_file: str | None = None,
         on_client: Callable[[Client], object] | None = None,
+        reads_only: bool = False,
     ) -> None:
         self._on_client = on_client
+        self._reads_only = reads_only
         self._endpoint = endpoint
         self._bucket = bucket
         self._credentials = (key, secret)
@@ -177,7 +180,12 @@ class SpacesClient:
 
     def _connect(self, make_client: Callable[..., Client]) -> Client:
         client = make_client(
-            self._endpoint, self._credentials, self._region, self._ca_file, THREADS
+            self._endpoint,
+            self._credentials,
+            self._region,
+            self._ca_file,
+            THREADS,
+            reads_only=self._reads_only,
         )
         if self._on_client is not None:
             self._on_client(client)
