@@ -1,6 +1,7 @@
 """The clients of a bot, answered by a simulated world in the same process, without sockets."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit
