@@ -58,6 +58,10 @@ GETS = {
 OTHERS = {
     "droplet_actions.post": ("POST", "droplets/{}/actions"), "autoscalepools.update": ("PUT",
     "droplets/autoscale/{}"), "snapshots.delete": ("DELETE", "snapshots/{}"),
+    "functions.update_trigger": ("PUT", "functions/namespaces/{}/triggers/{}"),
+    "tags.assign_resources": ("POST", "tags/{}/resources"),
+    "tags.unassign_resources": ("DELETE", "tags/{}/resources"),
+    "droplets.destroy": ("DELETE", "droplets/{}"),
 }  # fmt: skip
 
 
@@ -95,18 +99,32 @@ def _value(content: bytes) -> Any:
 
 
 class DirectApi:
-    """Replaces `pydo.aio.Client`; `call` carries out each request, and may refuse to."""
+    """Replaces `pydo.aio.Client`; `call` carries out each request, and may refuse to.
 
-    def __init__(self, api: DigitalOceanClient, token: str, handle: Handle, call: Call) -> None:
+    `alone`: a method that is not in the tables is an error; otherwise the real client takes it.
+    """
+
+    def __init__(
+        self,
+        api: DigitalOceanClient,
+        token: str,
+        handle: Handle,
+        call: Call,
+        *,
+        alone: bool = False,
+    ) -> None:
         self._api, self._handle, self._call = api, handle, call
         self._headers = {"Authorization": f"Bearer {token}"}
         self._whole: Any = None
+        self._alone = alone
 
     def __getattr__(self, group: str) -> _OperationGroup:
         return _OperationGroup(self, group)
 
     def whole(self) -> Any:
         """Return the real client, for calls so rare that their cost does not matter."""
+        if self._alone:
+            raise NotImplementedError("no request leaves a simulated world")
         self._whole = self._whole or self._api.requests.client().build()
         return self._whole
 
@@ -141,6 +159,8 @@ class DirectApi:
         return reply
 
 
-def use_direct_api(api: DigitalOceanClient, token: str, handle: Handle, call: Call) -> None:
-    """Let this client go straight to `handle` from now on."""
-    api.requests.client().api = DirectApi(api, token, handle, call)
+def use_direct_api(
+    api: DigitalOceanClient, token: str, handle: Handle, call: Call, *, alone: bool = False
+) -> None:
+    """Let this client go straight to `handle` from now on; with `alone` nowhere else, ever."""
+    api.requests.client().api = DirectApi(api, token, handle, call, alone=alone)

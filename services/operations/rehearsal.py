@@ -6,7 +6,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
 from typing import Protocol
@@ -59,7 +59,7 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True)
-class Asked:
+class PosedQuestion:
     """A question of a simulated run: its kind, and what decides in a few words."""
 
     kind: str
@@ -78,7 +78,7 @@ class SimulatedRun:
 
     ending: Ending
     seconds: float
-    questions: tuple[Asked, ...] = ()
+    questions: tuple[PosedQuestion, ...] = ()
     stopped: str = ""
     step: str = ""
     resumed: bool | None = None
@@ -255,10 +255,10 @@ class RehearsalStage(Protocol):
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RefusedPlan:
     """Why the plan was refused in the simulated world."""
 
-    reason: str = field(default="")
+    reason: str
 
 
 CLASSES: Classes = {
@@ -266,12 +266,10 @@ CLASSES: Classes = {
     **{
         kind.__name__: kind
         for kind in (
-            *(Scenario, SimulatedRun, Rehearsal, Refusal),
+            *(Scenario, PosedQuestion, SimulatedRun, Rehearsal, RefusedPlan),
             *(model.Cluster, model.Droplet, model.MediaNode, model.NodeStatus, model.Agent),
             *(model.Signal, model.Pool, model.Autoscaler, model.Size, model.Snapshot),
             *(model.KnownFleet, model.SecretsState, model.Timings, Unobserved, SecretsUnread),
         )
     },
-    # The run's event has the same name, and is no part of these.
-    "Asked": Asked,
 }

@@ -55,9 +55,7 @@ class Rehearsals:
         self._memory = memory
         self._stage = stage
 
-    async def rehearse(
-        self, actor: Actor, name: str, procedure: Procedure
-    ) -> Rehearsal | Planned:
+    async def rehearse(self, actor: Actor, name: str, procedure: Procedure) -> Rehearsal | Planned:
         """Rehearse a change; return its plan where nothing is left to do.
 
         Refused as the change itself would be refused, or while another rehearsal runs.
@@ -121,12 +119,12 @@ def assumptions(cluster: Cluster, needs: frozenset[Fact]) -> tuple[str, ...]:
         for fact, why in unseen.items()
         if fact in FACTS
     ]
-    blind = [
-        n for n in cluster.media if not n.droplet.off and not isinstance(n.look, NodeStatus)
-    ]
+    blind = [n for n in cluster.media if not n.droplet.off and not isinstance(n.look, NodeStatus)]
     if blind:
         names = join_words(short_name(n.name, cluster.stack) for n in blind)
-        said.append(f"{names}: not seen ({_reason(blind[0].look)}). {_of_blind(cluster, len(blind))}")
+        said.append(
+            f"{names}: not seen ({_reason(blind[0].look)}). {_of_blind(cluster, len(blind))}"
+        )
     load = cluster.load
     if isinstance(load, Unobserved) and not blind and Fact.LOAD not in unseen:
         said.append(
