@@ -186,6 +186,8 @@ class Bot:
     async def aclose(self) -> None:
         """Take no new work, finish answers in flight, hand runs over, close all connections."""
         self.dispatcher.closing = True
+        if self.adapters.stage is not None:
+            await self.adapters.stage.aclose()
         await self.operations.bulkheads.aclose()
         if self.assignment is not None:
             await self.assignment.aclose()
@@ -239,7 +241,14 @@ def build(
     slack = SlackClient(client, clock, teams)
     tasks, user_groups = Tasks(), UserGroupCache(teams)
     operations = assemble(
-        connected.clusters, store, clock, worker, user_groups, slack.refreshed_actor, tasks
+        connected.clusters,
+        store,
+        clock,
+        worker,
+        user_groups,
+        slack.refreshed_actor,
+        tasks,
+        ways.stage,
     )
     scheduler = WindowScheduler(operations, clock, _people_per_node(settings))
     seeds = configured_windows(settings)

@@ -29,6 +29,7 @@ from bot.health import HealthServer
 from bot.metrics import MetricsCollector
 from bot.options import found_files, read_settings, settings_file
 from bot.packages import missing_packages
+from bot.rehearsal.process import RehearsalProcess
 from bot.reread import SettingsFile
 from bot.scheduler import Ticker
 from bot.slack_http import PATH, slack_route
@@ -202,7 +203,12 @@ async def _serve(settings: Settings, clock: Clock, file: SettingsFile | None) ->
             raise CannotStart(str(error)) from None
         log.info("%s", state_line(settings, opened))
         try:
-            bot = build(settings, Adapters(clock, HttpClient(), store=store), client, file)
+            bot = build(
+                settings,
+                Adapters(clock, HttpClient(), store=store, stage=RehearsalProcess()),
+                client,
+                file,
+            )
         except Refused as error:
             raise CannotStart(str(error)) from None
         run_logger = logs.RunLogger()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from bot.rehearsal.limits import die_with_parent
 from bot.rehearsal.run import Outcome, play_run
 from services.common.serialize import decode, encode
 from services.operations.rehearsal import CLASSES, Rehearsal, Scenario, SimulatedRun
@@ -62,7 +63,7 @@ def play_apart(scenario: Scenario) -> Rehearsal:
     """Play a scenario on the processors that this process may use, as many runs as its time has."""
     until = time.monotonic() + scenario.seconds - LEFT
     ready = _prepared(scenario)
-    workers = min(MOST_WORKERS, len(os.sched_getaffinity(0)), scenario.runs or 1)
+    workers = min(MOST_WORKERS, processors(), scenario.runs or 1)
     gc.freeze()
     pipes = [_fork(scenario, ready, index, workers, until) for index in range(workers)]
     return _rehearsal(scenario, ready, _collected(pipes, until))
@@ -125,6 +126,13 @@ def _some(
 # Workers
 
 
+def processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _fork(
     scenario: Scenario, ready: _Ready, index: int, workers: int, until: float
 ) -> tuple[int, int]:
@@ -137,6 +145,7 @@ def _fork(
     code = 1
     try:
         os.close(reads)
+        die_with_parent()
         signal.alarm(max(1, int(until - time.monotonic()) + 2))
         parent = os.getppid()
         with os.fdopen(writes, "w", encoding="utf-8") as out:

@@ -228,12 +228,8 @@ class _Play:
 
     def _of_one(self, index: int, number: int, longest: float | None) -> float:
         if longest is not None:
-            share = (
-                1.0
-                if index == 0
-                else (index / number if self.number is None else self.dice.random())
-            )
-            return max(1.0, longest * share)
+            share = self.dice.random() if self.number is not None else index / number
+            return max(1.0, longest * (share if index else 1.0))
         if self.number is None:
             return MEDIAN
         return MEDIAN * math.exp(self.dice.gauss(0.0, SIGMA))

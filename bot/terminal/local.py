@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 from bot.app import worker_name
 from bot.clusters import Adapters, connect, news_channels
+from bot.rehearsal.process import RehearsalProcess
 from bot.state import StateInUse, Unusable, must_be_usable, open_store
 from bot.terminal.identity import Peer, actor_of
 from bot.version import own_version
@@ -60,9 +61,10 @@ async def run_order(
     except Unusable as error:
         yield OutputLine(str(error), code=1)
         return
-    adapters = Adapters(clock, HttpClient(), store=store)
+    stage = RehearsalProcess()
+    adapters = Adapters(clock, HttpClient(), store=store, stage=stage)
     connected = connect(settings, adapters, PinnedHostKeys(store, clock))
-    operations = assemble(connected.clusters, store, clock, worker_name())
+    operations = assemble(connected.clusters, store, clock, worker_name(), stage=stage)
     cards, subscribers = operations.message_refs, operations.subscribers
     channels, tasks = news_channels(settings), operations.tasks.part()
     reporter = DeferredReporter(cards, subscribers, channels, tasks)
@@ -75,6 +77,7 @@ async def run_order(
             async for line in lines:
                 yield line
     finally:
+        await stage.aclose()
         await operations.aclose()
         await reporter.settle()
         await connected.aclose()

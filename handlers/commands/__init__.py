@@ -14,6 +14,7 @@ from handlers.commands.help import Help
 from handlers.commands.holds import HoldCommand, Unhold
 from handlers.commands.later import CancelLater, ListLater
 from handlers.commands.menu import Menu
+from handlers.commands.rehearse import Rehearse
 from handlers.commands.run_control import Abandon, Cancel, HowToCancel, Resume
 from handlers.commands.scale_by import ScaleBy
 from handlers.commands.status import OneRun, Runs, ShowStatus
@@ -39,7 +40,7 @@ INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
         Cost,
     ),
     *(ConfigList, ConfigSet, ConfigHistory, ConfigRollback),
-    *(BreakGlass, Audit, Menu),
+    *(BreakGlass, Rehearse, Audit, Menu),
     *(Why, WhoAmI, VersionCommand),
     *(ScaleBy, HowToCancel, HowToApprove, HowToReject),
 )

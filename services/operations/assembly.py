@@ -27,6 +27,8 @@ from services.operations.guards import ChangeGuards
 from services.operations.opening import RunOpener
 from services.operations.permissions import Permissions
 from services.operations.reader import ClusterReader
+from services.operations.rehearsal import RehearsalStage
+from services.operations.rehearsals import Rehearsals
 from services.operations.run_control import RunControl
 from services.operations.scheduled_changes import ScheduledChanges
 from services.operations.service import OperationsService
@@ -93,10 +95,12 @@ def assemble(
     user_groups: UserGroupCache | None = None,
     accounts: Lookup | None = None,
     tasks: Tasks | None = None,
+    stage: RehearsalStage | None = None,
 ) -> Operations:
     """All parts, on one state store.
 
-    `worker`: this process, by a name no other has; `accounts`: asks Slack for a person's account.
+    `worker`: this process, by a name no other has; `accounts`: asks Slack for a person's account;
+    `stage`: where changes are rehearsed.
     """
     groups, background = user_groups or UserGroupCache(), tasks or Tasks()
     clusters = ClusterRegistry(sites, groups, clock)
@@ -193,6 +197,7 @@ def assemble(
         decisions,
         control,
         scheduled,
+        Rehearsals(clusters, clock, journal, memory, stage),
     )
     return Operations(
         service=service,
