@@ -203,12 +203,8 @@ async def _serve(settings: Settings, clock: Clock, file: SettingsFile | None) ->
             raise CannotStart(str(error)) from None
         log.info("%s", state_line(settings, opened))
         try:
-            bot = build(
-                settings,
-                Adapters(clock, HttpClient(), store=store, stage=RehearsalProcess()),
-                client,
-                file,
-            )
+            ways = Adapters(clock, HttpClient(), store=store, stage=RehearsalProcess())
+            bot = build(settings, ways, client, file)
         except Refused as error:
             raise CannotStart(str(error)) from None
         run_logger = logs.RunLogger()

@@ -1,0 +1,109 @@
+"""Compares rehearsals with what then happens: `python -m tests.rehearsal.proof [SEEDS] [RUNS]`."""
+
+import logging
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from statistics import median
+
+from bot.rehearsal.play import play
+from services.common.errors import Refused
+from services.operations.rehearsal import Rehearsal
+from tests.rehearsal.hidden import Happened, Hidden, happened, hidden, seen
+
+# How much a run may differ from the range by its own rhythm of looks, in seconds.
+RHYTHM = 15.0
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One hidden world: what was forecast, and what happened."""
+
+    about: Hidden
+    forecast: Rehearsal
+    happened: Happened
+
+    @property
+    def foreseen(self) -> bool:
+        return self.happened.kinds <= self.forecast.kinds
+
+    @property
+    def in_range(self) -> bool | None:
+        """None: it has no duration, as people had to decide."""
+        seconds = self.happened.seconds
+        if seconds is None:
+            return None
+        low, high = self.forecast.range
+        return low - RHYTHM <= seconds <= high + RHYTHM
+
+    @property
+    def width(self) -> float:
+        low, high = self.forecast.range
+        return high / max(1.0, low)
+
+
+def compare(seed: int, runs: int) -> Compared:
+    """Rehearse, then run it."""
+    logging.disable(logging.CRITICAL)
+    about = hidden(seed)
+    scenario = replace(seen(about), runs=runs)
+    try:
+        forecast = play(scenario)
+    except Refused as error:
+        raise AssertionError(f"hidden world {seed}: {error}") from error
+    return Compared(about, forecast, happened(about))
+
+
+def compare_all(seeds: Iterable[int], runs: int, workers: int = 1) -> list[Compared]:
+    """Do so for many hidden worlds."""
+    if workers == 1:
+        return [compare(seed, runs) for seed in seeds]
+    with ProcessPoolExecutor(workers) as pool:
+        return list(pool.map(partial(compare, runs=runs), seeds))
+
+
+def share(flags: Iterable[bool]) -> float:
+    """Return the share of True; 1 of nothing."""
+    found = list(flags)
+    return sum(found) / len(found) if found else 1.0
+
+
+def table(compared: list[Compared]) -> str:
+    """Return what was found as a table, by kind of fleet."""
+    lines = [
+        "| fleet | worlds | foreseen | durations | in range | range, longest to shortest | kinds |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for kind in ("pool", "fixed", "autoscaler", ""):
+        mine = [c for c in compared if kind in ("", c.about.kind)]
+        timed = [c.in_range for c in mine if c.in_range is not None]
+        if mine:
+            lines.append(
+                f"| {kind or 'all'} | {len(mine)} | {share(c.foreseen for c in mine):.0%} "
+                f"| {len(timed)} | {share(timed):.0%} | {median(c.width for c in mine):.1f} "
+                f"| {median(len(c.forecast.kinds) for c in mine):.0f} |"
+            )
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    seeds, runs = (int(a) for a in [*arguments, *("60", "200")[len(arguments) :]])
+    compared = compare_all(range(seeds), runs, workers=2)
+    for each in compared:
+        if not each.foreseen or each.in_range is False:
+            about = each.about
+            print(
+                about.seed, about.kind, about.procedure.command_line(), about.misfortunes,
+                "history" if about.history else "", sorted(each.happened.kinds),
+                each.happened.seconds and round(each.happened.seconds),
+                [round(s) for s in each.forecast.range], sorted(each.forecast.kinds),
+                each.happened.words[:100],
+            )  # fmt: skip
+    print(table(compared))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
