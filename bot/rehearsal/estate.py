@@ -15,7 +15,7 @@ from services.cluster.model import (
     SigquitEffect,
 )
 from services.cluster.model import Size as SoldSize
-from services.operations.rehearsal import Scenario
+from services.operations.rehearsal import Scenario, least_media
 from simulators.clock import LoopClock
 from simulators.cloud import SimulatedDroplet
 from simulators.cloud.catalog import REGIONS, SIZES, CatalogSize
@@ -32,6 +32,7 @@ SIGQUIT: dict[SigquitEffect, SigquitBehaviour] = {
     SigquitEffect.DEAF: "deaf",
     SigquitEffect.DIES: "dies",
 }
+MAXIMUM = 6  # media nodes of an autoscaler, as the vendor's template has it
 ROOM = 25  # droplets, where the account's limit is unknown
 PEOPLE = 3  # in a meeting of which only that it runs is known, or assumed
 
@@ -49,9 +50,9 @@ def build_world(scenario: Scenario, seed: int, delays: Delays) -> SimulatedEnvir
     kind = _kind(cluster)
     size, masters_size = _sizes(cluster)
     numbers = {}
-    if kind == "autoscaler" and cluster.autoscaler_minimum is not None:
-        least = cluster.autoscaler_minimum
-        numbers = {"minimum": least, "initial": least, "maximum": max(6, least)}
+    if kind == "autoscaler":
+        least = least_media(cluster)
+        numbers = {"minimum": least, "initial": least, "maximum": max(MAXIMUM, least)}
     media = [n for n in cluster.media if n.member_status is not None or kind != "pool"]
     world.build_cluster(
         cluster.stack,

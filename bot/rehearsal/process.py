@@ -24,7 +24,8 @@ from services.operations.rehearsal import (
 log = logging.getLogger(__name__)
 DEADLINE = 20.0  # seconds of an answer
 BUDGET = 17.0  # of these, what the process may use for itself
-MODULE = ("-m", "bot.rehearsal")
+# -P: nothing of the folder in which the bot was started counts.
+MODULE = ("-P", "-m", "bot.rehearsal")
 NEEDS_MORE_MEMORY = 3  # its exit code
 TAIL = 300  # characters of a complaint in the log
 UNCHANGED = "Nothing was changed"

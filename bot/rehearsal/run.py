@@ -101,7 +101,7 @@ class _Play:
         self.estate = self.world.estate
         self._end_meetings()
         clock = loop_clock(scenario.at)
-        operations = _operations(scenario.cluster, self.world, clock, self.look)
+        operations = operations_of(scenario.cluster, self.world, clock, self.look)
         await _remember(operations, scenario.cluster)
         try:
             return await self._run(operations)
@@ -242,7 +242,7 @@ def _ending(run: Run) -> Ending:
     return Ending.DONE if run.state is State.DONE else Ending.ROLLED_BACK
 
 
-def _operations(
+def operations_of(
     cluster: Cluster, world: SimulatedEnvironment, clock: Clock, look: float
 ) -> Operations:
     """Return the bot's parts that a run needs, connected to the simulated world."""

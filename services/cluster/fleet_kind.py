@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 
 from services.cluster.model import FleetKind
 from services.common.text import join_words
@@ -75,7 +76,12 @@ class ResourceNames:
         return self.is_master(name) or self.is_media(name, tags) or name.startswith(f"{self.pool}-")
 
     def _is(self, name: str, rest: str) -> bool:
-        return re.fullmatch(re.escape(self.stack) + rest, name) is not None
+        return _pattern(self.stack, rest).fullmatch(name) is not None
+
+
+@lru_cache(maxsize=256)
+def _pattern(stack: str, rest: str) -> re.Pattern[str]:
+    return re.compile(re.escape(stack) + rest)
 
 
 @dataclass(frozen=True)

@@ -225,6 +225,14 @@ class Rehearsal:
         return [kind for kind, _ in counts.most_common()]
 
 
+def least_media(cluster: model.Cluster) -> int:
+    """Return the autoscaler's least number of media nodes: as the settings say, else as seen."""
+    if cluster.autoscaler_minimum is not None:
+        return cluster.autoscaler_minimum
+    before = cluster.last_seen.media if cluster.last_seen is not None else 0
+    return max(len(cluster.media), before, cluster.nodes_before_shutdown or 0, 1)
+
+
 def _quantile(times: Sequence[float], share: float) -> float:
     """Return the value below which this share of sorted times lies."""
     at = share * (len(times) - 1)

@@ -11,10 +11,10 @@ from services.common.errors import BotError, Refused
 from services.common.observed import NOT_OBSERVED, Unobserved
 from services.common.text import count_of, join_words
 from services.memory.cluster import ClusterMemory
-from services.operations.rehearsal import Rehearsal, RehearsalStage, Scenario
+from services.operations.rehearsal import Rehearsal, RehearsalStage, Scenario, least_media
 from services.operations.results import Planned
 from services.procedures import AddWindow, Configure, Procedure
-from services.procedures.plan import make_plan
+from services.procedures.plan import Plan, make_plan
 from services.runs.durations import NEWEST, measured
 from services.runs.journal import Journal
 from services.runs.run import Run
@@ -69,10 +69,9 @@ class Rehearsals:
                 "such as `/openvidu rehearse shutdown` or `/openvidu rehearse restart`"
             )
         scenario = await self.scenario(name, procedure)
-        if not scenario.assumed:
-            plan = make_plan(scenario.cluster, procedure)
-            if plan.is_empty:
-                return Planned(plan, dry=True)
+        plan = _plan(scenario)
+        if plan is not None and plan.is_empty:
+            return Planned(plan, dry=True)
         return await self._stage.play(scenario)
 
     async def scenario(self, name: str, procedure: Procedure) -> Scenario:
@@ -111,6 +110,19 @@ class Rehearsals:
         return runs
 
 
+def _plan(scenario: Scenario) -> Plan | None:
+    """Return the plan; None where it rests on what was not seen.
+
+    Refused for what was seen.
+    """
+    try:
+        return make_plan(scenario.cluster, scenario.procedure)
+    except Refused:
+        if scenario.assumed:
+            return None
+        raise
+
+
 def assumptions(cluster: Cluster, needs: frozenset[Fact]) -> tuple[str, ...]:
     """Return what was not seen and how the rehearsal goes on about it, in sentences."""
     unseen = {fact: why for fact, why in cluster.unseen if fact in needs}
@@ -136,6 +148,9 @@ def assumptions(cluster: Cluster, needs: frozenset[Fact]) -> tuple[str, ...]:
             f"{count_of(len(dark), 'master')}: health unknown ({_reason(dark[0].healthy)}). "
             "Assumed: healthy."
         )
+    if cluster.autoscaler is not None and cluster.autoscaler_minimum is None:
+        least = count_of(least_media(cluster), "media node")
+        said.append(f"The autoscaler's minimum: not in the settings. Assumed: {least}.")
     return tuple(said)
 
 

@@ -94,15 +94,19 @@ def main(arguments: list[str]) -> int:
     for each in compared:
         if not each.foreseen or each.in_range is False:
             about = each.about
-            print(
+            _say(
                 about.seed, about.kind, about.procedure.command_line(), about.misfortunes,
                 "history" if about.history else "", sorted(each.happened.kinds),
                 each.happened.seconds and round(each.happened.seconds),
                 [round(s) for s in each.forecast.range], sorted(each.forecast.kinds),
                 each.happened.words[:100],
             )  # fmt: skip
-    print(table(compared))
+    _say(table(compared))
     return 0
+
+
+def _say(*words: object) -> None:
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from config.values import Settings
 from handlers.views import outcome
 from services.common.clock import Clock, loop_clock
 from services.common.errors import Refused
+from services.operations.rehearsal import RehearsalStage
 from services.runs.journal import Journal
 from services.runs.run import Run
 from services.store import Store
@@ -71,7 +72,7 @@ class Scene:
 
     `reach` is how the bots reach the state, `road` how Slack's deliveries reach them; `pydo` False
     leaves pydo's pipeline out, as `make test` does in scenes that are not about it.
-    `shared`: the bots divide the clusters, as on a Redis.
+    `shared`: the bots divide the clusters, as on a Redis. `stage`: where changes are rehearsed.
     `sites` are a stack's settings beside `site`, `each` the options of its cluster beside the
     common ones.
     """
@@ -98,6 +99,7 @@ class Scene:
         start: bool = True,
         reread: bool = False,
         shared: bool = False,
+        stage: RehearsalStage | None = None,
         origin: float = ORIGIN,
         **cluster: Any,
     ) -> None:
@@ -117,6 +119,7 @@ class Scene:
         self.sites = sites or {}
         self.file: SettingsFile | None = None
         self._keeps_file = reread
+        self._stage = stage
         self._shared = shared
         self.settings = self._settings(
             stacks, policy or {}, roles or {}, settings or {}, livekit=livekit
@@ -258,6 +261,7 @@ class Scene:
             ways = Adapters(
                 clock=self.clock,
                 store=CrashingStore(self._reach(self.store), life),
+                stage=self._stage,
                 http=CrashingHttp(InProcessHttp(self.environment), life),
                 transport=transport,
                 shell=lambda _cluster, _keys: CrashingShell(self._shell(self.environment), life),
