@@ -83,8 +83,7 @@ class RehearsalProcess(RehearsalStage):
             async with asyncio.timeout(self._deadline):
                 out, complaint = await self._communicate(process, text)
         except TimeoutError:
-            took = f"the rehearsal was ended after {self._deadline:.0f} s without a result"
-            raise Refused(f"{took}. {UNCHANGED}") from None
+            raise Refused(self._too_slow()) from None
         finally:
             self._process = None
             await _end(process)
@@ -97,6 +96,11 @@ class RehearsalProcess(RehearsalStage):
             raise Refused("the bot is restarting; type it again in a minute")
         return await process.communicate(text.encode())
 
+    def _too_slow(self) -> str:
+        return (
+            f"the rehearsal has no result after {self._deadline:.0f} s and was ended. {UNCHANGED}"
+        )
+
     def _checked(self, code: int | None, out: bytes, complaint: bytes) -> str:
         """Return what it printed. Refused where it did not end well."""
         if code == 0:
@@ -106,6 +110,8 @@ class RehearsalProcess(RehearsalStage):
         if code == NEEDS_MORE_MEMORY:
             megabytes = self._memory // (1024 * 1024)
             raise Refused(f"the rehearsal needs more than its {megabytes} MB. {UNCHANGED}")
+        if code == -signal.SIGALRM:
+            raise Refused(self._too_slow())
         raise Refused(f"the rehearsal ended without a result. {UNCHANGED}")
 
     @override
