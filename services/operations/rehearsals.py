@@ -22,6 +22,9 @@ from services.secrets_env import SecretsUnread
 
 # What a rehearsal cannot do without. Everything else may be unknown, and is assumed.
 MUST_SEE = frozenset({Fact.DROPLETS, Fact.POOL})
+NOT_REMEMBERED = (
+    "What the bot remembers of this cluster is unknown: the state store does not answer."
+)
 NOT_HERE = "rehearsals are not available here"
 FACTS = {
     Fact.HEALTH: "the health of the masters",
@@ -68,14 +71,18 @@ class Rehearsals:
                 f"`{procedure.command}` cannot be rehearsed; rehearse what it leads to, "
                 "such as `/openvidu rehearse shutdown` or `/openvidu rehearse restart`"
             )
-        scenario = await self.scenario(name, procedure)
-        plan = _plan(scenario)
+        cluster, scenario = await self._look(name, procedure)
+        plan = _plan(cluster, scenario)
         if plan is not None and plan.is_empty:
             return Planned(plan, dry=True)
         return await self._stage.play(scenario)
 
     async def scenario(self, name: str, procedure: Procedure) -> Scenario:
         """Look at the cluster once; return what is known of it, and what is assumed."""
+        return (await self._look(name, procedure))[1]
+
+    async def _look(self, name: str, procedure: Procedure) -> tuple[Cluster, Scenario]:
+        """Return the cluster as it is seen, and the scenario without what secrets.env is like."""
         needs = EVERYTHING | procedure.required_facts
         world = self._clusters.cluster(name).world
         cluster = await world.observe(needs, tolerates=needs)
@@ -89,11 +96,8 @@ class Rehearsals:
             cluster = await self._memory.add_to(cluster)
             runs = await self._newest(name)
         except BotError:
-            assumed = (
-                "What the bot remembers of this cluster is unknown: the state store does "
-                "not answer.",
-            )
-        return Scenario(
+            assumed = (NOT_REMEMBERED,)
+        return cluster, Scenario(
             cluster=replace(cluster, lint=SecretsUnread(), secrets=None),
             procedure=procedure,
             at=self._clock.now(),
@@ -110,13 +114,13 @@ class Rehearsals:
         return runs
 
 
-def _plan(scenario: Scenario) -> Plan | None:
+def _plan(cluster: Cluster, scenario: Scenario) -> Plan | None:
     """Return the plan; None where it rests on what was not seen.
 
     Refused for what was seen.
     """
     try:
-        return make_plan(scenario.cluster, scenario.procedure)
+        return make_plan(cluster, scenario.procedure)
     except Refused:
         if scenario.assumed:
             return None

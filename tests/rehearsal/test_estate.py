@@ -130,4 +130,3 @@ def test_a_size_that_only_this_account_has_is_sold_in_the_copy() -> None:
     copy = look_at_copy(replace(scenario, cluster=cluster))
     assert {m.size for m in copy.masters} == {"x9-special"}
     assert copy.size("x9-special") is not None
-    assert {Fact.SIZES} <= EVERYTHING
