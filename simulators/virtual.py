@@ -7,6 +7,7 @@ import asyncio
 import selectors
 from collections import deque
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
 from contextvars import Context, copy_context
 from heapq import heapify, heappop, heappush
 from typing import Any, TypeVar, TypeVarTuple
@@ -175,7 +176,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             events = self._selector.select(0.05)
         self._process_events(events)
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
         self.busy += 1
         future = super().run_in_executor(executor, func, *args)
         future.add_done_callback(lambda _: self._idle())

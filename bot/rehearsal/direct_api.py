@@ -81,7 +81,10 @@ class _OperationGroup:
     def __getattr__(self, verb: str) -> Callable[..., Awaitable[Any]]:
         name = f"{self._name}.{verb}"
         if name not in GETS and name not in OTHERS:
-            return getattr(getattr(self._client.whole(), self._name), verb)  # type: ignore[no-any-return]
+            real: Callable[..., Awaitable[Any]] = getattr(
+                getattr(self._client.whole(), self._name), verb
+            )
+            return real
         method, path = OTHERS.get(name) or ("GET", GETS[name])
 
         async def ask(*ids: object, body: Any = None, **query: object) -> Any:

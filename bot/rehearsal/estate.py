@@ -163,8 +163,8 @@ def _take_identities(world: SimulatedEnvironment, cluster: Cluster, media: list[
         if cluster.pool is not None:
             pool.name = cluster.pool.name
             pool.target = cluster.pool.target
-            if cluster.pool.status in ("active", "deleting", "error"):
-                pool.status = cluster.pool.status  # type: ignore[assignment]
+            if cluster.pool.status != "active":
+                estate.pool_scaler.fail(pool)
             if cluster.zero_refused:
                 pool.allow_zero = "refused"
 

@@ -17,7 +17,7 @@ SET_DEATH_SIGNAL = 1  # of prctl
 def set_limits(seconds: float, memory: int = MEMORY) -> None:
     """Limit this process: memory, processor time, priority, and the time until it is ended.
 
-    The kernel holds all of them, whatever this process does, and also when the bot is gone.
+    The kernel holds all of them, whatever this process does, and also when the bot was killed.
     """
     os.nice(PRIORITY)
     for what, most in (

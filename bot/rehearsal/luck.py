@@ -1,8 +1,8 @@
 """The bad luck of one simulated run, drawn from its number alone.
 
-Chances and lengths are assumptions, as no one has published how often these things happen; a
-rehearsal says so. Nothing here decides how a run ends: each kind is a fault of the simulated world,
-and the bot does the rest.
+Chances and lengths are assumptions, as no one has published how often these things happen: the card
+of a rehearsal states it. Nothing here decides how a run ends: each kind is a fault of the simulated
+world, and the bot does the rest.
 """
 
 import asyncio
@@ -170,7 +170,7 @@ def _power_fails(luck: BadLuck) -> None:
     faults, dice = luck.world.faults, luck.dice
     shares = {"ignored": dice.choice((0.0, 0.1, 0.4)), "errored": dice.choice((0.1, 0.3))}
     faults.rates = {**faults.rates, "action": shares}
-    luck.until_the_end(lambda: faults.rates.pop("action", None))  # type: ignore[attr-defined]
+    luck.until_the_end(lambda: setattr(faults, "rates", {}))
 
 
 def _slow_power(luck: BadLuck) -> None:

@@ -173,6 +173,6 @@ def _collected(pipes: list[tuple[int, int]], until: float) -> list[SimulatedRun]
         os.close(reads)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    # What stands behind the last line break was cut off with its worker.
+    # What stands behind the last line break is incomplete: its worker was ended.
     lines = [line for text in texts.values() for line in text.split(b"\n")[:-1]]
     return [decode(json.loads(line), CLASSES) for line in lines]

@@ -202,7 +202,7 @@ class _Play:
     # Meetings
 
     def _end_meetings(self) -> None:
-        """Let the meetings end after plausible times; others begin where they can."""
+        """Schedule when each meeting ends; others begin where they can."""
         meetings = self.estate.meetings_of(self.stack)
         longest = self._remaining()
         for index, meeting in enumerate(meetings):

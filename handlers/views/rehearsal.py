@@ -35,7 +35,7 @@ def _typed(rehearsal: Rehearsal) -> str:
 def _facts(rehearsal: Rehearsal) -> list[tuple[str, str]]:
     return [
         ("Takes", _takes(rehearsal)),
-        ("Asks you", _of(rehearsal, len(rehearsal.asking))),
+        ("Questions", _of(rehearsal, len(rehearsal.asking))),
         ("Disconnected", _disconnected(rehearsal)),
         ("Pauses", _of(rehearsal, len(rehearsal.stopping))),
         ("Service", _service(rehearsal)),
@@ -49,7 +49,7 @@ def _sentences(rehearsal: Rehearsal) -> list[str]:
     done = f"Done in {takes}." if rehearsal.expected.ending is Ending.DONE else f"{takes}."
     sentences = [done[:1].upper() + done[1:]]
     if rehearsal.runs:
-        sentences.append(f"Asks you something: {asks}.")
+        sentences.append(f"Questions to you: {asks}.")
         sentences.append(f"Pauses: {_of(rehearsal, len(rehearsal.stopping))}.")
     sentences.append(f"{_disconnected(rehearsal)} disconnected.".replace("no one", "No one"))
     return [*sentences, full_stop(_service(rehearsal)).replace("out of", "Out of", 1)]
@@ -62,7 +62,7 @@ def _takes(rehearsal: Rehearsal) -> str:
     """Return `11 min (19 of 20 within 26 min)`."""
     expected = rehearsal.expected
     if expected.ending is Ending.ASKS:
-        said = f"asks you after {duration(expected.seconds)}, as expected"
+        said = f"waits for an answer after {duration(expected.seconds)}, as expected"
     elif expected.ending is Ending.STOPS:
         said = f"pauses after {duration(expected.seconds)}, as expected"
     else:
@@ -110,11 +110,11 @@ def _rolls_back(rehearsal: Rehearsal) -> str:
 
 
 def _questions(rehearsal: Rehearsal) -> list[str]:
-    return _listed("Asks", rehearsal.questions, len(rehearsal.runs))
+    return _listed("Question", rehearsal.questions, len(rehearsal.runs))
 
 
 def _stops(rehearsal: Rehearsal) -> list[str]:
-    lines = _listed("Pauses", rehearsal.stops, len(rehearsal.runs))
+    lines = _listed("Pause", rehearsal.stops, len(rehearsal.runs))
     if stopped := len(rehearsal.stopping):
         them = plural(stopped, "it", f"{rehearsal.resumed} of {stopped}")
         done = f"Resume finished {them} once the trouble was over."

@@ -71,8 +71,8 @@ class SimulatedRun:
     """How one simulated run ended.
 
     `seconds`: until then. `stopped`: in a few words; `step`: the kind of step that stopped.
-    `resumed`: whether Resume brought it to its end once the trouble was over; None where nobody
-    resumed it. `disconnected`: people who lost their meeting by what the bot did. `gap`: longest
+    `resumed`: whether Resume brought it to its end once the trouble was over; None where it was
+    not resumed. `disconnected`: people who lost their meeting by what the bot did. `gap`: longest
     time in which no new meeting could be opened. `serves`: whether one can be at its end.
     """
 

@@ -8,6 +8,7 @@ from services.access.policy import Actor
 from services.cluster.model import EVERYTHING, Cluster, Fact, Load, NodeStatus, short_name
 from services.common.clock import Clock
 from services.common.errors import BotError, Refused
+from services.common.markers import command
 from services.common.observed import NOT_OBSERVED, Unobserved
 from services.common.text import count_of, join_words
 from services.memory.cluster import ClusterMemory
@@ -68,8 +69,8 @@ class Rehearsals:
             raise Refused(NOT_HERE)
         if isinstance(procedure, AddWindow | Configure):
             raise Refused(
-                f"`{procedure.command}` cannot be rehearsed; rehearse what it leads to, "
-                "such as `/openvidu rehearse shutdown` or `/openvidu rehearse restart`"
+                f"{command(procedure.command)} cannot be rehearsed; rehearse what it leads to, "
+                f"such as {command('rehearse shutdown')}"
             )
         cluster, scenario = await self._look(name, procedure)
         plan = _plan(cluster, scenario)
