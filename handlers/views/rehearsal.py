@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 
-from handlers.slack.blocks import Block, Card, context, escape, fields, section
+from handlers.slack.blocks import Block, Card, context, escape, fields, section, truncate
 from handlers.slack.markup import markup
 from handlers.views.dry_run import plan_header
 from handlers.views.plan import title
-from handlers.views.text import full_stop, without_formatting
+from handlers.views.text import without_formatting
 from services.common.markers import command
 from services.common.text import count_of, duration, plural
 from services.operations.rehearsal import Ending, Often, Rehearsal
 
 NAMED = 4  # questions, pauses and kinds of bad luck that the card names
 HEADLINE = 90  # characters
+LONGEST = 250  # characters of an assumption
 
 
 def rehearsal_card(rehearsal: Rehearsal) -> Card:
@@ -38,7 +39,7 @@ def _facts(rehearsal: Rehearsal) -> list[tuple[str, str]]:
         ("Questions", _of(rehearsal, len(rehearsal.asking))),
         ("Disconnected", _disconnected(rehearsal)),
         ("Pauses", _of(rehearsal, len(rehearsal.stopping))),
-        ("Service", _service(rehearsal)),
+        ("Without service", _without_service(rehearsal)),
         ("Rolls back", _rolls_back(rehearsal)),
     ]
 
@@ -51,8 +52,8 @@ def _sentences(rehearsal: Rehearsal) -> list[str]:
     if rehearsal.runs:
         sentences.append(f"Questions to you: {asks}.")
         sentences.append(f"Pauses: {_of(rehearsal, len(rehearsal.stopping))}.")
-    sentences.append(f"{_disconnected(rehearsal)} disconnected.".replace("no one", "No one"))
-    return [*sentences, full_stop(_service(rehearsal)).replace("out of", "Out of", 1)]
+    sentences.append(f"Disconnected: {_disconnected(rehearsal)}.")
+    return [*sentences, f"Without service: {_without_service(rehearsal)}."]
 
 
 # What decides
@@ -87,17 +88,17 @@ def _disconnected(rehearsal: Rehearsal) -> str:
     return f"up to {count_of(rehearsal.disconnected, 'person')}, in {_of(rehearsal, hit)}"
 
 
-def _service(rehearsal: Rehearsal) -> str:
+def _without_service(rehearsal: Rehearsal) -> str:
     """Return how long no new meeting can be opened."""
     expected = rehearsal.expected
     if not expected.serves:
-        return "out of service until someone starts it"
+        return "until someone starts it"
     if not rehearsal.gap:
-        return "new meetings at any time"
+        return "never"
     longest = f"at most {duration(rehearsal.gap)}"
     if not expected.gap:
-        return f"out of service {longest}"
-    return f"out of service {duration(expected.gap)}, {longest}"
+        return longest
+    return f"{duration(expected.gap)}, {longest}"
 
 
 def _rolls_back(rehearsal: Rehearsal) -> str:
@@ -151,13 +152,13 @@ def _basis(rehearsal: Rehearsal) -> list[str]:
     luck = rehearsal.luck
     named = ", ".join(luck[:NAMED])
     if len(luck) > NAMED:
-        named = f"{named} and {len(luck) - NAMED} more kinds"
+        named = f"{named} and {count_of(len(luck) - NAMED, 'more kind')}"
     lines = [f"{number}. A forecast, not a promise: how often bad luck strikes is assumed."]
     if named:
         lines.append(f"Bad luck: {named}.")
     if rehearsal.measured:
         steps = count_of(len(rehearsal.measured), "kind")
-        lines.append(f"Durations: measured here for {steps} of steps, published figures else.")
+        lines.append(f"Durations: {steps} of step as measured here; published figures else.")
     else:
         lines.append("Durations: published figures; no run of this cluster was measured yet.")
-    return [*lines, *(escape(text) for text in rehearsal.assumed)]
+    return [*lines, *(escape(truncate(text, LONGEST)) for text in rehearsal.assumed)]

@@ -39,6 +39,13 @@ class Compared:
         return low - RHYTHM <= seconds <= high + RHYTHM
 
     @property
+    def within(self) -> bool | None:
+        """Whether it took no longer than the card says of 19 of 20; None without a duration."""
+        if self.happened.seconds is None or self.forecast.of_twenty < 19:
+            return None
+        return self.happened.seconds <= self.forecast.slowest + RHYTHM
+
+    @property
     def width(self) -> float:
         low, high = self.forecast.range
         return high / max(1.0, low)
@@ -73,16 +80,18 @@ def share(flags: Iterable[bool]) -> float:
 def table(compared: list[Compared]) -> str:
     """Return what was found as a table, by kind of fleet."""
     lines = [
-        "| fleet | worlds | foreseen | durations | in range | range, longest to shortest | kinds |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| fleet | worlds | foreseen | durations | in range | within the card's | longest / shortest "
+        "| kinds |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for kind in ("pool", "fixed", "autoscaler", ""):
         mine = [c for c in compared if kind in ("", c.about.kind)]
         timed = [c.in_range for c in mine if c.in_range is not None]
+        bounded = [c.within for c in mine if c.within is not None]
         if mine:
             lines.append(
                 f"| {kind or 'all'} | {len(mine)} | {share(c.foreseen for c in mine):.0%} "
-                f"| {len(timed)} | {share(timed):.0%} | {median(c.width for c in mine):.1f} "
+                f"| {len(timed)} | {share(timed):.0%} | {share(bounded):.0%} | {median(c.width for c in mine):.1f} "
                 f"| {median(len(c.forecast.kinds) for c in mine):.0f} |"
             )
     return "\n".join(lines)
