@@ -42,7 +42,7 @@ API = "https://api.digitalocean.com"
 # late, and costs half as much. The run as expected looks as often as the bot does.
 LOOK = 20.0
 # How long a question stays unanswered here, and how long a run may take before it is left.
-PATIENCE, HORIZON = 1800.0, 10 * 3600.0
+PATIENCE, HORIZON = 900.0, 10 * 3600.0
 CALM = 30.0  # seconds between the end of the trouble and Resume
 RESUMED_WITHIN = 2 * 3600.0
 # Assumed where no closing of this cluster was recorded: a meeting lasts this much longer, median

@@ -80,42 +80,64 @@ def share(flags: Iterable[bool]) -> float:
 def table(compared: list[Compared]) -> str:
     """Return what was found as a table, by kind of fleet."""
     lines = [
-        "| fleet | worlds | foreseen | durations | in range | within the card's | longest / shortest "
-        "| kinds |",
+        "| fleet | worlds | foreseen | durations | in range | within the card's figure "
+        "| longest : shortest | kinds |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for kind in ("pool", "fixed", "autoscaler", ""):
         mine = [c for c in compared if kind in ("", c.about.kind)]
+        if not mine:
+            continue
         timed = [c.in_range for c in mine if c.in_range is not None]
         bounded = [c.within for c in mine if c.within is not None]
-        if mine:
-            lines.append(
-                f"| {kind or 'all'} | {len(mine)} | {share(c.foreseen for c in mine):.0%} "
-                f"| {len(timed)} | {share(timed):.0%} | {share(bounded):.0%} | {median(c.width for c in mine):.1f} "
-                f"| {median(len(c.forecast.kinds) for c in mine):.0f} |"
-            )
+        cells = (
+            kind or "all",
+            len(mine),
+            f"{share(c.foreseen for c in mine):.0%}",
+            len(timed),
+            f"{share(timed):.0%}",
+            f"{share(bounded):.0%}",
+            f"{median(c.width for c in mine):.1f}",
+            f"{median(len(c.forecast.kinds) for c in mine):.0f}",
+        )
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 
 def main(arguments: list[str]) -> int:
     seeds, runs = (int(a) for a in [*arguments, *("60", "200")[len(arguments) :]])
-    compared = compare_all(range(seeds), runs, workers=2)
-    for each in compared:
-        if not each.foreseen or each.in_range is False:
-            about = each.about
-            _say(
-                about.seed, about.kind, about.procedure.command_line(), about.misfortunes,
-                "history" if about.history else "", sorted(each.happened.kinds),
-                each.happened.seconds and round(each.happened.seconds),
-                [round(s) for s in each.forecast.range], sorted(each.forecast.kinds),
-                each.happened.words[:100],
-            )  # fmt: skip
+    compared: list[Compared] = []
+    with ProcessPoolExecutor(2) as pool:
+        for each in pool.map(partial(compare, runs=runs), range(seeds)):
+            compared.append(each)
+            if not each.foreseen or each.in_range is False:
+                _say(*_miss(each))
+            if len(compared) % 10 == 0:
+                _say(table(compared))
     _say(table(compared))
     return 0
 
 
+def _miss(each: Compared) -> list[object]:
+    """Return a world that was not foreseen, for whoever wants to know why."""
+    about, took = each.about, each.happened.seconds
+    return [
+        about.seed,
+        about.kind,
+        about.procedure.command_line(),
+        *about.misfortunes,
+        "with history" if about.history else "without history",
+        sorted(each.happened.kinds),
+        took and round(took),
+        [round(seconds) for seconds in each.forecast.range],
+        sorted(each.forecast.kinds),
+        each.happened.words[:100],
+    ]
+
+
 def _say(*words: object) -> None:
     sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
