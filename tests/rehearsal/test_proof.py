@@ -4,12 +4,8 @@ A few worlds always; `make test-all` compares sixty, and `python -m tests.rehear
 the table.
 """
 
-import pytest
-
-from services.operations.rehearsal import Ending, SimulatedRun
-from tests.rehearsal.hidden import MISFORTUNES, hidden
-from tests.rehearsal.proof import compare, compare_all, share
 from bot.rehearsal.luck import TROUBLES
+from tests.rehearsal.hidden import MISFORTUNES, hidden
 
 CALM = (0,)
 
