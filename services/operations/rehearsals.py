@@ -132,7 +132,7 @@ def assumptions(cluster: Cluster, needs: frozenset[Fact]) -> tuple[str, ...]:
     """Return what was not seen and how the rehearsal goes on about it, in sentences."""
     unseen = {fact: why for fact, why in cluster.unseen if fact in needs}
     said = [
-        f"{FACTS[fact].capitalize()}: unknown ({why}). Assumed: as usual."
+        f"{_sentence(FACTS[fact])}: unknown ({why}). Assumed: as usual."
         for fact, why in unseen.items()
         if fact in FACTS
     ]
@@ -157,6 +157,10 @@ def assumptions(cluster: Cluster, needs: frozenset[Fact]) -> tuple[str, ...]:
         least = count_of(least_media(cluster), "media node")
         said.append(f"The autoscaler's minimum: not in the settings. Assumed: {least}.")
     return tuple(said)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _of_blind(cluster: Cluster, nodes: int) -> str:
