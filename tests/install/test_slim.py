@@ -7,6 +7,7 @@ import hashlib
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from packaging.requirements import Requirement
 
 from bot.demo.bot_process import BotProcess
 from bot.demo.world import OPS
+from services.common.serialize import read, write
+from services.operations.rehearsal import CLASSES
 from tests.e2e.test_story import until_seen
+from tests.rehearsal.test_estate import busy, scenario_of
 from tests.support.real_sockets import running_world
 from tests.support.runtime import ROOT, install, our_requirements, size_of, slim
 
@@ -24,7 +28,7 @@ LATE = """
 import datetime, socket, sys
 from handlers.views.month_drawing import draw_month
 assert draw_month([], []).startswith(b"\\x89PNG")
-import asyncssh, cryptography.x509, icalendar, jwt, services.store.redis
+import asyncssh, cryptography.x509, icalendar, jwt, services.store.redis, bot.rehearsal.play
 print(*sorted({m.__file__ for m in list(sys.modules.values()) if "site-packages" in str(m)}))
 """
 
@@ -82,6 +86,20 @@ def test_what_is_loaded_later_is_there(site: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip() == ""
+
+
+def test_a_change_is_rehearsed_with_them(site: Path) -> None:
+    scenario = replace(scenario_of(busy, media=2), runs=1)
+    done = subprocess.run(
+        [sys.executable, "-S", "-P", "-m", "bot.rehearsal", "120"],
+        input=write(scenario, CLASSES),
+        env={"PYTHONPATH": f"{site}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(read(done.stdout, CLASSES, "the result").runs) == 1
 
 
 def maps_of(pid: int) -> str:
