@@ -14,7 +14,7 @@ from simulators.cloud import Cloud, SimulatedDroplet
 from simulators.cloud.delays import Delays
 from simulators.dice import dice_of
 from simulators.environment import SimulatedEnvironment
-from simulators.faults import KINDS
+from simulators.faults import KINDS, FaultRule
 
 # How much a duration differs from the usual, as the sigma of a log-normal factor: for all together,
 # and each by itself. Less where this cluster's own runs measured it.
@@ -228,12 +228,16 @@ def _zero(luck: BadLuck) -> None:
 def _dark_master(luck: BadLuck) -> None:
     faults, name = luck.world.faults, luck.master().name
     kind = luck.dice.choice(("refuse", "503"))
-    rules = []
+    rules: list[FaultRule] = []
 
     def begin() -> None:
         rules.append(faults.add("web", kind, name, times=-1))
 
-    luck.spell(begin, lambda: [faults.remove(rule) for rule in rules], LONG_SPELL)
+    def end() -> None:
+        for rule in rules:
+            faults.remove(rule)
+
+    luck.spell(begin, end, LONG_SPELL)
 
 
 def _autoscaler_long(luck: BadLuck) -> None:

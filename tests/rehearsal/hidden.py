@@ -89,7 +89,7 @@ def _procedure(dice: random.Random, kind: Kind, media: int) -> Procedure:
     common += [Restart("master-2"), ResizeMasters("s-8vcpu-16gb")]
     own: dict[Kind, list[Procedure]] = {
         "pool": [Scale(media + 1), Scale(media - 1), DrainNodes()],
-        "fixed": [Park(1), Restart("media-1")],
+        "fixed": [Park("1"), Restart("media-1")],
         "autoscaler": [],
     }
     return dice.choice(common + own[kind])
