@@ -142,6 +142,14 @@ def test_a_process_that_is_killed_is_no_result() -> None:
         play(RehearsalProcess(DIES))
 
 
+def test_the_bot_itself_loads_nothing_of_the_simulated_world() -> None:
+    code = "import bot.rehearsal.process, sys; print([m for m in sys.modules if 'simulat' in m])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
 def test_one_at_a_time() -> None:
     stage = RehearsalProcess(HANGS, deadline=20)
 
