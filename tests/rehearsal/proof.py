@@ -1,4 +1,4 @@
-"""Compares rehearsals with what then happens: `python -m tests.rehearsal.proof [SEEDS] [RUNS]`."""
+"""Compares rehearsals with what then happens: `python -m tests.rehearsal.proof SEEDS RUNS FIRST`."""
 
 import logging
 import sys
@@ -105,10 +105,10 @@ def table(compared: list[Compared]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    seeds, runs = (int(a) for a in [*arguments, *("60", "200")[len(arguments) :]])
+    seeds, runs, first = (int(a) for a in [*arguments, *("60", "200", "0")[len(arguments) :]])
     compared: list[Compared] = []
     with ProcessPoolExecutor(2) as pool:
-        for each in pool.map(partial(compare, runs=runs), range(seeds)):
+        for each in pool.map(partial(compare, runs=runs), range(first, first + seeds)):
             compared.append(each)
             if not each.foreseen or each.in_range is False:
                 _say(*_miss(each))
