@@ -1,4 +1,7 @@
-"""Compares rehearsals with what then happens: `python -m tests.rehearsal.proof SEEDS RUNS FIRST`."""
+"""Compares rehearsals with what then happens.
+
+`python -m tests.rehearsal.proof SEEDS RUNS FIRST` prints the table.
+"""
 
 import logging
 import sys

@@ -105,9 +105,10 @@ def test_workers_play_the_same_runs_as_one() -> None:
 
 def test_its_own_clock_ends_it_too() -> None:
     """A process that is stuck, and that nobody ends, is ended by the kernel."""
-    stage = RehearsalProcess(budget=-1.5, deadline=120)
+    stuck = "from bot.rehearsal.limits import *; import time; set_limits(-1.5); time.sleep(60)"
+    stage = RehearsalProcess((sys.executable, "-c", stuck), deadline=120)
     with pytest.raises(Refused, match="has no result after 120 s and was ended"):
-        play(stage, replace(a_scenario(), runs=100_000))
+        play(stage)
 
 
 def test_a_plan_that_is_refused_there_is_refused() -> None:
