@@ -67,7 +67,7 @@ class Happened:
 def hidden(seed: int) -> Hidden:
     """Return the world of a seed."""
     dice = random.Random(f"hidden {seed}")
-    kind: Kind = ("pool", "fixed", "autoscaler")[seed % 3]  # type: ignore[assignment]
+    kind: Kind = ("pool", "fixed", "autoscaler")[seed % 3]
     media = dice.randint(2, 4)
     together = dice.uniform(0.7, 1.6)
     slow = {field: together * dice.uniform(0.7, 1.5) for field in Delays.__dataclass_fields__}
@@ -111,7 +111,7 @@ def _switched(name: str, shortest: float, longest: float) -> Callable[["_World"]
 def _rates(party: str) -> Callable[["_World"], None]:
     def strike(world: "_World") -> None:
         level = world.dice.uniform(0.002, 0.03)
-        kinds = [k for k in KINDS[party] if k not in ("429-hour", "churn", "401", "403", "404")]  # type: ignore[index]
+        kinds = [k for k in KINDS[party] if k not in ("429-hour", "churn", "401", "403", "404")]
         some = world.dice.sample(kinds, max(1, len(kinds) // 2))
         faults = world.scene.environment.faults
         faults.rates = {**faults.rates, party: dict.fromkeys(some, level)}
@@ -239,12 +239,14 @@ class _World:
 
 def seen(about: Hidden) -> Scenario:
     """Return what a rehearsal starts from: one look, and what the bot remembers."""
-    return virtual.run(_in(about, _seen))
+    scenario: Scenario = virtual.run(_in(about, _seen))
+    return scenario
 
 
 def happened(about: Hidden) -> Happened:
     """Run the command in the same world, with its misfortunes."""
-    return virtual.run(_in(about, _happened))
+    found: Happened = virtual.run(_in(about, _happened))
+    return found
 
 
 async def _in(about: Hidden, work: Callable[[Scene, Hidden], Any]) -> Any:

@@ -57,7 +57,7 @@ def test_any_command_that_changes_something_can_follow() -> None:
     parsed = parse("rehearse resize masters s-8vcpu-16gb --rolling")
     assert parsed.command == Rehearse("resize masters s-8vcpu-16gb --rolling")
     assert parse("rehearse scale 3 --cluster beta").cluster == "beta"
-    assert not parsed.command.changes  # type: ignore[union-attr]
+    assert not parsed.command.changes
     assert Rehearse in COMMANDS
 
 

@@ -10,7 +10,7 @@ import pytest
 from bot.rehearsal.estate import build_world, sold
 from bot.rehearsal.run import ASKS, operations_of
 from services.access.policy import Actor
-from services.cluster.model import Cluster, NodeStatus
+from services.cluster.model import Cluster, Load, NodeStatus
 from services.common.clock import loop_clock
 from services.common.serialize import read, write
 from services.operations.rehearsal import CLASSES, Scenario
@@ -60,7 +60,7 @@ def look_at_copy(scenario: Scenario) -> Cluster:
 
 def alike(cluster: Cluster) -> dict[str, Any]:
     """Return what a plan rests on, without what differs from one world to another."""
-    nodes = {}
+    nodes, load = {}, cluster.load
     for node in cluster.media:
         look: Any = node.look
         if isinstance(node.look, NodeStatus):
@@ -74,7 +74,7 @@ def alike(cluster: Cluster) -> dict[str, Any]:
         "kind": cluster.kind,
         "pool": cluster.pool and (cluster.pool.target, cluster.pool.size, cluster.pool.status),
         "scaling": cluster.autoscaler and cluster.autoscaler.enabled,
-        "load": getattr(cluster.load, "rooms", None) and replace(cluster.load, longest=0.0),
+        "load": replace(load, longest=0.0) if isinstance(load, Load) else None,
         "room": (cluster.droplet_limit or 0) - (cluster.droplets_in_account or 0),
     }
 
