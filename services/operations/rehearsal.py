@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import median
 from typing import Protocol
 
 from services.cluster import model
@@ -187,20 +186,21 @@ class Rehearsal:
     @property
     def questions(self) -> list[Often]:
         """Return what was asked and how often, by kind, the most frequent first."""
-        counts: Counter[str] = Counter()
-        words: dict[str, str] = {}
-        for run in self.runs:
-            for question in {q.kind: q for q in run.questions}.values():
-                counts[question.kind] += 1
-                words.setdefault(question.kind, question.headline)
-        return [Often(words[kind], number) for kind, number in counts.most_common()]
+        asked = [{q.kind: q.headline for q in run.questions} for run in self.runs]
+        counts = Counter(kind for one in asked for kind in one)
+        return [
+            Often(_most_frequent(one[kind] for one in asked if kind in one), number)
+            for kind, number in counts.most_common()
+        ]
 
     @property
     def stops(self) -> list[Often]:
         """Return where runs paused and how often, the most frequent first."""
         counts = Counter(run.step for run in self.stopping)
-        words = {run.step: run.stopped for run in reversed(self.stopping)}
-        return [Often(words[step], number) for step, number in counts.most_common()]
+        return [
+            Often(_most_frequent(r.stopped for r in self.stopping if r.step == step), number)
+            for step, number in counts.most_common()
+        ]
 
     @property
     def resumed(self) -> int:
@@ -241,10 +241,8 @@ def _quantile(times: Sequence[float], share: float) -> float:
     return times[low] + (times[high] - times[low]) * (at - low)
 
 
-def middle(values: Iterable[float]) -> float:
-    """Return the median; 0 of nothing."""
-    found = list(values)
-    return median(found) if found else 0.0
+def _most_frequent(words: Iterable[str]) -> str:
+    return Counter(words).most_common(1)[0][0]
 
 
 class RehearsalStage(Protocol):
