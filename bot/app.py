@@ -188,6 +188,8 @@ class Bot:
     async def aclose(self) -> None:
         """Take no new work, finish answers in flight, hand runs over, close all connections."""
         self.dispatcher.closing = True
+        if self.adapters.stage is not None:
+            await self.adapters.stage.aclose()
         await self.operations.bulkheads.aclose()
         if self.assignment is not None:
             await self.assignment.aclose()
@@ -250,6 +252,7 @@ def build(
         slack.refreshed_actor,
         tasks,
         observes=settings.observes,
+        stage=ways.stage,
     )
     scheduler = WindowScheduler(
         operations, clock, _people_per_node(settings), settings.observe_report_days

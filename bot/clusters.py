@@ -33,6 +33,7 @@ from services.cluster.model import Timings
 from services.common.clock import Clock
 from services.common.command import CommandClass
 from services.common.errors import Refused
+from services.operations.rehearsal import RehearsalStage
 from services.schedule.calendar_sync import Calendar
 from services.store import Store
 from services.windows import Window, parse_hours, parse_window
@@ -58,6 +59,8 @@ class Adapters(ClusterAdapters):
     """Everything that reaches out of the process: the clusters and the state store."""
 
     store: Store = field(kw_only=True)
+    # Where changes are rehearsed; None: nowhere.
+    stage: RehearsalStage | None = None
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from bot.metrics import MetricsCollector
 from bot.options import found_files, read_settings, settings_file
 from bot.packages import missing_packages
 from bot.probe.journal import journal_beside, store_waiting
+from bot.rehearsal.process import RehearsalProcess
 from bot.reread import SettingsFile
 from bot.scheduler import Ticker
 from bot.slack_http import PATH, slack_route
@@ -230,7 +231,9 @@ async def _serve(
         if opened is not None and await store_waiting(journal_beside(settings.state.path), store):
             log.info("the answers of `openvidu-bot probe` are stored in the state")
         try:
-            ways = Adapters(clock, HttpClient(), store=store, listener=listener)
+            ways = Adapters(
+                clock, HttpClient(), store=store, listener=listener, stage=RehearsalProcess()
+            )
             bot = build(settings, ways, client, file)
         except Refused as error:
             raise CannotStart(str(error)) from None

@@ -7,6 +7,7 @@ from bot.options import Subcommands, add_settings_options, examples
 VERBS = {
     "status": ("[NODE]", "show a cluster, or one of its nodes"),
     "plan": ("WORDS", "show what a change would do; changes nothing"),
+    "rehearse": ("WORDS", "play a change in a simulated copy of the cluster"),
     "run": ("WORDS", "request a change and follow it"),
     "approve": ("[REQUEST] [--reason WHY]", "show a waiting request and approve it"),
     "reject": ("[REQUEST] --reason WHY", "reject a request; the requester reads the reason"),
@@ -21,6 +22,7 @@ VERBS = {
 EXAMPLES = {
     "status": ("status", "status media-2 --cluster acme"),
     "plan": ("plan shutdown", "plan scale 4"),
+    "rehearse": ("rehearse shutdown", "rehearse scale 4"),
     "run": ('run shutdown --reason "power work"', "run startup 3"),
     "approve": ("approve",),
     "reject": ('reject --reason "a webinar is running"',),

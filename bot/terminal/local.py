@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 from bot.app import worker_name
 from bot.clusters import Adapters, connect, guarded, news_channels
+from bot.rehearsal.process import RehearsalProcess
 from bot.state import StateInUse, Unusable, must_be_usable, open_store
 from bot.terminal.identity import Peer, actor_of
 from bot.version import own_version
@@ -60,10 +61,11 @@ async def run_order(
     except Unusable as error:
         yield OutputLine(str(error), code=1)
         return
-    adapters = guarded(settings, Adapters(clock, HttpClient(), store=store))
+    stage = RehearsalProcess()
+    adapters = guarded(settings, Adapters(clock, HttpClient(), store=store, stage=stage))
     connected = connect(settings, adapters, PinnedHostKeys(store, clock))
     operations = assemble(
-        connected.clusters, store, clock, worker_name(), observes=settings.observes
+        connected.clusters, store, clock, worker_name(), observes=settings.observes, stage=stage
     )
     cards, subscribers = operations.message_refs, operations.subscribers
     channels, tasks = news_channels(settings), operations.tasks.part()
@@ -77,6 +79,7 @@ async def run_order(
             async for line in lines:
                 yield line
     finally:
+        await stage.aclose()
         await operations.aclose()
         await reporter.settle()
         await connected.aclose()

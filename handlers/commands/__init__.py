@@ -15,6 +15,7 @@ from handlers.commands.holds import HoldCommand, Unhold
 from handlers.commands.later import CancelLater, ListLater
 from handlers.commands.menu import Menu
 from handlers.commands.observed import Observed
+from handlers.commands.rehearse import Rehearse
 from handlers.commands.run_control import Abandon, Cancel, HowToCancel, Resume
 from handlers.commands.scale_by import ScaleBy
 from handlers.commands.status import OneRun, Runs, ShowStatus
@@ -41,7 +42,7 @@ INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
         Observed,
     ),
     *(ConfigList, ConfigSet, ConfigHistory, ConfigRollback),
-    *(BreakGlass, Audit, Menu),
+    *(BreakGlass, Rehearse, Audit, Menu),
     *(Why, WhoAmI, VersionCommand),
     *(ScaleBy, HowToCancel, HowToApprove, HowToReject),
 )

@@ -81,13 +81,15 @@ class InstantCommand(Command, ABC):
 
     `changes`: it changes something, so it is stored before it is acknowledged.
     `reasons`: it takes `--reason`. `later`: what it leads to can be scheduled with `--at`.
-    `plans`: it leads to a plan, so it takes `--dry-run` and `--reason`.
+    `plans`: it leads to a plan, so it takes `--dry-run` and `--reason`. `meanwhile`: what people
+    read while its answer takes long; "" for the usual sentence.
     """
 
     changes: ClassVar[bool] = False
     reasons: ClassVar[bool] = False
     later: ClassVar[bool] = False
     plans: ClassVar[bool] = False
+    meanwhile: ClassVar[str] = ""
 
     @abstractmethod
     async def answer(self, ctx: CommandContext) -> Card | None:

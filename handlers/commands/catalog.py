@@ -76,6 +76,7 @@ TOPICS: Mapping[str, Topic] = {
     "audit": _look("audit 20"),
     "whoami": _look("whoami"),
     "version": _look("version"),
+    "rehearse": _look("rehearse shutdown"),
     "shutdown": _ending(
         CommandGroup.POWER,
         'shutdown --reason "power work"',

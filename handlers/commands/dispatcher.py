@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from handlers import views
+from handlers.commands.base import InstantCommand
 from handlers.commands.decisions import Decisions
 from handlers.commands.errors import ErrorAnswers
 from handlers.commands.inbox import CommandIntake, RecoveredInput, StoredInput
@@ -218,6 +219,8 @@ class CommandDispatcher:
             if isinstance(parsed.command, Procedure):
                 what = "The plan"
             text = f"Looking; DigitalOcean is slow now. {what} follows here."
+            if isinstance(parsed.command, InstantCommand) and parsed.command.meanwhile:
+                text = parsed.command.meanwhile
             await self._slack.post_ephemeral(reply_to, views.text_card(text))
         return await task
 

@@ -37,10 +37,7 @@ class ScaleBy(InstantCommand):
         name = ctx.cluster()
         by = _number(self.change)
         ctx.operations.must_use(name, ctx.actor, CommandClass.CAPACITY)
-        cluster = await ctx.operations.look(name, ctx.actor)
-        now = len(cluster.members)
-        if cluster.pool is not None:
-            now = cluster.pool.target
+        now = await _media_nodes(ctx, name)
         scale = Scale(max(0, now + by), self.no_drain)
         card = await _plan(ctx, name, scale)
         typed = f"`/openvidu {scale.command_line()}`"
@@ -48,6 +45,16 @@ class ScaleBy(InstantCommand):
             f"{name} has {count_of(now, 'media node')}; {by:+d} makes {scale.number}. Type {typed}."
         )
         return Card(f"{without_formatting(head)} {card.text}", (section(head), *card.blocks))
+
+    async def meant(self, ctx: CommandContext) -> Scale:
+        """Return the command with a number that it means at this moment."""
+        now = await _media_nodes(ctx, ctx.cluster())
+        return Scale(max(0, now + _number(self.change)), self.no_drain)
+
+
+async def _media_nodes(ctx: CommandContext, name: str) -> int:
+    cluster = await ctx.operations.look(name, ctx.actor)
+    return cluster.pool.target if cluster.pool is not None else len(cluster.members)
 
 
 async def _plan(ctx: CommandContext, cluster: str, scale: Scale) -> Card:

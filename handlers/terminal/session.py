@@ -41,7 +41,7 @@ from services.windows.times import parse_at
 
 SYSTEM_USER = "system:"  # begins the id of a user of the machine without a Slack member
 NEW_PLAN = "This is the new plan:"
-READING = ("status", "runs", "plan", "watch", "show")
+READING = ("status", "runs", "plan", "rehearse", "watch", "show")
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,8 @@ class TerminalSession:
                 f"`{command.command}` changes a cluster; "
                 f"use `openvidu-bot run {command.command_line()}`"
             )
+        if command.meanwhile:
+            yield OutputLine(command.meanwhile, live=True)
         began, resumed = self._clock.now(), ""
         if order.verb == "resume":
             resumed = await self._meant_run(command, parsed, actor)

@@ -35,6 +35,7 @@ from handlers.views.next_steps import next_step as next_step
 from handlers.views.plan import impact as impact
 from handlers.views.plan import noun as noun
 from handlers.views.plan import title as title
+from handlers.views.rehearsal import rehearsal_card as rehearsal_card
 from handlers.views.request import APPROVE as APPROVE
 from handlers.views.request import DETAILS as DETAILS
 from handlers.views.request import NOTE as NOTE

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 
 from services.cluster.model import FleetKind
 from services.common.text import join_words
@@ -77,7 +78,12 @@ class ResourceNames:
     def _is(self, name: str, rest: str) -> bool:
         # Most droplets of an account belong to other stacks.
         stack = self.stack
-        return name.startswith(stack) and re.fullmatch(rest, name[len(stack) :]) is not None
+        return name.startswith(stack) and _pattern(rest).fullmatch(name[len(stack) :]) is not None
+
+
+@lru_cache(maxsize=256)
+def _pattern(rest: str) -> re.Pattern[str]:
+    return re.compile(rest)
 
 
 @dataclass(frozen=True)

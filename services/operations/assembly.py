@@ -28,6 +28,8 @@ from services.operations.guards import ChangeGuards
 from services.operations.opening import RunOpener
 from services.operations.permissions import Permissions
 from services.operations.reader import ClusterReader
+from services.operations.rehearsal import RehearsalStage
+from services.operations.rehearsals import Rehearsals
 from services.operations.run_control import RunControl
 from services.operations.scheduled_changes import ScheduledChanges
 from services.operations.service import OperationsService
@@ -97,11 +99,12 @@ def assemble(
     tasks: Tasks | None = None,
     *,
     observes: bool = False,
+    stage: RehearsalStage | None = None,
 ) -> Operations:
     """All parts, on one state store.
 
-    `worker`: this process, by a name no other has; `accounts`: asks Slack for a person's account.
-    `observes`: nothing outside of the state is changed.
+    `worker`: this process, by a name no other has; `accounts`: asks Slack for a person's account;
+    `observes`: nothing outside of the state is changed; `stage`: where changes are rehearsed.
     """
     groups, background = user_groups or UserGroupCache(), tasks or Tasks()
     clusters = ClusterRegistry(sites, groups, clock)
@@ -199,6 +202,7 @@ def assemble(
         decisions,
         control,
         scheduled,
+        Rehearsals(clusters, clock, journal, memory, stage),
     )
     return Operations(
         service=service,

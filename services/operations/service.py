@@ -22,7 +22,9 @@ from services.operations.guards import ChangeGuards
 from services.operations.opening import Opening, RunOpener
 from services.operations.permissions import Permissions
 from services.operations.reader import ClusterReader
-from services.operations.results import Outcome, Status
+from services.operations.rehearsal import Rehearsal
+from services.operations.rehearsals import Rehearsals
+from services.operations.results import Outcome, Planned, Status
 from services.operations.run_control import RunControl
 from services.operations.scheduled_changes import ScheduledChanges
 from services.operations.staged_secrets import StagedSecrets
@@ -63,6 +65,7 @@ class OperationsService:
         decisions: ApprovalDecisions,
         control: RunControl,
         scheduled: ScheduledChanges,
+        rehearsals: Rehearsals,
     ) -> None:
         self.clusters = clusters
         self.cautions: tuple[str, ...] = ()  # what the state store may lose, in sentences
@@ -79,6 +82,7 @@ class OperationsService:
         self._decisions = decisions
         self._control = control
         self._scheduled = scheduled
+        self._rehearsals = rehearsals
 
     def now(self) -> float:
         """The time (epoch seconds) by the clock that events are written with."""
@@ -286,6 +290,13 @@ class OperationsService:
             confirmed=confirmed,
             files=files,
         )
+
+    async def rehearse(self, actor: Actor, name: str, procedure: Procedure) -> Rehearsal | Planned:
+        """Play a change in a simulated copy of the cluster. Nothing is changed or locked.
+
+        Returns the plan where nothing is left to do. Refused as the change would be.
+        """
+        return await self._rehearsals.rehearse(actor, name, procedure)
 
     async def break_glass(
         self, actor: Actor, name: str, procedure: Procedure, *, reason: str, channel: str = ""

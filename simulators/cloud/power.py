@@ -110,9 +110,8 @@ class ActionSimulation:
             self.containers.term_all(droplet)
         if outcome == "done" and kind == "resize" and not state.resize_stays_on:
             self.nodes.power_down(droplet, "resized while it ran")
-        state.timeline.after(
-            self._duration(kind), lambda: self._finish(droplet, action, options, outcome)
-        )
+        seconds = self._duration(kind) * state.pace(kind, droplet)
+        state.timeline.after(seconds, lambda: self._finish(droplet, action, options, outcome))
         return action
 
     def _duration(self, kind: str) -> float:

@@ -69,6 +69,8 @@ class CloudState:
         """Whether a droplet that is on is resized without a power-off."""
         self.outcome: Callable[[str, SimulatedDroplet], str] = lambda _kind, _droplet: "done"
         """What becomes of an action: "done", "ignored" (completed without effect) or "errored"."""
+        self.pace: Callable[[str, SimulatedDroplet], float] = lambda _kind, _droplet: 1.0
+        """How many times as long as usual an action takes on a droplet."""
         self.switched: Callable[[str], bool] = lambda _name: False
         """Whether a named fault is switched on."""
         self.node_faults: Callable[[str], Mapping[str, object]] = lambda _name: {}

@@ -10,8 +10,8 @@ import pytest
 from bot.demo.bot_process import BotProcess
 from bot.demo.world import OPS, STACK, DemoWorld
 from simulators.wire import WireCall
-from tests.e2e.test_story import sees, until_seen
 from tests.support.outside import listen
+from tests.support.real_people import sees, until_seen
 from tests.support.real_sockets import running_world
 
 SPEED = 60.0

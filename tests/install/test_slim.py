@@ -7,6 +7,7 @@ import hashlib
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import pytest
 from packaging.requirements import Requirement
 
 from bot.demo.bot_process import BotProcess
+from services.common.serialize import read, write
+from services.operations.rehearsal import CLASSES
+from tests.rehearsal.test_estate import busy, scenario_of
 from tests.support.patience import HANG
 from tests.support.real_people import shut_down_media
 from tests.support.real_sockets import running_world, stopped_at_the_end
@@ -24,7 +28,7 @@ LATE = """
 import datetime, socket, sys
 from handlers.views.month_drawing import draw_month
 assert draw_month([], []).startswith(b"\\x89PNG")
-import asyncssh, cryptography.x509, icalendar, jwt, services.store.redis
+import asyncssh, cryptography.x509, icalendar, jwt, services.store.redis, bot.rehearsal.play
 print(*sorted({m.__file__ for m in list(sys.modules.values()) if "site-packages" in str(m)}))
 """
 
@@ -85,6 +89,20 @@ def test_what_is_loaded_later_is_there(site: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip() == ""
+
+
+def test_a_change_is_rehearsed_with_them(site: Path) -> None:
+    scenario = replace(scenario_of(busy, media=2), runs=1)
+    done = subprocess.run(
+        [sys.executable, "-S", "-P", "-m", "bot.rehearsal", "120"],
+        input=write(scenario, CLASSES),
+        env={"PYTHONPATH": f"{site}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(read(done.stdout, CLASSES, "the result").runs) == 1
 
 
 def maps_of(pid: int) -> str:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot.rehearsal.in_process import InProcessHttp
 from handlers import views
 from handlers.views.certificates import certificate_days, certificate_problem, longest_closure
 from services.cluster.certificates import DAY, Certificate, CertificateSeen, NoCertificate
@@ -11,7 +12,7 @@ from services.operations.results import Status
 from tests.support import virtual
 from tests.support.clusters import NOW, ready
 from tests.support.crash_injector import CrashingHttp
-from tests.support.scene import ORIGIN, InProcessHttp, Scene
+from tests.support.scene import ORIGIN, Scene
 
 ENDS = "<!date^{}^{{date_short_pretty}} {{time}}|"
 

@@ -15,6 +15,7 @@ import yaml
 
 from bot.app import Bot, build
 from bot.clusters import Adapters
+from bot.rehearsal.in_process import InProcessHttp, InProcessShell
 from config.settings import load
 from services.cloud.clients.http import HttpClient, Reply
 from services.cloud.clients.ssh import Host, Output
@@ -27,7 +28,7 @@ from simulators.slack.fake_slack import FakeSlack
 from simulators.slack.inprocess import InProcessWebClient, bolt_receiver
 from simulators.slack.workspace import SlackWorkspace
 from tests.support.pydo_transport import InProcessTransport
-from tests.support.scene import MANIFEST, InProcessHttp, InProcessShell
+from tests.support.scene import MANIFEST
 
 APART = 10_000_000  # Between the ids of two accounts.
 CHANNEL = "COPS"

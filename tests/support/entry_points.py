@@ -85,6 +85,7 @@ SAMPLES: dict[str, str] = {  # Samples for each field of a command.
     "run": f"{SECRET}-2",
     "hold.what": '"why" until tomorrow 08:00',
     "break-glass.what": "shutdown",
+    "rehearse.what": "shutdown",
     "later cancel.what": "3f2a99",
     "topic": "shutdown",
     "change": "+1",
@@ -537,7 +538,8 @@ def modal_of(text: str) -> JSON:
 def orders(p: EntryScene, verbs: dict[str, tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Return every verb of the terminal with everything that may follow it."""
     options = {
-        "status": ["", "master-1"], "plan": [], "run": [], "say": [], "runs": ["", *p.runs],
+        "status": ["", "master-1"], "plan": [], "run": [], "rehearse": ["shutdown"],
+        "say": [], "runs": ["", *p.runs],
         "watch": ["", *p.runs], "approve": ["", *(r[:8] for r in p.requests), "zzz"], "reject": ["",
         *(r[:8] for r in p.requests), "zzz"], "show": ["", *(r[:8] for r in p.requests), "zzz"],
         "answer": [f"{r} {c}" for r in p.runs for c in ("force", "wait")], "cancel": list(p.runs),

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from bot.rehearsal.in_process import InProcessHttp
 from services.cloud.clients.digitalocean import DigitalOceanClient
 from services.cloud.listings import SharedAccount
 from services.cloud.world import ClusterConfig, ClusterWorld
@@ -17,7 +18,7 @@ from simulators.clock import LoopClock
 from simulators.environment import SimulatedEnvironment
 from simulators.responses import HttpResponse, json_response
 from tests.support.direct_api import use_direct_api
-from tests.support.scene import ORIGIN, InProcessHttp
+from tests.support.scene import ORIGIN
 
 CLOUD = frozenset({Fact.DROPLETS, Fact.POOL, Fact.SIZES, Fact.SNAPSHOTS, Fact.LOAD})
 """What is seen at DigitalOcean; LOAD for the account's limit: there is no LiveKit here."""

@@ -7,9 +7,8 @@ is the only place that does it.
 import asyncio
 import inspect
 import json
-from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from azure.core.exceptions import ServiceRequestTimeoutError, ServiceResponseError
@@ -17,31 +16,7 @@ from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.core.rest._http_response_impl_async import AsyncHttpResponseImpl
 from multidict import CIMultiDict
 
-
-class Handle(Protocol):
-    """`handle` of the pretend DigitalOcean: returns (or awaits to) a reply.
-
-    A reply has `.status`, `.headers`, `.body` (bytes, text, a JSON value or None), and may have
-    `.delay` (seconds) and `.fate`: REFUSED, LOST or HUNG are what the network does with it;
-    anything else delivers it.
-    """
-
-    def __call__(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, str],
-        headers: Mapping[str, str],
-        body: bytes,
-        /,
-    ) -> Any:
-        """Answer one request."""
-        ...
-
-
-REFUSED = frozenset({"refuse", "refused", "connect", "unsent"})
-LOST = frozenset({"reset", "reset-after", "lost", "close", "closed", "drop", "dropped", "cut"})
-HUNG = frozenset({"hang", "hung", "timeout", "silent"})
+from bot.rehearsal.direct_api import HUNG, LOST, REFUSED, Handle
 
 
 class InProcessTransport(AsyncHttpTransport[Any, Any]):

@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -16,17 +15,15 @@ import yaml
 from bot import app
 from bot.app import Bot, build
 from bot.clusters import Adapters
+from bot.rehearsal.in_process import InProcessBucket, InProcessHttp, InProcessShell
 from bot.reread import SettingsFile
 from config.settings import load
 from config.values import Settings
 from handlers.views import outcome
 from services.cloud.clients.exchanges import Listener
-from services.cloud.clients.http import HttpClient, Reply
-from services.cloud.clients.ssh import Host, Output
-from services.cluster.certificates import CertificateSeen, NoCertificate
-from services.common.causes import REFUSED
 from services.common.clock import Clock, loop_clock
-from services.common.errors import Forbidden, Refused, Unreachable
+from services.common.errors import Refused
+from services.operations.rehearsal import RehearsalStage
 from services.runs.journal import Journal
 from services.runs.run import Run
 from services.store import Store
@@ -35,14 +32,12 @@ from services.store.sqlite import SqliteStore
 from simulators.clock import LoopClock
 from simulators.environment import SimulatedEnvironment
 from simulators.faults import WorldFaults
-from simulators.node import KeyRefused
 from simulators.slack.delivery import Undelivered
 from simulators.slack.fake_slack import FakeSlack
 from simulators.slack.inprocess import Receive, bolt_receiver
 from simulators.slack.model import Message
 from simulators.slack.user import SimulatedUser
 from simulators.slack.workspace import SlackWorkspace
-from tests.support.bucket import InProcessBucket
 from tests.support.coverage_level import QUICK
 from tests.support.crash_injector import (
     CrashingHttp,
@@ -60,80 +55,9 @@ ORIGIN = 1_800_000_000.0
 ROOT = Path(__file__).parents[2]
 MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "config" / "slack-manifest.yaml").read_text())
 PEOPLE = {"UANA": "ana", "UBEN": "ben", "UCARLA": "carla", "UDORA": "dora"}
-SSH_SECONDS = 0.2
-HTTP_SECONDS = 0.05
 BUSY = 900.0  # at either end of a long wait, in which something begins or is about to happen
 QUIET_ROUND = 20.0  # no edge is late for it: the scheduler looks further ahead
 _life: contextvars.ContextVar[CrashInjector | None] = contextvars.ContextVar("life", default=None)
-
-
-class InProcessHttp(HttpClient):
-    """Plain HTTP into the world, without sockets."""
-
-    def __init__(self, town: SimulatedEnvironment) -> None:
-        super().__init__()
-        self._town = town
-        self.certificate: CertificateSeen = NoCertificate("no socket, no certificate")
-
-    def trusting(self, ca_file: str | None, setting: str) -> HttpClient:
-        return self
-
-    async def certificate_of(self, url: str) -> CertificateSeen:
-        return self.certificate
-
-    async def get(self, url: str, *, headers: Any = None, timeout: float = 10.0) -> Reply:
-        await asyncio.sleep(HTTP_SECONDS)
-        parts = urlsplit(url)
-        try:
-            return Reply(self._town.web.handle(parts.hostname or "", parts.port or 443, parts.path))
-        except ConnectionRefusedError:
-            raise Unreachable(f"get {url}: {REFUSED}", sent=False, cause=REFUSED) from None
-
-    async def post(
-        self, url: str, json: object, *, headers: Any = None, timeout: float = 10.0
-    ) -> Reply:
-        await asyncio.sleep(HTTP_SECONDS)
-        parts = urlsplit(url)
-        stack = next(
-            c.stack for c in self._town.estate.clusters.values() if c.domain == parts.hostname
-        )
-        body = b"{}" if not json else str(json).replace("'", '"').replace("True", "true").encode()
-        try:
-            answer = self._town.livekit[stack].handle("POST", parts.path, headers or {}, body)
-        except ConnectionRefusedError:
-            raise Unreachable(f"post {url}: {REFUSED}", sent=False, cause=REFUSED) from None
-        return Reply(answer.status, answer.body)
-
-
-class InProcessShell:
-    """SSH into the world's nodes, without sockets."""
-
-    def __init__(self, town: SimulatedEnvironment) -> None:
-        self._town = town
-
-    async def run(self, host: Host, command: str, *, stdin: str = "", timeout: float) -> Output:
-        assert not stdin, "no script of a node reads it"
-        await asyncio.sleep(SSH_SECONDS / 2)
-        try:
-            output = self._town.shell.execute(host.droplet_id, command)
-        except ConnectionRefusedError as error:
-            raise Unreachable(str(error), sent=False) from None
-        except KeyRefused:
-            raise Forbidden(
-                f"connecting to droplet {host.droplet_id} ({host.address}): "
-                "the ssh key was refused for user root"
-            ) from None
-        await asyncio.sleep(SSH_SECONDS / 2 + min(output.seconds, timeout))
-        if output.seconds > timeout:
-            raise Unreachable(
-                f"running a command on droplet {host.droplet_id}: "
-                f"not finished within {timeout:g} s; it may continue there"
-            )
-        if output.exit_status is None:
-            raise Unreachable(
-                f"running a command on droplet {host.droplet_id}: the connection was lost"
-            )
-        return Output(output.exit_status, output.stdout, output.stderr)
 
 
 def open_message_tab(slack: FakeSlack) -> None:
@@ -150,7 +74,7 @@ class Scene:
 
     `reach` is how the bots reach the state, `road` how Slack's deliveries reach them; `pydo` False
     leaves pydo's pipeline out, as `make test` does in scenes that are not about it.
-    `shared`: the bots divide the clusters, as on a Redis.
+    `shared`: the bots divide the clusters, as on a Redis. `stage`: where changes are rehearsed.
     `sites` are a stack's settings beside `site`, `each` the options of its cluster beside the
     common ones.
     """
@@ -177,6 +101,7 @@ class Scene:
         start: bool = True,
         reread: bool = False,
         shared: bool = False,
+        stage: RehearsalStage | None = None,
         origin: float = ORIGIN,
         listener: Listener | None = None,
         **cluster: Any,
@@ -198,6 +123,7 @@ class Scene:
         self.file: SettingsFile | None = None
         self._keeps_file = reread
         self._listener = listener
+        self._stage = stage
         self._shared = shared
         self.settings = self._settings(
             stacks, policy or {}, roles or {}, settings or {}, livekit=livekit
@@ -340,6 +266,7 @@ class Scene:
             ways = Adapters(
                 clock=self.clock,
                 store=CrashingStore(self._reach(self.store), life),
+                stage=self._stage,
                 http=CrashingHttp(InProcessHttp(self.environment), life),
                 transport=transport,
                 shell=lambda _cluster, _keys: CrashingShell(self._shell(self.environment), life),

@@ -52,7 +52,7 @@ class Way(StrEnum):
     STATE = "as always: the bot's own state store"
     MACHINE = "as always: this machine alone"
     CHECKS = "as always: lookups that change nothing"
-    DEMO = "as always: the simulated world of the demo"
+    DEMO = "as always: the simulated world of the demo and of replay"
 
 
 # By module: the way out that it is, or is a part of.
@@ -60,6 +60,7 @@ WAYS_OUT: Mapping[str, Way] = {
     "services.cloud.clients.pydo_client": Way.DIGITALOCEAN,
     "services.cloud.clients.pydo_loader": Way.DIGITALOCEAN,
     "services.cloud.clients.digitalocean": Way.DIGITALOCEAN,
+    "services.cloud.clients.heard_transport": Way.DIGITALOCEAN,
     "services.cloud.clients.channels": Way.SSH,
     "services.cloud.clients.keyfile": Way.SSH,
     "services.cloud.clients.ssh_host_keys": Way.SSH,
@@ -71,6 +72,7 @@ WAYS_OUT: Mapping[str, Way] = {
     "services.store.redis": Way.STATE,
     "handlers.app": Way.SLACK,
     "handlers.slack.api": Way.SLACK,
+    "handlers.slack.heard": Way.SLACK,
     "handlers.slack.client": Way.SLACK,
     "handlers.slack.users": Way.SLACK,
     "handlers.slack.user_groups": Way.SLACK,
@@ -87,7 +89,9 @@ WAYS_OUT: Mapping[str, Way] = {
     "bot.doctor.clocks": Way.CHECKS,
     "bot.doctor.context": Way.CHECKS,
     "bot.doctor.fixes": Way.SLACK,
+    "bot.record.command": Way.SLACK,
     "bot.demo.world": Way.DEMO,
+    "bot.replay.bucket": Way.DEMO,
 }
 
 

@@ -1,0 +1,1 @@
+"""`rehearse`: a change is played in a simulated world, before it is made in the real one."""

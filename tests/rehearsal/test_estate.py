@@ -1,0 +1,132 @@
+"""A simulated world looks like the cluster it was built from: a look at it finds the same."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.rehearsal.estate import build_world, sold
+from bot.rehearsal.run import ASKS, operations_of
+from services.access.policy import Actor
+from services.cluster.model import Cluster, Load, NodeStatus
+from services.common.clock import loop_clock
+from services.common.serialize import read, write
+from services.operations.rehearsal import CLASSES, Scenario
+from services.operations.rehearsals import Rehearsals
+from services.procedures import Shutdown
+from simulators import virtual
+from simulators.cloud.delays import Delays
+from simulators.cloud.model import Kind
+from tests.support.scene import Scene
+
+FLEETS: tuple[Kind, ...] = ("pool", "fixed", "autoscaler")
+Prepare = Callable[[Scene], object]
+
+
+def scenario_of(prepare: Prepare, **options: Any) -> Scenario:
+    """Return what a rehearsal starts from in a scene, after its way through JSON."""
+
+    async def story() -> Scenario:
+        async with Scene(pydo=False, **options) as scene:
+            scene.promises = False
+            done = prepare(scene)
+            if asyncio.iscoroutine(done):
+                await done
+            parts = scene.bot.operations
+            gathers = Rehearsals(parts.clusters, scene.clock, parts.journal, parts.memory, None)
+            return await gathers.scenario("acme", Shutdown())
+
+    scenario = virtual.run(story())
+    assert read(write(scenario, CLASSES), CLASSES, "it") == scenario
+    return scenario
+
+
+def look_at_copy(scenario: Scenario) -> Cluster:
+    """Return a look at the simulated world that is built for a scenario."""
+
+    async def story() -> Cluster:
+        world = build_world(scenario, 1, Delays())
+        parts = operations_of(scenario.cluster, world, loop_clock(scenario.at), 5.0)
+        try:
+            return await parts.service.look("acme", ASKS)
+        finally:
+            await parts.aclose()
+
+    with sold(scenario.cluster):
+        return virtual.run(story())
+
+
+def alike(cluster: Cluster) -> dict[str, Any]:
+    """Return what a plan rests on, without what differs from one world to another."""
+    nodes, load = {}, cluster.load
+    for node in cluster.media:
+        look: Any = node.look
+        if isinstance(node.look, NodeStatus):
+            seen = node.look
+            look = (seen.running, seen.restarting, seen.drain_marked, seen.rooms, seen.people)
+        droplet = node.droplet
+        nodes[node.name] = (node.id, droplet.status, droplet.size, node.member_status, look)
+    return {
+        "masters": [(m.id, m.name, m.status, m.size, m.healthy) for m in cluster.masters],
+        "media": nodes,
+        "kind": cluster.kind,
+        "pool": cluster.pool and (cluster.pool.target, cluster.pool.size, cluster.pool.status),
+        "scaling": cluster.autoscaler and cluster.autoscaler.enabled,
+        "load": replace(load, longest=0.0) if isinstance(load, Load) else None,
+        "room": (cluster.droplet_limit or 0) - (cluster.droplets_in_account or 0),
+    }
+
+
+def busy(scene: Scene) -> None:
+    estate = scene.estate
+    estate.open_meeting(people=5, minutes=30, recordings=1)
+    estate.open_meeting(people=2, minutes=50, recordings=0)
+
+
+@pytest.mark.parametrize("kind", FLEETS)
+def test_a_copy_has_the_same_droplets_and_meetings(kind: Kind) -> None:
+    scenario = scenario_of(busy, kind=kind, media=3, masters_size="s-8vcpu-16gb")
+    assert scenario.cluster.load.people == 7  # type: ignore[union-attr]
+    assert alike(look_at_copy(scenario)) == alike(scenario.cluster)
+
+
+@pytest.mark.parametrize("kind", FLEETS)
+def test_a_copy_of_a_closed_cluster_is_closed(kind: Kind) -> None:
+    async def close(scene: Scene) -> None:
+        service = scene.bot.operations.service
+        outcome: Any = await service.request(Actor("UANA"), "acme", Shutdown())
+        started: Any = await service.approve(outcome.request.id, Actor("UBEN"))
+        await scene.run_is(started.run.id, "done")
+
+    scenario = scenario_of(close, kind=kind, media=2)
+    assert scenario.cluster.is_down
+    assert alike(look_at_copy(scenario)) == alike(scenario.cluster)
+    assert dict(scenario.usual)["PowerOff"] > 0
+
+
+def test_a_node_that_crashes_and_one_that_drains_do_so_in_the_copy() -> None:
+    def ill(scene: Scene) -> None:
+        busy(scene)
+        nodes = scene.estate.media("acme")
+        scene.estate.crashes.begin(nodes[2], lives=3.0, waits=600.0)
+        scene.estate.containers.signal_workers(nodes[0], "SIGQUIT")
+
+    scenario = scenario_of(ill, media=3)
+    copy = look_at_copy(scenario)
+    seen = {node.name: node for node in scenario.cluster.media}
+    for node in copy.media:
+        assert node.serving == seen[node.name].serving, node.name
+    assert [n.serving for n in copy.media].count(True) == 1
+
+
+def test_a_size_that_only_this_account_has_is_sold_in_the_copy() -> None:
+    scenario = scenario_of(busy, media=2)
+    cluster = scenario.cluster
+    odd = replace(cluster.sizes[0], slug="x9-special", disk=500)
+    masters = tuple(replace(m, size="x9-special", disk=500) for m in cluster.masters)
+    cluster = replace(cluster, sizes=(*cluster.sizes, odd), masters=masters)
+    copy = look_at_copy(replace(scenario, cluster=cluster))
+    assert {m.size for m in copy.masters} == {"x9-special"}
+    assert copy.size("x9-special") is not None
