@@ -38,16 +38,22 @@ LOOKS = {
     *(f"slack {what}" for what in LOOKED_AT),
 }
 """Calls that change nothing; what is posted by plain HTTP are LiveKit's lists."""
+FAR_LOOKS = {"ssh", "spaces GET"}
+"""Calls that mostly change nothing: a drain signal, too, is noted in the state."""
 MANY_TASKS = 200
 CHILD_SECONDS = 120  # A story takes less than one.
 
 
 class CrashInjector:
-    """Counts the calls of one bot, and crashes it before or after a given one."""
+    """Counts the calls of one bot, and crashes it before or after a given one.
+
+    `changes` counts its changes, and what was delivered to it.
+    """
 
     def __init__(self, die_at: CrashPoint = None) -> None:
         self.die_at = die_at
         self.points = 0
+        self.changes = 0
         self.is_dead = False
         self.crashed = asyncio.Event()
         self.where = ""
@@ -86,6 +92,7 @@ class CrashInjector:
         result = await work(*args, **more)
         if self._paused:
             await self._awake.wait()
+        self.changes += what not in LOOKS and what not in FAR_LOOKS
         if what not in LOOKS:
             self._point("after", what)
         elif self.is_dead:

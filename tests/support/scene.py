@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import pytest
 import yaml
 
-from bot import app
 from bot.app import Bot, build
 from bot.clusters import Adapters
 from bot.reread import SettingsFile
@@ -51,6 +49,7 @@ from tests.support.crash_injector import (
     CrashPoint,
 )
 from tests.support.direct_api import use_direct_api
+from tests.support.idle_rounds import Idle, Rounds
 from tests.support.pydo_transport import InProcessTransport
 
 T = TypeVar("T")
@@ -60,8 +59,7 @@ MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "config" / "slack-manifest.yam
 PEOPLE = {"UANA": "ana", "UBEN": "ben", "UCARLA": "carla", "UDORA": "dora"}
 SSH_SECONDS = 0.2
 HTTP_SECONDS = 0.05
-BUSY = 900.0  # at either end of a long wait, in which something begins or is about to happen
-QUIET_ROUND = 20.0  # no edge is late for it: the scheduler looks further ahead
+READ_AGAIN = 60.0  # seconds after which a run is read though no bot has changed anything
 _life: contextvars.ContextVar[CrashInjector | None] = contextvars.ContextVar("life", default=None)
 
 
@@ -205,6 +203,7 @@ class Scene:
         self.promises = True
         self.allowed_complaints: list[str] = []  # Complaints of Slack that this story allows.
         self._kept: list[asyncio.Task[None]] = []
+        self._idle = Idle()
         self.journal = Journal(self.store, self.clock)
         self._start = start
         self._reach, self._road, self._pydo, self._shell = (
@@ -354,7 +353,8 @@ class Scene:
             self.slack.connect(self._road(self._deliver))
             self.bots.append(bot)
             self.crash_injectors.append(life)
-            self._kept.append(asyncio.create_task(bot.keep_running_rounds(), name="sweeping"))
+            rounds = Rounds(bot, life, self.store, self._idle)
+            self._kept.append(asyncio.create_task(rounds.run(), name="sweeping"))
             self._kept.append(asyncio.create_task(self._bury(life), name="undertaker"))
         finally:
             _life.reset(token)
@@ -365,6 +365,7 @@ class Scene:
         life = next((n for n in reversed(self.crash_injectors) if not n.is_dead), None)
         if life is None:
             raise Undelivered("operation_timeout")
+        life.changes += 1
         mark = _life.set(life)
         try:
             return await self._ears[life](kind, payload)
@@ -469,7 +470,8 @@ class Scene:
             own = [m for m in found if not m.thread_ts or m.thread_ts == m.ts]
             return next(iter(own or found), None)
 
-        return await self.ana.wait_for(seen, timeout)
+        with self._idle.expected(timeout):
+            return await self.ana.wait_for(seen, timeout)
 
     async def ephemeral(
         self, user: str, text: str, timeout: float = 120.0, channel: str = "COPS"
@@ -478,26 +480,23 @@ class Scene:
         return await self.person(user).wait_for_message(channel, text, timeout)
 
     async def wait(self, seconds: float) -> None:
-        """Let time pass; in `make test` the middle of a long time has half the rounds."""
-        middle = seconds - 2 * BUSY
-        if not QUICK or middle < BUSY or vars(app)["SWEEP_INTERVAL"] == QUIET_ROUND:
-            await asyncio.sleep(seconds)
-            return
-        await asyncio.sleep(BUSY)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(app, "SWEEP_INTERVAL", QUIET_ROUND)
-            await asyncio.sleep(middle)
-        await asyncio.sleep(BUSY)
+        """Let time pass; in `make test` with fewer rounds while nothing happens."""
+        await self._idle.wait(seconds)
 
     async def run_is(self, run_id: str, *states: str, timeout: float = 6 * 3600.0) -> Run:
         """Wait until a run is in one of these states."""
         until = self.clock.now() + timeout
-        while self.clock.now() < until:
-            with contextlib.suppress(Refused):
-                run = await self.journal.run(run_id)
-                if run.state in states:
-                    return run
-            await self.wait(5)
+        seen, read_at = -1, 0.0
+        with self._idle.expected(timeout):
+            while (now := self.clock.now()) < until:
+                changes = sum(life.changes for life in self.crash_injectors)
+                if changes != seen or now - read_at >= READ_AGAIN:
+                    seen, read_at = changes, now
+                    with contextlib.suppress(Refused):
+                        run = await self.journal.run(run_id)
+                        if run.state in states:
+                            return run
+                await asyncio.sleep(5)
         raise AssertionError(
             f"{run_id} is not {states} after {timeout} s: {await self.journal.run(run_id)}"
         )
