@@ -9,12 +9,11 @@ import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import pytest
 
-from tests.support.coverage_level import QUICK, covering, rotated
+from tests.support.coverage_level import QUICK, cases, covering, rotated
 
 ROOT = Path(__file__).parents[1]
 FIRST = ("e2e", "browser", "install", "campaign", "nights")
@@ -87,17 +86,12 @@ def _chosen(family: list[pytest.Function]) -> set[int]:
     first = family[0]
     marker = first.get_closest_marker("sampled")
     if marker is not None and not marker.args:
-        return covering([_case(item) for item in family])
+        return covering(cases([item.callspec.params for item in family]))
     if marker is not None:
         return rotated(len(family), marker.args[0], first.originalname)
     if _folder(first) in SCENES:
         return rotated(len(family), FEW, first.originalname)
     return set(range(len(family)))
-
-
-def _case(item: pytest.Function) -> dict[str, Any]:
-    """Return the index of each parameter's value."""
-    return dict(item.callspec.indices)
 
 
 def _rank(item: pytest.Item) -> int:

@@ -14,7 +14,7 @@ import pytest
 from tests.support.coverage_level import by_level
 
 ROOT = Path(__file__).parents[2]
-SAMPLE, PARTS = by_level(30, 60, 60), 3
+SAMPLE, PARTS = by_level(12, 60, 60), by_level(1, 3, 3)
 
 
 def played(*words: str, seed: str = "") -> subprocess.CompletedProcess[str]:
@@ -44,7 +44,7 @@ RATE_LIMITED = "16"
 """A seed in which Slack's client retries with jitter."""
 
 
-@pytest.mark.sampled(1)
+@pytest.mark.thorough
 @pytest.mark.parametrize("story", ["7", RATE_LIMITED])
 def test_a_seed_is_the_same_story_every_time(story: str) -> None:
     traces = {

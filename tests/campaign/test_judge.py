@@ -230,7 +230,7 @@ def test_a_secret_file_left_behind(monkeypatch: Patch) -> None:
 
 
 def test_a_run_that_never_ends(monkeypatch: Patch) -> None:
-    monkeypatch.setattr("tests.campaign.people.LONGEST", 3600.0)
+    monkeypatch.setattr("tests.campaign.people.LONGEST", 900.0)
     monkeypatch.setattr(PoolTarget, "deadline", always(1e9))
     monkeypatch.setattr(PoolTarget, "is_done", always(value=False))
     report = wrong(SHUTDOWN)

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.campaign.search import FAULTS
+from tests.support.coverage_level import by_level
 
 ROOT = Path(__file__).parents[2]
-PARTS = 4
+PARTS = by_level(10, 4, 4)
 
 
 @pytest.mark.sampled(1)

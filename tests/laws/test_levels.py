@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 
 from scripts.changed import is_test, nearest
 from tests.support.clusters import law
-from tests.support.coverage_level import covering, rotated, sample, spread
+from tests.support.coverage_level import cases, covering, rotated, sample, spread
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py"))
 
-cases = st.lists(
+made_up = st.lists(
     st.fixed_dictionaries({"kind": st.integers(0, 4), "command": st.integers(0, 6)}), max_size=40
 )
 
 
 @law
-@given(cases)
+@given(made_up)
 def test_each_value_of_each_parameter_is_played(made: list[dict[str, object]]) -> None:
     chosen = [made[index] for index in covering(made)]
     assert {pair for case in chosen for pair in case.items()} == {
@@ -28,6 +28,22 @@ def test_each_value_of_each_parameter_is_played(made: list[dict[str, object]]) -
     }
     values = {pair for case in made for pair in case.items()}
     assert len(chosen) <= len(values), "each adds something"
+
+
+@pytest.mark.parametrize("kind", ["pool", "fixed", "autoscaler"])
+@pytest.mark.parametrize("command", ["shutdown", "start"])
+def test_a_value_is_the_same_in_each_case_that_has_it(
+    kind: str, command: str, request: pytest.FixtureRequest
+) -> None:
+    """The cases as pytest makes them, not as we imagine them."""
+    family = [
+        item.callspec.params
+        for item in request.node.parent.collect()
+        if item.originalname == request.function.__name__
+    ]
+    assert cases([{"kind": kind, "command": command}])[0] == {"kind": 0, "command": 0}
+    assert len(family) == 6
+    assert len(covering(cases(family))) == 3
 
 
 @law

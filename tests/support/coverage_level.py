@@ -71,6 +71,22 @@ def rotated(count: int, few: int, name: str) -> set[int]:
     return {(first + index) % count for index in spread(count, few)}
 
 
+def cases(family: Sequence[Mapping[str, object]]) -> list[dict[str, int]]:
+    """Return for each case which value each parameter has, as a number.
+
+    The same object is the same value: stacked parametrizations give each case the objects that
+    they list. (pytest's own `callspec.indices` count the cases.)
+    """
+    listed: dict[str, dict[int, int]] = {}
+    return [
+        {
+            name: (known := listed.setdefault(name, {})).setdefault(id(value), len(known))
+            for name, value in case.items()
+        }
+        for case in family
+    ]
+
+
 def covering(cases: Sequence[Mapping[str, object]]) -> set[int]:
     """Return the indices of cases in which each value of each parameter occurs."""
     left = {pair for case in cases for pair in case.items()}
