@@ -38,8 +38,10 @@ LOOKS = {
     *(f"slack {what}" for what in LOOKED_AT),
 }
 """Calls that change nothing; what is posted by plain HTTP are LiveKit's lists."""
-FAR_LOOKS = {"ssh", "spaces GET"}
-"""Calls that mostly change nothing: a drain signal, too, is noted in the state."""
+ROUTINE = {"ssh", "spaces GET", "slack chat.update", "store note"}
+"""Calls that recur while nothing happens: what matters of them is noted in the state as well."""
+NOTES = ("lease:", "watched:", "card:", "copies:", "meetings:")
+"""Keys of what is noted again and again: who drives a run, what its message shows, a count."""
 MANY_TASKS = 200
 CHILD_SECONDS = 120  # A story takes less than one.
 
@@ -92,7 +94,7 @@ class CrashInjector:
         result = await work(*args, **more)
         if self._paused:
             await self._awake.wait()
-        self.changes += what not in LOOKS and what not in FAR_LOOKS
+        self.changes += what not in LOOKS and what not in ROUTINE
         if what not in LOOKS:
             self._point("after", what)
         elif self.is_dead:
@@ -157,7 +159,9 @@ class CrashingStore:
         return await self._do("store get", self._store.get, *keys)
 
     async def commit(self, commit: Commit) -> bool:
-        return await self._do("store commit", self._store.commit, commit)
+        is_note = not commit.appends and all(key.startswith(NOTES) for key in commit.puts)
+        what = "store note" if is_note else "store commit"
+        return await self._do(what, self._store.commit, commit)
 
     async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:
         return await self._do("store read", self._store.read, log, start, count)
