@@ -1,9 +1,9 @@
 """Which rounds of a bot `make test` leaves out: those of hours in which nothing happens.
 
-A round is left out while no one acts (`Idle.until`), nothing was changed for a minute, the schedule
-itself says that it needs no evaluation yet, and the last round was less than LONGEST ago. A cluster
-at which something is under way gets half its rounds. The first minutes of a wait, the last ones, and
-every other run of the tests have all of them.
+A round is left out while no one acts (`Idle.until`) and nothing was changed a moment ago, until the
+schedule has to be evaluated, or the last round was LONGEST ago. While things change, every second
+one is left out. The first minutes of a long wait, the last ones, and every other run of the tests
+have all of them.
 """
 
 import asyncio
@@ -24,7 +24,9 @@ SHORTEST = 600.0
 LINGERS = 20.0
 """Seconds after a change in which the next one is likely."""
 HALF = 20.0
-"""Seconds between rounds while something is under way: the scheduler looks further ahead."""
+"""Seconds between rounds while things change: the scheduler looks further ahead."""
+UNEASY = 50.0
+"""Seconds between rounds while the schedule waits for something: less than what it calls late."""
 LONGEST = 300.0
 
 
@@ -90,7 +92,9 @@ class Rounds:
             return False
         if since < HALF:
             return True
-        return now - self._changed >= LINGERS and await self._are_quiet()
+        if now - self._changed < LINGERS:
+            return False
+        return since < UNEASY or await self._are_quiet()
 
     async def _are_quiet(self) -> bool:
         """Return whether no cluster's schedule has to be evaluated before the next pause ends."""

@@ -59,7 +59,9 @@ MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "config" / "slack-manifest.yam
 PEOPLE = {"UANA": "ana", "UBEN": "ben", "UCARLA": "carla", "UDORA": "dora"}
 SSH_SECONDS = 0.2
 HTTP_SECONDS = 0.05
-SELDOM = 15.0  # seconds between the looks of a run
+SELDOM = 15.0  # seconds between the looks of a run in `make test`
+OFTEN: dict[str, Any] = {"timings": {"look": 5}}
+"""The site of a scene in which seconds matter: a run looks as often as with no setting."""
 READ_AGAIN = 60.0  # seconds after which a run is read though no bot has changed anything
 _life: contextvars.ContextVar[CrashInjector | None] = contextvars.ContextVar("life", default=None)
 
