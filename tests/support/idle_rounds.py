@@ -14,7 +14,6 @@ from bot import app
 from bot.app import Bot
 from services.store import Store
 from services.store.keys import schedule_key
-from tests.support.coverage_level import QUICK
 from tests.support.crash_injector import CrashInjector
 
 BEGINS, ENDS = 120.0, 300.0
@@ -33,7 +32,8 @@ LONGEST = 300.0
 class Idle:
     """Until when no one acts, in the loop's time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, every_round: bool) -> None:
+        self.every_round = every_round
         self.until = 0.0
 
     async def wait(self, seconds: float) -> None:
@@ -44,7 +44,7 @@ class Idle:
     @contextmanager
     def expected(self, seconds: float) -> Iterator[None]:
         """No one acts until what is waited for has come, or for so many seconds."""
-        if not QUICK or seconds < SHORTEST:
+        if self.every_round or seconds < SHORTEST:
             yield
             return
         loop, before = asyncio.get_running_loop(), self.until
@@ -70,7 +70,7 @@ class Rounds:
 
     async def run(self) -> None:
         """Run a round at once and then every ten seconds; in `make test` those that matter."""
-        if not QUICK:
+        if self._idle.every_round:
             await self._bot.keep_running_rounds()
         loop = asyncio.get_running_loop()
         while True:

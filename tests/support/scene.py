@@ -148,7 +148,8 @@ class Scene:
     The invariants are checked at the end, whatever the story was.
 
     `reach` is how the bots reach the state, `road` how Slack's deliveries reach them; `pydo` False
-    leaves pydo's pipeline out, as `make test` does in scenes that are not about it.
+    leaves pydo's pipeline out, as `make test` does in scenes that are not about it. `every_round`:
+    those in which nothing is due, too.
     `shared`: the bots divide the clusters, as on a Redis.
     `sites` are a stack's settings beside `site`, `each` the options of its cluster beside the
     common ones.
@@ -172,6 +173,7 @@ class Scene:
         road: Callable[[Receive], Receive] = lambda receive: receive,
         shell: Callable[[SimulatedEnvironment], Any] | None = None,
         pydo: bool = not QUICK,
+        every_round: bool = not QUICK,
         livekit: bool = True,
         start: bool = True,
         reread: bool = False,
@@ -206,7 +208,7 @@ class Scene:
         self.promises = True
         self.allowed_complaints: list[str] = []  # Complaints of Slack that this story allows.
         self._kept: list[asyncio.Task[None]] = []
-        self._idle = Idle()
+        self._idle = Idle(every_round=every_round)
         self.journal = Journal(self.store, self.clock)
         self._start = start
         self._reach, self._road, self._pydo, self._shell = (
