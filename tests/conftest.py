@@ -27,9 +27,9 @@ OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """Python's default of 700 to 2,000 collects again and again what tests never free."""
 
 SCENES = ("procedures", "runs")
-"""Folders in which each case is a whole story: `make test` plays FEW of each test's cases."""
+"""Folders in which each case is a whole story: `make test` plays one of each test's cases."""
 
-FEW = 2
+FEW = 1
 
 RESULTS = ("passed", "failed", "skipped", "xfailed", "xpassed")
 

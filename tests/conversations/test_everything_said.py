@@ -14,7 +14,7 @@ from simulators.slack.blockkit import check_blocks
 from simulators.slack.model import Message
 from tests.support import virtual
 from tests.support.goldens import as_json, check_golden
-from tests.support.scene import Scene
+from tests.support.scene import OFTEN, Scene
 
 GOLDEN = Path(__file__).parents[1] / "laws" / "golden" / "said"
 QUESTIONS = (
@@ -108,7 +108,7 @@ def _settled(text: str) -> str:
 
 def play(prefix: str, story: Callable[[Scene, Notebook], Awaitable[None]], **scene: Any) -> None:
     async def whole() -> None:
-        async with Scene(**scene) as made:
+        async with Scene(site=OFTEN, every_round=True, **scene) as made:
             notes = Notebook(made)
             await story(made, notes)
             notes.check(prefix)

@@ -121,7 +121,7 @@ def test_several_bots_ask_slack_as_seldom_as_one() -> None:
             assert bot.operations.user_groups.known.groups["S0OPS"].members == {"UANA", "UBEN"}
             assert scene.clock.now() - bot.operations.user_groups.known.groups["S0OPS"].at < 240
 
-    play(story, bots=3)
+    play(story, bots=3, every_round=True)
 
 
 def test_one_approval_from_each_of_two_groups() -> None:

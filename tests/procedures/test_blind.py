@@ -80,7 +80,7 @@ async def pressed(scene: Scene, command: str) -> None:
 CASES = [(k, w, f) for k in KINDS for w in WORDS[k] for f in BLIND]
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("kind", "command", "fault"), CASES if FULL else CASES[::7])
 def test_no_one_is_disconnected_because_a_node_was_unseen(
     kind: str, command: str, fault: str

@@ -8,7 +8,7 @@ import pytest
 from services.runs.run import Questioned, State
 from services.steps import Question
 from tests.support import virtual
-from tests.support.scene import Scene
+from tests.support.scene import OFTEN, Scene
 from tests.support.stories import (
     everything_read,
     goes_on,
@@ -277,7 +277,7 @@ def test_a_master_powered_off_during_a_start_up_is_started_again_and_posted_at_o
     """Once, the run waited twenty minutes and paused, or ended with a master off."""
 
     async def story() -> None:
-        async with Scene(media=2) as scene:
+        async with Scene(media=2, site=OFTEN) as scene:
             scene.promises = False  # the external change does not wait for the media nodes
             await goes_down(scene)
             await starting(scene, at)

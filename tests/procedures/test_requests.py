@@ -7,7 +7,7 @@ from services.runs.run import Run, State
 from services.steps import PowerOn
 from simulators.cloud.delays import PUBLISHED, Delays
 from tests.support import virtual
-from tests.support.scene import Scene
+from tests.support.scene import OFTEN, Scene
 from tests.support.stories import request_and_approve, run_ended
 
 LISTED = "/v2/droplets"
@@ -97,7 +97,7 @@ def test_a_node_that_falls_silent_is_looked_for_at_once() -> None:
     """It may be powered off: another listing tells, before the next one is due."""
 
     async def story() -> None:
-        async with Scene(media=2) as scene:
+        async with Scene(media=2, site=OFTEN) as scene:
             scene.estate.open_meeting(people=4, minutes=60, recordings=0)
             await request_and_approve(scene, "shutdown", "Approve")
             await scene.wait(300)

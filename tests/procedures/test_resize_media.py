@@ -14,7 +14,7 @@ from services.runs.run import State
 from simulators.cloud.model import SimulatedPool, unprocessable
 from tests.support import virtual
 from tests.support.clusters import SIZES, SOLD, down, price, ready
-from tests.support.scene import Scene
+from tests.support.scene import OFTEN, Scene
 from tests.support.stories import request_and_approve, run_ended, titles, whole, with_buttons
 
 OPERATOR = Actor("UANA")
@@ -145,7 +145,7 @@ def test_a_late_node_of_the_old_size_serves_no_one_before_it_is_removed() -> Non
     """
 
     async def story() -> None:
-        async with Scene(media=2, site={"drain": {"method": "script"}}) as scene:
+        async with Scene(media=2, site={"drain": {"method": "script"}, **OFTEN}) as scene:
             scene.estate.allow_template_keys.add("size")
             # Another is being added when the resize begins.
             scene.estate.power.destroy(scene.estate.media("acme")[1].id)

@@ -26,7 +26,7 @@ from services.windows import forecast, parse_window
 from tests.support import virtual
 from tests.support.accounts import SharedWorlds, looked_after
 from tests.support.clusters import ready
-from tests.support.coverage_level import FULL, PARTS
+from tests.support.coverage_level import FULL, PARTS, by_level
 from tests.support.crash_injector import CrashPoint, assert_survives_any_crash
 from tests.support.instant_world import InstantWorld, add_window, instant_operations
 from tests.support.scene import Scene
@@ -279,7 +279,7 @@ def test_what_was_forecast_is_what_happened(seed: int) -> None:
                 _, book = await hours.books.read("acme")
                 told.extend(book.outbox)
                 await hours.books.edit("acme", lambda b: type(b)(**{**b.__dict__, "outbox": ()}))
-                await clock.sleep(min(120.0, stop - clock.now()))
+                await clock.sleep(min(by_level(400, 120, 120), stop - clock.now()))
 
         while clock.now() < end:
             await live(dice.uniform(3600, 3 * 86400))

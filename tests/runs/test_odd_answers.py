@@ -6,6 +6,7 @@ from services.runs.run import State
 from simulators.digitalocean.odd_answers import NAMES
 from simulators.slack.model import Message
 from tests.support import virtual
+from tests.support.coverage_level import by_level
 from tests.support.scene import Scene
 from tests.support.stories import (
     everything_read,
@@ -69,7 +70,7 @@ def test_a_shape_that_stays_stops_the_run_after_an_hour_by_name_and_is_told_once
             await middle(scene)
             messages = len(told_of(scene))
             scene.environment.faults.add("digitalocean", "odd-shape", "GET", times=-1, shape=shape)
-            await scene.wait(6 * 3600)
+            await scene.wait(by_level(3, 6, 6) * 3600)
             run = await scene.journal.run("acme-1")
             assert (run.state, run.takes) == (State.STOPPED, 1)
             assert said[shape] in run.stopped

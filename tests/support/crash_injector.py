@@ -38,16 +38,24 @@ LOOKS = {
     *(f"slack {what}" for what in LOOKED_AT),
 }
 """Calls that change nothing; what is posted by plain HTTP are LiveKit's lists."""
+ROUTINE = {"ssh", "spaces GET", "slack chat.update", "store note"}
+"""Calls that recur while nothing happens: what matters of them is noted in the state as well."""
+NOTES = ("lease:", "watched:", "card:", "copies:", "meetings:")
+"""Keys of what is noted again and again: who drives a run, what its message shows, a count."""
 MANY_TASKS = 200
 CHILD_SECONDS = 120  # A story takes less than one.
 
 
 class CrashInjector:
-    """Counts the calls of one bot, and crashes it before or after a given one."""
+    """Counts the calls of one bot, and crashes it before or after a given one.
+
+    `changes` counts its changes, and what was delivered to it.
+    """
 
     def __init__(self, die_at: CrashPoint = None) -> None:
         self.die_at = die_at
         self.points = 0
+        self.changes = 0
         self.is_dead = False
         self.crashed = asyncio.Event()
         self.where = ""
@@ -86,6 +94,7 @@ class CrashInjector:
         result = await work(*args, **more)
         if self._paused:
             await self._awake.wait()
+        self.changes += what not in LOOKS and what not in ROUTINE
         if what not in LOOKS:
             self._point("after", what)
         elif self.is_dead:
@@ -178,7 +187,9 @@ class CrashingStore:
         return texts if self._life.is_well else await self._life.after_look(texts)
 
     async def commit(self, commit: Commit) -> bool:
-        return await self._do("store commit", self._store.commit, commit)
+        is_note = not commit.appends and all(key.startswith(NOTES) for key in commit.puts)
+        what = "store note" if is_note else "store commit"
+        return await self._do(what, self._store.commit, commit)
 
     async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:
         if not self._is_plain:

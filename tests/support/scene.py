@@ -9,10 +9,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
 import yaml
 
-from bot import app
 from bot.app import Bot, build
 from bot.clusters import Adapters
 from bot.rehearsal.in_process import InProcessBucket, InProcessHttp, InProcessShell
@@ -48,6 +46,7 @@ from tests.support.crash_injector import (
     CrashPoint,
 )
 from tests.support.direct_api import use_direct_api
+from tests.support.idle_rounds import Idle, Rounds
 from tests.support.pydo_transport import InProcessTransport
 
 T = TypeVar("T")
@@ -55,8 +54,10 @@ ORIGIN = 1_800_000_000.0
 ROOT = Path(__file__).parents[2]
 MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "config" / "slack-manifest.yaml").read_text())
 PEOPLE = {"UANA": "ana", "UBEN": "ben", "UCARLA": "carla", "UDORA": "dora"}
-BUSY = 900.0  # at either end of a long wait, in which something begins or is about to happen
-QUIET_ROUND = 20.0  # no edge is late for it: the scheduler looks further ahead
+SELDOM = 15.0  # seconds between the looks of a run in `make test`
+OFTEN: dict[str, Any] = {"timings": {"look": 5}}
+"""The site of a scene in which seconds matter: a run looks as often as with no setting."""
+READ_AGAIN = 60.0  # seconds after which a run is read though no bot has changed anything
 _life: contextvars.ContextVar[CrashInjector | None] = contextvars.ContextVar("life", default=None)
 
 
@@ -73,7 +74,8 @@ class Scene:
     The invariants are checked at the end, whatever the story was.
 
     `reach` is how the bots reach the state, `road` how Slack's deliveries reach them; `pydo` False
-    leaves pydo's pipeline out, as `make test` does in scenes that are not about it.
+    leaves pydo's pipeline out, as `make test` does in scenes that are not about it. `every_round`:
+    those in which nothing is due, too.
     `shared`: the bots divide the clusters, as on a Redis. `stage`: where changes are rehearsed.
     `sites` are a stack's settings beside `site`, `each` the options of its cluster beside the
     common ones.
@@ -97,6 +99,7 @@ class Scene:
         road: Callable[[Receive], Receive] = lambda receive: receive,
         shell: Callable[[SimulatedEnvironment], Any] | None = None,
         pydo: bool = not QUICK,
+        every_round: bool = not QUICK,
         livekit: bool = True,
         start: bool = True,
         reread: bool = False,
@@ -136,6 +139,7 @@ class Scene:
         self.promises = True
         self.allowed_complaints: list[str] = []  # Complaints of Slack that this story allows.
         self._kept: list[asyncio.Task[None]] = []
+        self._idle = Idle(every_round=every_round)
         self.journal = Journal(self.store, self.clock)
         self._start = start
         self._reach, self._road, self._pydo, self._shell = (
@@ -180,6 +184,7 @@ class Scene:
                     "endpoint": "https://ams3.digitaloceanspaces.com",
                     "bucket": self.estate.clusters[stack].bucket,
                 },
+                **_usual(),
                 **self.site,
                 **self.sites.get(stack, {}),
             }
@@ -287,7 +292,8 @@ class Scene:
             self.slack.connect(self._road(self._deliver))
             self.bots.append(bot)
             self.crash_injectors.append(life)
-            self._kept.append(asyncio.create_task(bot.keep_running_rounds(), name="sweeping"))
+            rounds = Rounds(bot, life, self.store, self._idle)
+            self._kept.append(asyncio.create_task(rounds.run(), name="sweeping"))
             self._kept.append(asyncio.create_task(self._bury(life), name="undertaker"))
         finally:
             _life.reset(token)
@@ -298,6 +304,7 @@ class Scene:
         life = next((n for n in reversed(self.crash_injectors) if not n.is_dead), None)
         if life is None:
             raise Undelivered("operation_timeout")
+        life.changes += 1
         mark = _life.set(life)
         try:
             return await self._ears[life](kind, payload)
@@ -404,7 +411,8 @@ class Scene:
             own = [m for m in found if not m.thread_ts or m.thread_ts == m.ts]
             return next(iter(own or found), None)
 
-        return await self.ana.wait_for(seen, timeout)
+        with self._idle.expected(timeout):
+            return await self.ana.wait_for(seen, timeout)
 
     async def ephemeral(
         self, user: str, text: str, timeout: float = 120.0, channel: str = "COPS"
@@ -413,29 +421,31 @@ class Scene:
         return await self.person(user).wait_for_message(channel, text, timeout)
 
     async def wait(self, seconds: float) -> None:
-        """Let time pass; in `make test` the middle of a long time has half the rounds."""
-        middle = seconds - 2 * BUSY
-        if not QUICK or middle < BUSY or vars(app)["SWEEP_INTERVAL"] == QUIET_ROUND:
-            await asyncio.sleep(seconds)
-            return
-        await asyncio.sleep(BUSY)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(app, "SWEEP_INTERVAL", QUIET_ROUND)
-            await asyncio.sleep(middle)
-        await asyncio.sleep(BUSY)
+        """Let time pass; in `make test` with fewer rounds while nothing happens."""
+        await self._idle.wait(seconds)
 
     async def run_is(self, run_id: str, *states: str, timeout: float = 6 * 3600.0) -> Run:
         """Wait until a run is in one of these states."""
         until = self.clock.now() + timeout
-        while self.clock.now() < until:
-            with contextlib.suppress(Refused):
-                run = await self.journal.run(run_id)
-                if run.state in states:
-                    return run
-            await self.wait(5)
+        seen, read_at = -1, 0.0
+        with self._idle.expected(timeout):
+            while (now := self.clock.now()) < until:
+                changes = sum(life.changes for life in self.crash_injectors)
+                if changes != seen or now - read_at >= READ_AGAIN:
+                    seen, read_at = changes, now
+                    with contextlib.suppress(Refused):
+                        run = await self.journal.run(run_id)
+                        if run.state in states:
+                            return run
+                await asyncio.sleep(5)
         raise AssertionError(
             f"{run_id} is not {states} after {timeout} s: {await self.journal.run(run_id)}"
         )
+
+
+def _usual() -> dict[str, Any]:
+    """In `make test` a run looks less often, as it does on a slow cluster."""
+    return {"timings": {"look": SELDOM}} if QUICK else {}
 
 
 def _variable(stack: str) -> str:
