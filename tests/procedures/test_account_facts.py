@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bot.rehearsal.in_process import InProcessBucket
 from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.account_facts import (
     ANSWERS,
@@ -31,7 +32,6 @@ from simulators.clock import LoopClock
 from simulators.environment import SimulatedEnvironment
 from tests.procedures.test_config import NEW, ask, secrets
 from tests.support import virtual
-from tests.support.bucket import InProcessBucket
 from tests.support.clusters import IDLE, NOW, SOLD, autoscaled, ready
 from tests.support.crash_injector import CrashInjector
 from tests.support.scene import ORIGIN, Scene

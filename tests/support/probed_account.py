@@ -12,6 +12,7 @@ from bot.probe.command import ProbeChoice, ProbeCommand
 from bot.probe.journal import JournalFile, journal_beside
 from bot.probe.questions import chosen_questions
 from bot.probe.session import PREFIX
+from bot.rehearsal.in_process import InProcessBucket, InProcessHttp
 from config.settings import load
 from config.values import Settings
 from services.common.clock import loop_clock
@@ -20,10 +21,9 @@ from services.memory.account_facts import read_facts
 from services.store.sqlite import SqliteStore
 from simulators.clock import LoopClock
 from simulators.environment import SimulatedEnvironment
-from tests.support.bucket import InProcessBucket
 from tests.support.crash_injector import CrashInjector
 from tests.support.pydo_transport import InProcessTransport
-from tests.support.scene import ORIGIN, InProcessHttp
+from tests.support.scene import ORIGIN
 
 PROBE_TOKEN, TRIED_TOKEN = "dop_v1_probe", "dop_v1_tried"
 
