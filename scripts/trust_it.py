@@ -7,6 +7,7 @@ at the simulated world over real sockets, and its file is replayed.
 
 import asyncio
 import json
+import logging
 import re
 import sys
 import tempfile
@@ -25,14 +26,15 @@ from handlers.terminal.session import TerminalCommand, TerminalSession
 from services.access.policy import Actor
 from services.common.clock import Clock
 from tests.rehearsal.test_command import Here
-from tests.runs.test_observe import DAY, NIGHTS, people_meet, with_mode, world
+from tests.runs.test_observe import BEGINS, DAY, NIGHTS, people_meet, with_mode, world
 from tests.support import virtual
 from tests.support.outside import listen
 from tests.support.real_sockets import running_world
 from tests.support.scene import Scene
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "how-to" / "trust-it.md"
-NIGHTS_LONG = 14
+FORTNIGHT = 14
+FIRST = 46  # of the nights that people meet in: 2 March, so that a month holds both fortnights
 RUNS = 20  # with bad luck; the bot plays as many as fit into its 20 s
 SHOWN_NIGHTS = 3  # of a list with a line for each night
 EXCERPT = 400  # characters of a recorded line
@@ -48,13 +50,13 @@ def observed_night() -> str:
     async def story() -> str:
         async with account("observe") as scene:
             await scene.start_bot()
-            await people_meet(scene, 1)
+            await people_meet(scene, FIRST + 1, FIRST)
             return posted(scene)
 
     return virtual.run(story())
 
 
-def virtual_blocks(nights: int = NIGHTS_LONG) -> dict[str, str]:
+def virtual_blocks(nights: int = FORTNIGHT) -> dict[str, str]:
     """Return what the commands print in a fortnight of observing and one of operating."""
 
     async def story() -> dict[str, str]:
@@ -62,17 +64,18 @@ def virtual_blocks(nights: int = NIGHTS_LONG) -> dict[str, str]:
         async with account("observe", stage=Here(RUNS)) as scene:
             outside = listen(scene.environment)
             await scene.start_bot()
-            await people_meet(scene, 1)
+            await people_meet(scene, FIRST + 1, FIRST)
             found["night"] = posted(scene)
-            await people_meet(scene, nights, first=1)
+            await people_meet(scene, FIRST + nights, FIRST + 1)
             found["observed"] = shortened(await typed(scene, "say", f"observed --days {nights}"))
+            scene.estate.open_meeting(people=5, minutes=25, recordings=0)
             found["refused"] = (await typed(scene, "run", "shutdown")).split("─")[0].rstrip()
             found["rehearse"] = await typed(scene, "rehearse", "shutdown")
             assert outside.writes == {}, "a bot that observes only reads"
             scene.kill()
             with_mode(scene, "operate")
             await scene.start_bot()
-            await people_meet(scene, 2 * nights, first=nights)
+            await people_meet(scene, FIRST + 2 * nights, FIRST + nights)
             found["runs"] = "\n".join((await typed(scene, "runs")).splitlines()[:7])
             found["cost"] = await typed(scene, "say", "cost")
             assert outside.writes, "a bot that operates changes the cluster"
@@ -84,7 +87,8 @@ def virtual_blocks(nights: int = NIGHTS_LONG) -> dict[str, str]:
 def account(mode: str, **more: Any) -> Any:
     """Return a scene that is the same whether the tests are quick or thorough."""
     site = {"windows": [NIGHTS], "timings": {"look": 15}}
-    return world(mode, media=3, seed=11, every_round=False, site=site, **more)
+    origin = BEGINS + FIRST * DAY
+    return world(mode, origin=origin, media=3, seed=11, every_round=False, site=site, **more)
 
 
 async def typed(scene: Scene, verb: str, words: str = "") -> str:
@@ -165,7 +169,9 @@ def blocks_of(page: str) -> dict[str, str]:
 
 def different(shown: Mapping[str, str], made: Mapping[str, str]) -> list[str]:
     """Return the names of blocks that are not what was made; digits of measured ones may differ."""
-    return [name for name in made if _compared(name, shown.get(name, "")) != _compared(name, made[name])]
+    return [
+        name for name in made if _compared(name, shown.get(name, "")) != _compared(name, made[name])
+    ]
 
 
 def _compared(name: str, text: str) -> str:
@@ -176,6 +182,7 @@ def _compared(name: str, text: str) -> str:
 
 
 def main() -> int:
+    logging.getLogger().addHandler(logging.NullHandler())
     page, made = PAGE.read_text("utf-8"), blocks()
     stale = different(blocks_of(page), made)
     if "--check" in sys.argv:
