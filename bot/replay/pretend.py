@@ -65,6 +65,7 @@ SLACK_ARGUMENTS: dict[str, Json] = {
     "users.list": {},
     "usergroups.list": {},
 }
+SLACK_BLOCKS: list[Json] = [{"type": "divider"}]  # in the place of those that were sent
 FAULTS = {500: "500-before", 503: "503-before", 502: "html-502"}
 
 
@@ -471,6 +472,8 @@ class PretendWorld:
             self._slack = FakeSlack(workspace, yaml.safe_load(manifest()))
             self._slack.webapi.limited = False
         arguments = SLACK_ARGUMENTS[method]
+        if "blocks" in (line.get("sent") or {}):
+            arguments = {**arguments, "blocks": SLACK_BLOCKS}
         answer = self._slack.webapi.handle(method, self._slack.webapi.bot_token, dict(arguments))
         headers = {"content-type": "application/json; charset=utf-8"} | answer.headers
         return Exchange("slack", method, "", {}, arguments, answer.status, headers, answer.json)
