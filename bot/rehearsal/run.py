@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from bot.rehearsal.direct_api import use_direct_api
 from bot.rehearsal.estate import build_world, sold
 from bot.rehearsal.in_process import InProcessBucket, InProcessHttp, InProcessShell, PlainCalls
-from bot.rehearsal.luck import BadLuck, varied
+from bot.rehearsal.luck import REFUSED_ZERO, BadLuck, varied
 from services.access.clusters import ManagedCluster
 from services.access.policy import Actor, ClusterPolicy
 from services.cloud.clients.digitalocean import DigitalOceanClient
@@ -117,7 +117,7 @@ class _Play:
             return Outcome(SimulatedRun(Ending.DONE, 0.0), plan)
         if self.number is not None:
             self.luck = BadLuck(scenario.seed, self.number, self.world, self.stack, self.about)
-            self.luck.strike()
+            self.luck.strike(immune=_immune(scenario.cluster))
         run, ending = await self._follow(operations, run)
         now = scenario.at + self._time()
         ended = run.ended_at or run.stopped_at or now
@@ -238,6 +238,11 @@ class _Play:
         return MEDIAN * math.exp(self.dice.gauss(0.0, SIGMA))
 
 
+def _immune(cluster: Cluster) -> frozenset[str]:
+    """Return the bad luck that this account is known not to have."""
+    return frozenset({REFUSED_ZERO} if cluster.account.answer("zero") == "accepted" else ())
+
+
 def _ending(run: Run) -> Ending:
     return Ending.DONE if run.state is State.DONE else Ending.ROLLED_BACK
 
@@ -286,6 +291,7 @@ def _config(cluster: Cluster, domain: str, look: float) -> ClusterConfig:
         zone=cluster.zone,
         declared=cluster.autoscaler_minimum,
         timings=replace(cluster.timings, look=look),
+        account=cluster.account,
     )
 
 
