@@ -46,8 +46,8 @@ PATIENCE, HORIZON = 900.0, 10 * 3600.0
 CALM = 30.0  # seconds between the end of the trouble and Resume
 RESUMED_WITHIN = 2 * 3600.0
 # Assumed where no closing of this cluster was recorded: a meeting lasts this much longer, median
-# and sigma of a log-normal. One in twenty goes on for more than 95 minutes.
-MEDIAN, SIGMA = 22 * 60.0, 0.9
+# and sigma of a log-normal. One in twenty goes on for more than two hours.
+MEDIAN, SIGMA = 22 * 60.0, 1.1
 ENOUGH = 5  # recorded closings from which that is drawn instead
 MEAN_MEETING = 33.0  # minutes, of a meeting of these lengths
 TRAFFIC = 40.0  # meetings an hour, at most
