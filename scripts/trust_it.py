@@ -25,8 +25,9 @@ from handlers.terminal.plaintext import TerminalReader, render_card
 from handlers.terminal.session import TerminalCommand, TerminalSession
 from services.access.policy import Actor
 from services.common.clock import Clock
+from services.schedule.observed_night import DAY
 from tests.rehearsal.test_command import Here
-from tests.runs.test_observe import BEGINS, DAY, NIGHTS, people_meet, with_mode, world
+from tests.runs.test_observe import BEGINS, NIGHTS, people_meet, with_mode, world
 from tests.support import virtual
 from tests.support.outside import listen
 from tests.support.real_sockets import running_world
