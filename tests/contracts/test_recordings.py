@@ -156,22 +156,25 @@ def test_a_key_is_the_same_in_another_recording() -> None:
     assert one.key == other.key == "GET /x 200: a.b: other type"
 
 
-@pytest.mark.parametrize("blocks", [True, False])
-def test_a_message_with_blocks_is_answered_with_blocks(*, blocks: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sends", [True, False])
+@pytest.mark.parametrize("part", ["blocks", "metadata", "thread_ts"])
+def test_a_message_is_answered_with_what_was_sent(
+    part: str, *, sends: bool, tmp_path: Path
+) -> None:
     message = {"type": "message", "text": "<string>", "user": "user-1", "ts": "ts-1"}
-    answer = {"ok": True, "channel": "channel-1", "ts": "ts-1", "message": message}
-    shown = {"blocks": "<array>"}
+    shown = {part: {"blocks": "<array>", "metadata": "<object>"}.get(part, "<string>")}
     line = {
         "n": 1, "t": 0.0, "took": 0.0, "party": "slack", "ask": "chat.postMessage", "status": 200,
         "headers": {"content-type": "application/json; charset=utf-8"},
-        "answer": answer | {"message": message | shown if blocks else message},
-        "sent": {"channel": "<string>", "text": "<string>", **(shown if blocks else {})},
+        "answer": {"ok": True, "ts": "ts-1", "message": message | (shown if sends else {})},
     }  # fmt: skip
     header = {"format": 1, "bot": "x", "kind": "pool"}
     file = tmp_path / "night.jsonl"
-    file.write_text(f"{json.dumps(header)}\n{json.dumps(line)}\n")
-    assert not [d.key for d in replay(file, {}).differences if "blocks" in d.where + d.what]
-    line["sent"] = {"channel": "<string>", "text": "<string>", **({} if blocks else shown)}
-    file.write_text(f"{json.dumps(header)}\n{json.dumps(line)}\n")
-    found = [d.key for d in replay(file, {}).differences if "blocks" in d.where + d.what]
-    assert found, "what was sent decides"
+
+    def differences(sent: bool) -> list[str]:
+        line["sent"] = {"text": "<string>", **(shown if sent else {})}
+        file.write_text(f"{json.dumps(header)}\n{json.dumps(line)}\n")
+        return [d.key for d in replay(file, {}).differences if part in d.where + d.what]
+
+    assert differences(sends) == []
+    assert differences(not sends), "what was sent decides"
