@@ -6,6 +6,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -55,7 +56,7 @@ def known_of(file: Path, given: Path | None = None) -> Mapping[str, str]:
         return {}
     try:
         known = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CannotRead(f"{path}: {type(error).__name__}") from None
     if not isinstance(known, dict) or not all(isinstance(v, str) and v for v in known.values()):
         raise CannotRead(f"{path}: expected an object of differences with their reasons")
@@ -68,8 +69,9 @@ def replay(file: Path, known: Mapping[str, str], delays: Delays | None = None) -
     found: dict[str, Difference] = {}
     for story in read(file):
         result.broken += story.broken
-        for difference in compare(play(story, result, delays), story.published):
-            found.setdefault(difference.key, difference)
+        with _of_another_form(file, result):
+            for difference in compare(play(story, result, delays), story.published):
+                found.setdefault(difference.key, difference)
     for key, difference in found.items():
         reason = reason_of(key, known)
         if reason:
@@ -79,6 +81,22 @@ def replay(file: Path, known: Mapping[str, str], delays: Delays | None = None) -
     kinds = list(DifferenceKind)
     result.differences.sort(key=lambda d: (kinds.index(d.kind), d.where, d.what))
     return result
+
+
+@contextmanager
+def _of_another_form(file: Path, result: Result) -> Iterator[None]:
+    """Turn what goes wrong with an exchange of an unexpected form into CannotRead.
+
+    A recording comes from elsewhere: any field may be of any type.
+    """
+    try:
+        yield
+    except Exception as error:
+        last = sum(result.played.values()) + sum(result.unplayed.values())
+        raise CannotRead(
+            f"{file}: cannot be played, near its exchange {last + 1}: "
+            f"not as openvidu-bot writes it ({type(error).__name__})"
+        ) from error
 
 
 def reason_of(key: str, known: Mapping[str, str]) -> str:
@@ -147,8 +165,9 @@ def durations_of(files: Iterable[Path]) -> dict[str, list[float]]:
     for file in files:
         for story in read(file):
             facts = Facts()
-            for line in () if story.published else story.lines:
-                facts.add(line)
+            with _of_another_form(file, Result(file)):
+                for line in () if story.published else story.lines:
+                    facts.add(line)
             for what, times in facts.durations.items():
                 seen.setdefault(what, []).extend(times.values())
     return {
