@@ -200,7 +200,7 @@ def test_a_file_with_anything_in_it_gives_a_sentence(
     file, of_a_bot = tmp_path / "x.jsonl", record_story(tmp_path / "bot", "shutdown", media=1)
     texts = [PUBLISHED.read_text(), of_a_bot.read_text()]
     recordings = [[json.loads(line) for line in text.splitlines()] for text in texts]
-    for _ in range(250):
+    for _ in range(40):
         lines = bent(random, random.choice(recordings))
         file.write_text("\n".join(map(json.dumps, lines)))
         for options in ([], ["--durations"]):
@@ -216,8 +216,8 @@ def test_a_line_that_never_ends_is_not_read_whole(monkeypatch: pytest.MonkeyPatc
     header = '{"format": 1, "bot": "x", "kind": "pool"}'
     line = '{"n": 1, "t": 0.0, "party": "slack", "ask": "auth.test", "status": 200}'
     file = io.StringIO(f"{header}\n{'x' * 5000}\n{line}\n")
-    longest = max(len(text) for text in story._bounded(file))  # noqa: SLF001
+    longest = max(len(text) for text in story._bounded(file))
     assert longest == 1001
     file.seek(0)
-    (only,) = story.parse(story._bounded(file), "x")  # noqa: SLF001
+    (only,) = story.parse(story._bounded(file), "x")
     assert (len(only.lines), only.broken) == (1, 1)
