@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from services.cluster import model
+from services.cluster.account_facts import AccountFact, AccountFacts
 from services.common.observed import Unobserved
 from services.common.serialize import Classes
 from services.procedures import Procedure
@@ -275,7 +276,15 @@ CLASSES: Classes = {
             *(Scenario, PosedQuestion, SimulatedRun, Rehearsal, RefusedPlan),
             *(model.Cluster, model.Droplet, model.MediaNode, model.NodeStatus, model.Agent),
             *(model.Signal, model.Pool, model.Autoscaler, model.Size, model.Snapshot),
-            *(model.KnownFleet, model.SecretsState, model.Timings, Unobserved, SecretsUnread),
+            *(
+                AccountFact,
+                AccountFacts,
+                model.KnownFleet,
+                model.SecretsState,
+                model.Timings,
+                Unobserved,
+                SecretsUnread,
+            ),
         )
     },
 }
