@@ -485,5 +485,9 @@ def test_a_cluster_that_was_closed_before_the_switch_calls_people_at_its_opening
             card = await scene.card("will not be in service by 07:30")
             assert "this bot only observes (mode: observe) and starts nothing" in card.text
             assert outside.writes == {}
+            report = await report_of(scene)
+            assert (report.nights, report.saved) == ((), 0), "what was saved, another bot saved"
+            await until(scene, DAY + OPENS + HOUR)  # a night of a cluster that is closed already
+            assert (await report_of(scene)).saved == 0
 
     virtual.run(story())
