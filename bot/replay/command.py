@@ -43,9 +43,9 @@ def run(options: argparse.Namespace) -> int:
             return _say_durations(options.files)
         results = [replay(file, known_of(file, options.known)) for file in options.files]
     except CannotRead as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(_printable(f"{error}\n"))
         return 2
-    sys.stdout.write(report(results, verbose=options.verbose))
+    sys.stdout.write(_printable(report(results, verbose=options.verbose)))
     return 1 if any(result.differences for result in results) else 0
 
 
@@ -178,5 +178,11 @@ def durations_of(files: Iterable[Path]) -> dict[str, list[float]]:
 
 def _say_durations(files: Sequence[Path]) -> int:
     for what, (least, middle, most) in durations_of(files).items():
-        sys.stdout.write(f"{what}: {middle:.0f} s ({least:.0f} to {most:.0f} s)\n")
+        said = f"{what}: {middle:.0f} s ({least:.0f} to {most:.0f} s)\n"
+        sys.stdout.write(_printable(said))
     return 0
+
+
+def _printable(text: str) -> str:
+    """Return a text without what would control a terminal, or cannot be written at all."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)

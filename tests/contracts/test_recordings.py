@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.command_line import run
-from bot.replay import story
+from bot.replay import pretend, story
 from bot.replay.command import durations_of, known_of, reason_of, replay, report
 from bot.replay.compare import Difference, DifferenceKind, compare
 from bot.replay.story import CannotRead, parse, read
@@ -221,3 +222,28 @@ def test_a_line_that_never_ends_is_not_read_whole(monkeypatch: pytest.MonkeyPatc
     file.seek(0)
     (only,) = story.parse(story._bounded(file), "x")
     assert (len(only.lines), only.broken) == (1, 1)
+
+
+def test_what_a_file_says_does_not_control_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "x"
+    header = {"format": 1, "bot": "x", "kind": "pool"}
+    for ask in ("\ud800", "\x1b[2J", "\u202e"):
+        line = {"n": 1, "t": 0.0, "party": "digitalocean", "ask": f"GET {ask}", "status": 200}
+        file.write_text(f"{json.dumps(header)}\n{json.dumps(line)}\n")
+        assert run(["replay", str(file)]) == 0
+        said = capsys.readouterr().out
+        assert "not played: GET \N{REPLACEMENT CHARACTER}" in said
+        assert ask not in said
+
+
+def test_a_node_with_a_million_meetings_is_not_simulated_in_full(tmp_path: Path) -> None:
+    file = record_story(tmp_path / "x", "shutdown", media=1)
+    look = '"name": "livekit_room_total", "number": '
+    text = file.read_text()
+    assert look in text
+    file.write_text(re.sub(rf"{re.escape(look)}[0-9.]+", f"{look}999999.0", text))
+    (only,) = read(file)
+    rooms = [rooms for _, _, rooms in pretend._meeting_turns(only)]
+    assert max(rooms) == pretend.MOST_ROOMS
