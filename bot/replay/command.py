@@ -60,6 +60,10 @@ def known_of(file: Path, given: Path | None = None) -> Mapping[str, str]:
         raise CannotRead(f"{path}: {type(error).__name__}") from None
     if not isinstance(known, dict) or not all(isinstance(v, str) and v for v in known.values()):
         raise CannotRead(f"{path}: expected an object of differences with their reasons")
+    for key in known:
+        kind = next((k.value for k in DifferenceKind if key.endswith(k.value)), "")
+        if not key.removesuffix(kind).strip("*: "):
+            raise CannotRead(f"{path}: {key!r} stands for every difference; name what it is about")
     return known
 
 

@@ -247,3 +247,10 @@ def test_a_node_with_a_million_meetings_is_not_simulated_in_full(tmp_path: Path)
     (only,) = read(file)
     rooms = [rooms for _, _, rooms in pretend._meeting_turns(only)]
     assert max(rooms) == pretend.MOST_ROOMS
+
+
+@pytest.mark.parametrize("key", ["*", "**: *", "*: other type", ""])
+def test_a_reason_for_every_difference_is_refused(key: str, tmp_path: Path) -> None:
+    (tmp_path / "known.json").write_text(json.dumps({key: "it is always so"}))
+    with pytest.raises(CannotRead, match="stands for every difference"):
+        known_of(tmp_path / "x.jsonl")
