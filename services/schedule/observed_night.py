@@ -295,7 +295,5 @@ def report_of(
     lines = []
     for night in shown:
         counts = _counts(night)
-        lines.append(
-            NightLine(night, saved(night.began, night.opened or now) if counts else None)
-        )
+        lines.append(NightLine(night, saved(night.began, night.opened or now) if counts else None))
     return ObservedReport(cluster, days, tuple(lines), saved(begin, now), since)
