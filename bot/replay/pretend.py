@@ -36,6 +36,7 @@ from simulators.slack.workspace import SlackWorkspace
 Json = dict[str, Any]
 ORIGIN = 1_800_000_000.0
 BEFORE = 7200.0  # seconds before the recording in which the world is built
+MOST_ROOMS = 1000  # on a node: no node has more, and each is simulated
 ALONE = 300.0  # seconds between examples, which have nothing to do with one another
 TOKEN = "dop_v1_sim"  # noqa: S105 - a simulated one
 TRIGGER = "GET /v2/functions/namespaces/{namespace_id}/triggers/{trigger_name}"
@@ -527,7 +528,7 @@ def _rooms(line: Json) -> int | None:
     answer = line.get("answer")
     for entry in (answer.get("lines") or ()) if isinstance(answer, dict) else ():
         if entry.get("name") == "livekit_room_total":
-            return int(entry.get("number", 0))
+            return min(int(entry.get("number", 0)), MOST_ROOMS)
         if entry.get("name") == "openvidu" and entry.get("state") in ("exited", "dead"):
             return 0
     return None
