@@ -502,7 +502,9 @@ def _assignment(
     """Return this bot's part of the clusters; None where the state is a file, for one bot."""
     if settings.state.redis_url is None:
         return None
-    assignment = ClusterAssignment(store, clock, worker, operations.clusters)
+    assignment = ClusterAssignment(
+        store, clock, worker, operations.clusters, observes=settings.observes
+    )
     operations.clusters.drives = assignment.drives
     return assignment
 

@@ -5,10 +5,13 @@ disturbs the bot: an exchange that does not fit into the queue is counted and le
 """
 
 import contextlib
+import errno
+import fcntl
 import json
 import logging
 import os
 import queue
+import stat
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -28,6 +31,7 @@ MOST_BYTES = 50 * 1024 * 1024
 MOST_WAITING = 500
 CLOSE_SECONDS = 5.0
 MODE = 0o600
+BEGINNING = b'{"format": '  # of the first line
 
 
 class Lines(Protocol):
@@ -174,8 +178,38 @@ class Recorder:
 
 
 def _open(path: Path) -> tuple[Lines, int]:
-    """Open a file for appending that only its owner may read; return it and its bytes."""
-    number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, MODE)
+    """Open a file for appending that only its owner may read; return it and its bytes.
+
+    OSError for a link, for a file that is something else than a recording, and for one that
+    another process records in. Never waits: not for the reader of a pipe either.
+    """
+    flags = os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        number = os.open(path, (os.O_WRONLY if path.is_char_device() else os.O_RDWR) | flags, MODE)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "a symbolic link; name the file itself") from None
+        raise
+    try:
+        return _locked(number)
+    except BaseException:
+        os.close(number)
+        raise
+
+
+def _locked(number: int) -> tuple[Lines, int]:
+    found = os.fstat(number)
+    if stat.S_ISREG(found.st_mode):
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = "another process is recording in it; choose another file"
+            raise OSError(errno.EWOULDBLOCK, text) from None
+        if found.st_size and os.pread(number, len(BEGINNING), 0) != BEGINNING:
+            raise OSError(errno.EEXIST, "not a recording of openvidu-bot; choose another file")
+        os.fchmod(number, MODE)
+    elif not stat.S_ISCHR(found.st_mode):
+        raise OSError(errno.EINVAL, "not a file")
     return os.fdopen(number, "a", encoding="utf-8"), os.fstat(number).st_size
 
 

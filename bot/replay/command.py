@@ -6,6 +6,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -42,9 +43,9 @@ def run(options: argparse.Namespace) -> int:
             return _say_durations(options.files)
         results = [replay(file, known_of(file, options.known)) for file in options.files]
     except CannotRead as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(_printable(f"{error}\n"))
         return 2
-    sys.stdout.write(report(results, verbose=options.verbose))
+    sys.stdout.write(_printable(report(results, verbose=options.verbose)))
     return 1 if any(result.differences for result in results) else 0
 
 
@@ -55,10 +56,14 @@ def known_of(file: Path, given: Path | None = None) -> Mapping[str, str]:
         return {}
     try:
         known = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CannotRead(f"{path}: {type(error).__name__}") from None
     if not isinstance(known, dict) or not all(isinstance(v, str) and v for v in known.values()):
         raise CannotRead(f"{path}: expected an object of differences with their reasons")
+    for key in known:
+        kind = next((k.value for k in DifferenceKind if key.endswith(k.value)), "")
+        if not key.removesuffix(kind).strip("*: "):
+            raise CannotRead(f"{path}: {key!r} stands for every difference; name what it is about")
     return known
 
 
@@ -68,8 +73,9 @@ def replay(file: Path, known: Mapping[str, str], delays: Delays | None = None) -
     found: dict[str, Difference] = {}
     for story in read(file):
         result.broken += story.broken
-        for difference in compare(play(story, result, delays), story.published):
-            found.setdefault(difference.key, difference)
+        with _of_another_form(file, result):
+            for difference in compare(play(story, result, delays), story.published):
+                found.setdefault(difference.key, difference)
     for key, difference in found.items():
         reason = reason_of(key, known)
         if reason:
@@ -79,6 +85,22 @@ def replay(file: Path, known: Mapping[str, str], delays: Delays | None = None) -
     kinds = list(DifferenceKind)
     result.differences.sort(key=lambda d: (kinds.index(d.kind), d.where, d.what))
     return result
+
+
+@contextmanager
+def _of_another_form(file: Path, result: Result) -> Iterator[None]:
+    """Turn what goes wrong with an exchange of an unexpected form into CannotRead.
+
+    A recording comes from elsewhere: any field may be of any type.
+    """
+    try:
+        yield
+    except Exception as error:
+        last = sum(result.played.values()) + sum(result.unplayed.values())
+        raise CannotRead(
+            f"{file}: cannot be played, near its exchange {last + 1}: "
+            f"not as openvidu-bot writes it ({type(error).__name__})"
+        ) from error
 
 
 def reason_of(key: str, known: Mapping[str, str]) -> str:
@@ -147,8 +169,9 @@ def durations_of(files: Iterable[Path]) -> dict[str, list[float]]:
     for file in files:
         for story in read(file):
             facts = Facts()
-            for line in () if story.published else story.lines:
-                facts.add(line)
+            with _of_another_form(file, Result(file)):
+                for line in () if story.published else story.lines:
+                    facts.add(line)
             for what, times in facts.durations.items():
                 seen.setdefault(what, []).extend(times.values())
     return {
@@ -159,5 +182,11 @@ def durations_of(files: Iterable[Path]) -> dict[str, list[float]]:
 
 def _say_durations(files: Sequence[Path]) -> int:
     for what, (least, middle, most) in durations_of(files).items():
-        sys.stdout.write(f"{what}: {middle:.0f} s ({least:.0f} to {most:.0f} s)\n")
+        said = f"{what}: {middle:.0f} s ({least:.0f} to {most:.0f} s)\n"
+        sys.stdout.write(_printable(said))
     return 0
+
+
+def _printable(text: str) -> str:
+    """Return a text without what would control a terminal, or cannot be written at all."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -36,6 +36,7 @@ from simulators.slack.workspace import SlackWorkspace
 Json = dict[str, Any]
 ORIGIN = 1_800_000_000.0
 BEFORE = 7200.0  # seconds before the recording in which the world is built
+MOST_ROOMS = 1000  # on a node: no node has more, and each is simulated
 ALONE = 300.0  # seconds between examples, which have nothing to do with one another
 TOKEN = "dop_v1_sim"  # noqa: S105 - a simulated one
 TRIGGER = "GET /v2/functions/namespaces/{namespace_id}/triggers/{trigger_name}"
@@ -476,8 +477,8 @@ class PretendWorld:
             self._slack = FakeSlack(workspace, yaml.safe_load(manifest()))
             self._slack.webapi.limited = False
         arguments = SLACK_ARGUMENTS[method]
-        api, sent = self._slack.webapi, line.get("sent") or {}
-        if method in ("chat.postMessage", "chat.postEphemeral"):
+        api, sent = self._slack.webapi, line.get("sent")
+        if method in ("chat.postMessage", "chat.postEphemeral") and isinstance(sent, dict):
             arguments = arguments | {key: part for key, part in SLACK_SENT.items() if key in sent}
             if "thread_ts" in sent:
                 first = api.handle("chat.postMessage", api.bot_token, dict(arguments))
@@ -538,7 +539,7 @@ def _rooms(line: Json) -> int | None:
     answer = line.get("answer")
     for entry in (answer.get("lines") or ()) if isinstance(answer, dict) else ():
         if entry.get("name") == "livekit_room_total":
-            return int(entry.get("number", 0))
+            return min(int(entry.get("number", 0)), MOST_ROOMS)
         if entry.get("name") == "openvidu" and entry.get("state") in ("exited", "dead"):
             return 0
     return None

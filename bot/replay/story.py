@@ -1,16 +1,17 @@
 """Reads recordings. Pure."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from bot.record.recorder import FORMAT
 
 Json = dict[str, Any]
 PARTIES = frozenset({"digitalocean", "livekit", "http", "spaces", "ssh", "slack"})
 LONGEST_LINE = 8 * 1024 * 1024
+LONGEST = 366 * 86400.0  # seconds of a story
 
 
 class CannotRead(Exception):
@@ -56,7 +57,7 @@ def read(path: Path) -> list[Story]:
     """Return the stories of a file. CannotRead when it is no recording."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
-            return parse(file, str(path))
+            return parse(_bounded(file), str(path))
     except OSError as error:
         raise CannotRead(f"{path}: {error.strerror}") from None
 
@@ -83,6 +84,14 @@ def parse(lines: Iterable[str], name: str) -> list[Story]:
     return stories
 
 
+def _bounded(file: TextIO) -> Iterator[str]:
+    """Yield the lines of a file. Of one that is too long, the beginning: it cannot be read."""
+    while text := file.readline(LONGEST_LINE + 1):
+        yield text
+        while len(text) > LONGEST_LINE and not text.endswith("\n"):
+            text = file.readline(LONGEST_LINE + 1)
+
+
 def _line(text: str) -> Json | None:
     try:
         line = json.loads(text) if len(text) <= LONGEST_LINE else None
@@ -93,9 +102,14 @@ def _line(text: str) -> Json | None:
 
 def _is_exchange(line: Json) -> bool:
     return (
-        line.get("party") in PARTIES
+        isinstance(line.get("party"), str)
+        and line["party"] in PARTIES
         and isinstance(line.get("ask"), str)
-        and isinstance(line.get("t"), int | float)
+        and _is_moment(line.get("t"))
         and isinstance(line.get("status", 0), int)
         and all(isinstance(line.get(k, {}), dict) for k in ("params", "query", "headers"))
     )
+
+
+def _is_moment(value: object) -> bool:
+    return isinstance(value, int | float) and -LONGEST <= value <= LONGEST

@@ -9,6 +9,10 @@ Every beat is one read and one commit, which checks every lease that it renews. 
 waits for the others to release what is above their quota; they stop driving it one beat earlier.
 What a killed bot held expires, and the others divide it in their next beat. Only these shards move.
 
+A bot that only observes stands aside once it has seen one that operates: it would mark times of
+windows as done that the other then skips. It releases what it has and does not come back, so that
+a restart of the other one leaves it nothing to mark.
+
 This decides who does the work. That nothing is done twice is decided by the checks of each commit,
 as before: a bot of an older version that drives everything does no harm.
 """
@@ -22,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from services.common.clock import Clock
-from services.common.errors import Unreachable
+from services.common.errors import OBSERVES, Foreign, Unreachable
 from services.runs.locks import ClockReading
 from services.store import Commit, Store
 from services.store.keys import bot_slot_key, shard_key
@@ -40,6 +44,11 @@ TRIES = 5
 # A free shard that its bot does not take for so long is taken by any other: the settings of the two
 # name different clusters.
 UNCLAIMED = 2.5 * BEAT
+# Before the name of a bot that only observes, in its leases.
+OBSERVING = "observes/"
+ASIDE = (
+    "a bot that operates shares this state, and this bot only observes: it looks after no cluster"
+)
 
 
 def shard_of(cluster: str) -> int:
@@ -138,12 +147,25 @@ class _Watched:
 
 
 class ClusterAssignment:
-    """This bot's part of the clusters. `worker` is its name; `clusters` are those it manages."""
+    """This bot's part of the clusters. `worker` is its name; `clusters` are those it manages.
 
-    def __init__(self, store: Store, clock: Clock, worker: str, clusters: Iterable[str]) -> None:
+    `observes`: it only observes.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        worker: str,
+        clusters: Iterable[str],
+        *,
+        observes: bool = False,
+    ) -> None:
         self._store = store
         self._clock = clock
-        self._worker = worker
+        self._worker = f"{OBSERVING}{worker}" if observes else worker
+        self._observes = observes
+        self._aside = False
         self._clusters = tuple(clusters)
         self._shards = sorted({shard_of(name) for name in self._clusters})
         self._held: _Held | None = None
@@ -183,10 +205,15 @@ class ClusterAssignment:
                 pause = AGAIN
 
     async def beat(self) -> None:
-        """Renew the leases, and move towards the quota."""
+        """Renew the leases, and move towards the quota.
+
+        Foreign where this bot only observes, and another one operates.
+        """
         for _ in range(TRIES):
             began = ClockReading.of(self._clock)
             leases = await self._read()
+            if self._observes:
+                await self._stand_aside(leases)
             unclaimed = self._watched.saw(leases, began.steady)
             slot = _slot(leases, self._worker)
             if slot is None:
@@ -200,6 +227,20 @@ class ClusterAssignment:
             if await self._store.commit(self._commit(leases, change, slot, before)):
                 self._committed(leases, change, unclaimed, began)
                 return
+
+    async def _stand_aside(self, leases: ShardLeases) -> None:
+        """Release everything and raise, where a bot that operates was seen now or before."""
+        bots = {*leases.bots, *leases.holders.values()} - {None}
+        self._aside |= any(bot is not None and not bot.startswith(OBSERVING) for bot in bots)
+        if not self._aside:
+            return
+        self._held = None
+        await self._release(leases)
+        raise Foreign(
+            f"{ASIDE}, until it is restarted",
+            cause=OBSERVES,
+            remedy="stop one of the two, or give the one that observes a state store of its own",
+        )
 
     def _stop_driving(self, shards: frozenset[int]) -> None:
         if self._held is not None:
@@ -249,12 +290,14 @@ class ClusterAssignment:
         self._keeper.cancel()
         await asyncio.gather(self._keeper, return_exceptions=True)
         with suppress(Unreachable):
-            leases = await self._read()
-            own = [shard_key(s) for s in leases.of(self._worker)]
-            own += [bot_slot_key(n) for n, bot in enumerate(leases.slots) if bot == self._worker]
-            await self._store.commit(
-                Commit(checks=dict.fromkeys(own, self._worker), puts=dict.fromkeys(own))
-            )
+            await self._release(await self._read())
+
+    async def _release(self, leases: ShardLeases) -> None:
+        own = [shard_key(s) for s in leases.of(self._worker)]
+        own += [bot_slot_key(n) for n, bot in enumerate(leases.slots) if bot == self._worker]
+        if own:
+            commit = Commit(checks=dict.fromkeys(own, self._worker), puts=dict.fromkeys(own))
+            await self._store.commit(commit)
 
 
 def _slot(leases: ShardLeases, bot: str) -> int | None:

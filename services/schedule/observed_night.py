@@ -285,12 +285,15 @@ def report_of(
     shown = [n for n in nights if n.began >= begin]
     if not any(isinstance(record, list) for record in records):
         return ObservedReport(cluster, days, tuple(NightLine(n) for n in shown), None, since)
-    meter = SavedMeter(facts_of(would_be_records(records, nights), now))
+    would = SavedMeter(facts_of(would_be_records(records, nights), now))
+    real = SavedMeter(facts_of(records, now))
+
+    def saved(start: float, end: float) -> Decimal:
+        # Without what was saved anyway: of a cluster that is closed, none of it is this bot's.
+        return would.between(start, end)[0] - real.between(start, end)[0]
+
     lines = []
     for night in shown:
-        saved = None
-        if _counts(night):
-            saved, _ = meter.between(night.began, night.opened or now)
-        lines.append(NightLine(night, saved))
-    saved, _ = meter.between(begin, now)
-    return ObservedReport(cluster, days, tuple(lines), saved, since)
+        counts = _counts(night)
+        lines.append(NightLine(night, saved(night.began, night.opened or now) if counts else None))
+    return ObservedReport(cluster, days, tuple(lines), saved(begin, now), since)

@@ -6,21 +6,23 @@ of it is announced. Nothing here changes anything outside of the state store.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 
 from services.billing.prices import money
 from services.cluster.model import Cluster, Fact
 from services.common.clock import Clock
-from services.common.errors import BotError
+from services.common.errors import OBSERVES, OPERATE, BotError
 from services.memory.announcements import (
     EdgeFacts,
+    NotStarting,
     Subject,
     WouldBeClosed,
     WouldClose,
     WouldOpen,
     WouldStay,
+    edge_facts,
 )
 from services.memory.observed import (
     NightOutcome,
@@ -30,6 +32,8 @@ from services.memory.observed import (
 )
 from services.memory.schedule import Announcement
 from services.operations.reader import ClusterReader
+from services.procedures import Shutdown, Startup
+from services.runs.run import Run, State
 from services.schedule.evaluation import Evaluation, RunToOpen
 from services.schedule.observed_night import (
     DAY,
@@ -43,6 +47,7 @@ from services.schedule.observed_night import (
     out_of_time,
     report_of,
 )
+from services.schedule.overdue import in_service
 from services.schedule.usage import UsageRecorder
 from services.windows import Due, Edge, MissedEdge
 from services.windows.decision import late
@@ -82,10 +87,25 @@ class WindowObserver:
 
     # At an edge
 
-    def takes(self, turn: Evaluation, opening: RunToOpen, coming: Edge | None) -> None:
-        """Note a run that would be opened; its edge is dealt with."""
-        if opening.edge.kind == "close":
-            turn.nights.append(begun(opening.edge, opening.plan, opening.cluster, coming, turn.now))
+    def takes(
+        self,
+        turn: Evaluation,
+        opening: RunToOpen,
+        coming: Edge | None,
+        ended: Iterable[Run] = (),
+    ) -> None:
+        """Note a run that would be opened; its edge is dealt with.
+
+        `ended`: runs that are over, newest first. A bot that operated may have closed the cluster:
+        then people wait for it, and are called.
+        """
+        edge = opening.edge
+        if edge.kind == "close":
+            turn.nights.append(begun(edge, opening.plan, opening.cluster, coming, turn.now))
+        elif closed_by_run(ended) and not in_service(opening.cluster):
+            why = f"{OBSERVES} and starts nothing; {OPERATE}, or start it without the bot"
+            late = NotStarting(**edge_facts(turn.name, edge), why=why)
+            turn.announce(f"{edge.name}/late", late, calls=True)
         turn.book = turn.book.with_done(opening.edge.name)
 
     def asks(self, turn: Evaluation, edge: Edge, load: object) -> None:
@@ -209,6 +229,13 @@ class WindowObserver:
         since, nights, now = document.since, document.nights, self._clock.now()
         # In a thread: the bill of sixty nights takes a fifth of a second.
         return await asyncio.to_thread(report_of, name, days, since, nights, records, now)
+
+
+def closed_by_run(ended: Iterable[Run]) -> bool:
+    """Return whether the newest run that closed or opened the cluster has closed it."""
+    newest = (r.plan.procedure for r in ended if r.state is State.DONE)
+    kind = next((p for p in newest if isinstance(p, Shutdown | Startup)), None)
+    return isinstance(kind, Shutdown)
 
 
 def _absent(missed: MissedEdge) -> bool:

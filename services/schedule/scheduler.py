@@ -131,6 +131,8 @@ class WindowScheduler:
             log.warning("%s of %s: %s", PART, name, error)
 
     async def _look_after(self, name: str, seen: Cluster | None) -> None:
+        if self._clusters.observes and not self._clusters.drives(name):
+            return  # a bot that operates may look after it: what this one notes it would skip
         async with self._turns[name]:
             for _ in range(TRIES):
                 if await self._turn(name, seen):
@@ -275,11 +277,12 @@ class WindowScheduler:
             return
         for missed in decision.missed:
             self.observer.misses(turn, missed)
+        ended = await self._schedules.runs.ended(turn.name)
         if act is not None:
             opening = await self._edge_runs.act(turn, act, decision.reason, seen)
             if opening is not None:
-                self.observer.takes(turn, opening, wanted.next_edge)
-        for run in await self._schedules.runs.ended(turn.name):
+                self.observer.takes(turn, opening, wanted.next_edge, ended)
+        for run in ended:
             edge_announcements.outcome(turn, run)
         await self.observer.evaluate(turn, wanted)
         self._advance(turn, act, None)

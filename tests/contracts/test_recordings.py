@@ -1,11 +1,17 @@
 """The simulated world against every recording there is, and against its own."""
 
+import io
 import json
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 
 from bot.command_line import run
+from bot.replay import pretend, story
 from bot.replay.command import durations_of, known_of, reason_of, replay, report
 from bot.replay.compare import Difference, DifferenceKind, compare
 from bot.replay.story import CannotRead, parse, read
@@ -19,6 +25,7 @@ from tests.contracts.test_digitalocean_face import needs_spec, spec_path
 from tests.support.recorded import record_story
 
 RECORDINGS = Path(__file__).resolve().parents[1] / "recordings"
+PUBLISHED = RECORDINGS / "digitalocean-published.jsonl"
 FILES = sorted(RECORDINGS.glob("*.jsonl"))
 STORIES = {
     "pool": ("shutdown", "startup --now"),
@@ -163,7 +170,7 @@ def test_a_message_is_answered_with_what_was_sent(
 ) -> None:
     message = {"type": "message", "text": "<string>", "user": "user-1", "ts": "ts-1"}
     shown = {part: {"blocks": "<array>", "metadata": "<object>"}.get(part, "<string>")}
-    line = {
+    line: dict[str, Any] = {
         "n": 1, "t": 0.0, "took": 0.0, "party": "slack", "ask": "chat.postMessage", "status": 200,
         "headers": {"content-type": "application/json; charset=utf-8"},
         "answer": {"ok": True, "ts": "ts-1", "message": message | (shown if sends else {})},
@@ -171,10 +178,103 @@ def test_a_message_is_answered_with_what_was_sent(
     header = {"format": 1, "bot": "x", "kind": "pool"}
     file = tmp_path / "night.jsonl"
 
-    def differences(sent: bool) -> list[str]:
+    def differences(*, sent: bool) -> list[str]:
         line["sent"] = {"text": "<string>", **(shown if sent else {})}
         file.write_text(f"{json.dumps(header)}\n{json.dumps(line)}\n")
         return [d.key for d in replay(file, {}).differences if part in d.where + d.what]
 
-    assert differences(sends) == []
-    assert differences(not sends), "what was sent decides"
+    assert differences(sent=sends) == []
+    assert differences(sent=not sends), "what was sent decides"
+
+
+# What a field may hold in a file from elsewhere.
+ODD: tuple[Any, ...] = (
+    None, True, -1, 1e308, 10**30, "", "²", "T", "T1e999", [], {}, [[]], [{}], [None],
+    {"a": {"b": []}},
+)  # fmt: skip
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Each place in a JSON value."""
+    parts: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        parts = value.items()
+    elif isinstance(value, list):
+        parts = enumerate(value)
+    for key, below in parts:
+        yield (*path, key)
+        yield from places(below, (*path, key))
+
+
+def bent(random: Random, lines: list[Any]) -> list[Any]:
+    """Return lines of a recording with something odd somewhere."""
+    start = random.randrange(1, len(lines) - 2)
+    chosen = json.loads(json.dumps([lines[0], *lines[start : start + 2]]))
+    *way, last = random.choice([place for place in places(chosen) if len(place) > 1])
+    inside = chosen
+    for key in way:
+        inside = inside[key]
+    inside[last] = random.choice(ODD)
+    return chosen  # type: ignore[no-any-return]
+
+
+def test_a_file_with_anything_in_it_gives_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random = Random(21)
+    file, of_a_bot = tmp_path / "x.jsonl", record_story(tmp_path / "bot", "shutdown", media=1)
+    texts = [PUBLISHED.read_text(), of_a_bot.read_text()]
+    recordings = [[json.loads(line) for line in text.splitlines()] for text in texts]
+    for _ in range(40):
+        lines = bent(random, random.choice(recordings))
+        file.write_text("\n".join(map(json.dumps, lines)))
+        for options in ([], ["--durations"]):
+            code = run(["replay", str(file), *options])
+            said = capsys.readouterr()
+            assert code in (0, 1, 2)
+            assert (code == 2) == bool(said.err), (lines, said.err)
+            assert said.err.count("\n") == (code == 2)
+
+
+def test_a_line_that_never_ends_is_not_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(story, "LONGEST_LINE", 1000)
+    header = '{"format": 1, "bot": "x", "kind": "pool"}'
+    line = '{"n": 1, "t": 0.0, "party": "slack", "ask": "auth.test", "status": 200}'
+    file = io.StringIO(f"{header}\n{'x' * 5000}\n{line}\n")
+    longest = max(len(text) for text in story._bounded(file))
+    assert longest == 1001
+    file.seek(0)
+    (only,) = story.parse(story._bounded(file), "x")
+    assert (len(only.lines), only.broken) == (1, 1)
+
+
+def test_what_a_file_says_does_not_control_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "x"
+    header = {"format": 1, "bot": "x", "kind": "pool"}
+    for ask in ("\ud800", "\x1b[2J", "\u202e"):
+        line = {"n": 1, "t": 0.0, "party": "digitalocean", "ask": f"GET {ask}", "status": 200}
+        file.write_text(f"{json.dumps(header)}\n{json.dumps(line)}\n")
+        assert run(["replay", str(file)]) == 0
+        said = capsys.readouterr().out
+        assert "not played: GET \N{REPLACEMENT CHARACTER}" in said
+        assert ask not in said
+
+
+def test_a_node_with_a_million_meetings_is_not_simulated_in_full(tmp_path: Path) -> None:
+    file = record_story(tmp_path / "x", "shutdown", media=1)
+    look = '"name": "livekit_room_total", "number": '
+    text = file.read_text()
+    assert look in text
+    file.write_text(re.sub(rf"{re.escape(look)}[0-9.]+", f"{look}999999.0", text))
+    (only,) = read(file)
+    rooms = [rooms for _, _, rooms in pretend._meeting_turns(only)]
+    assert max(rooms) == pretend.MOST_ROOMS
+
+
+@pytest.mark.parametrize("key", ["*", "**: *", "*: other type", ""])
+def test_a_reason_for_every_difference_is_refused(key: str, tmp_path: Path) -> None:
+    (tmp_path / "known.json").write_text(json.dumps({key: "it is always so"}))
+    with pytest.raises(CannotRead, match="stands for every difference"):
+        known_of(tmp_path / "x.jsonl")

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.clock import Clock, loop_clock
+from services.common.errors import Foreign
 from services.operations.assignment import (
     BEAT,
     SHARDS,
@@ -62,12 +63,13 @@ class Fleet:
         self.driverless: dict[str, float] = dict.fromkeys(self.names, 0.0)
         self.longest = 0.0
 
-    async def join(self, names: Iterable[str] | None = None) -> Member:
+    async def join(self, names: Iterable[str] | None = None, *, observes: bool = False) -> Member:
         life = CrashInjector()
         store = CrashingStore(self.store, life)
         worker = f"bot-{len(self.members)}"
         of = tuple(names or self.names)
-        member = Member(ClusterAssignment(store, self.clock, worker, of), life, store)
+        assignment = ClusterAssignment(store, self.clock, worker, of, observes=observes)
+        member = Member(assignment, life, store)
         self.members.append(member)
         await member.assignment.sweep()
         return member
@@ -331,6 +333,32 @@ def test_bots_whose_settings_name_different_clusters_leave_none_alone() -> None:
         await fleet.passes(300)
         assert moved(before, fleet.drivers()) == 0, "and it comes to rest"
         await fleet.close()
+
+    virtual.run(story())
+
+
+def test_a_bot_that_observes_leaves_everything_to_one_that_operates() -> None:
+    async def story() -> None:
+        fleet = Fleet(NAMES[:40])
+        observing = await fleet.join(observes=True)
+        other = await fleet.join(observes=True)
+        await fleet.passes(SETTLED)
+        assert len(fleet.drivers()) == 40, "without another they observe everything"
+        operating = await fleet.join()
+        await fleet.passes(2 * SETTLED)
+        assert operating.driven(fleet.names) == set(fleet.names)
+        for member in (observing, other):
+            for _ in range(3):  # as long as it runs, not once
+                with pytest.raises(Foreign, match="it looks after no cluster"):
+                    await member.assignment.sweep()
+        operating.life.crash()
+        await fleet.passes(3 * TTL)
+        with pytest.raises(Foreign):
+            await observing.assignment.sweep()
+        assert fleet.drivers() == {}, "the other bot is only being restarted"
+        late = await fleet.join(observes=True)
+        await fleet.passes(SETTLED)
+        assert late.driven(fleet.names) == set(fleet.names), "none operates any more"
 
     virtual.run(story())
 

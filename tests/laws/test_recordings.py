@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -441,3 +442,31 @@ def test_each_script_of_the_bot_is_known_by_name() -> None:
     assert [script_of(s) for s in (scripts.LOOK, scripts.INSPECT, drain("x", "signal", ["a"]))] == [
         "look", "inspect", "drain",
     ]  # fmt: skip
+
+
+def test_a_link_or_another_file_is_not_written_to(tmp_path: Path) -> None:
+    settings = tmp_path / "config.yaml"
+    settings.write_text("slack: {}\n")
+    (tmp_path / "link").symlink_to(settings)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("config.yaml", "link", "pipe", "."):
+        with pytest.raises(OSError) as raised:  # noqa: PT011 - each says something else
+            Recorder(tmp_path / name, "0.0", {}, lambda: 0.0)
+        assert raised.value.strerror
+    assert settings.read_text() == "slack: {}\n"
+
+
+def test_two_processes_do_not_record_in_one_file(tmp_path: Path) -> None:
+    first = Recorder(tmp_path / "x", "0.0", {}, lambda: 0.0, threaded=False)
+    with pytest.raises(OSError, match="another process is recording in it"):
+        Recorder(tmp_path / "x", "0.0", {}, lambda: 0.0)
+    first.close()
+    Recorder(tmp_path / "x", "0.0", {}, lambda: 0.0, threaded=False).close()
+
+
+def test_a_recording_that_others_may_read_becomes_its_owners(tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    file.write_text('{"format": 1}\n')
+    file.chmod(0o644)
+    Recorder(file, "0.0", {}, lambda: 0.0, threaded=False).close()
+    assert file.stat().st_mode & 0o077 == 0

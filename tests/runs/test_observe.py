@@ -449,3 +449,46 @@ def test_what_was_requested_before_the_switch_is_not_done() -> None:
             assert outside.writes == {}
 
     virtual.run(story())
+
+
+def test_a_bot_that_observes_leaves_the_night_to_one_that_operates() -> None:
+    async def story() -> None:
+        async with world("observe", media=1, shared=True) as scene:
+            await scene.start_bot()
+            await until(scene, CLOSES - HOUR)
+            with_mode(scene, "operate")
+            await scene.start_bot()
+            await until(scene, CLOSES + HOUR)
+            closed = await scene.run_is("acme-1", State.DONE)
+            assert closed.plan.takes > 0
+            observing, operating = scene.bots
+            (failure,) = observing.operations.bulkheads.failures
+            assert "a bot that operates shares this state" in failure.text
+            assert operating.operations.bulkheads.failures == ()
+            await scene.card("A bot that operates shares this state")
+            assert (await report_of(scene)).nights == ()
+
+    virtual.run(story())
+
+
+def test_a_cluster_that_was_closed_before_the_switch_calls_people_at_its_opening() -> None:
+    async def story() -> None:
+        async with world("operate", media=1) as scene:
+            await scene.start_bot()
+            await until(scene, CLOSES + HOUR)
+            await scene.run_is("acme-1", State.DONE)
+            scene.kill()
+            with_mode(scene, "observe")
+            outside = listen(scene.environment)
+            await scene.start_bot()
+            await until(scene, OPENS + HOUR)
+            card = await scene.card("will not be in service by 07:30")
+            assert "this bot only observes (mode: observe) and starts nothing" in card.text
+            assert outside.writes == {}
+            report = await report_of(scene)
+            assert report.nights == ()
+            assert report.saved == 0, "what was saved, the operating bot saved"
+            await until(scene, DAY + OPENS + HOUR)  # a night of a cluster that is closed already
+            assert (await report_of(scene)).saved == 0
+
+    virtual.run(story())
