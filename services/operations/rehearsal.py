@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from services.cluster import model
+from services.cluster.account_facts import AccountFact, AccountFacts
 from services.common.observed import Unobserved
 from services.common.serialize import Classes
 from services.procedures import Procedure
@@ -138,6 +139,12 @@ class Rehearsal:
         if not self.runs:
             return 0
         return min(OF_TWENTY, 20 * len(self.durations) // len(self.runs))
+
+    @property
+    def has_answers_open(self) -> bool:
+        """Return whether any run ended at a question or a pause: what follows was not played."""
+        unfinished = (Ending.ASKS, Ending.STOPS, Ending.WAITS)
+        return any(run.ending in unfinished for run in (self.expected, *self.runs))
 
     @property
     def slowest(self) -> float:
@@ -276,6 +283,7 @@ CLASSES: Classes = {
             *(model.Cluster, model.Droplet, model.MediaNode, model.NodeStatus, model.Agent),
             *(model.Signal, model.Pool, model.Autoscaler, model.Size, model.Snapshot),
             *(model.KnownFleet, model.SecretsState, model.Timings, Unobserved, SecretsUnread),
+            *(AccountFact, AccountFacts),
         )
     },
 }

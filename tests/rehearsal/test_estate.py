@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -13,7 +13,7 @@ from services.access.policy import Actor
 from services.cluster.model import Cluster, Load, NodeStatus
 from services.common.clock import loop_clock
 from services.common.serialize import read, write
-from services.operations.rehearsal import CLASSES, Scenario
+from services.operations.rehearsal import CLASSES, Rehearsal, Scenario
 from services.operations.rehearsals import Rehearsals
 from services.procedures import Shutdown
 from simulators import virtual
@@ -35,7 +35,9 @@ def scenario_of(prepare: Prepare, **options: Any) -> Scenario:
             if asyncio.iscoroutine(done):
                 await done
             parts = scene.bot.operations
-            gathers = Rehearsals(parts.clusters, scene.clock, parts.journal, parts.memory, None)
+            gathers = Rehearsals(
+                parts.clusters, scene.clock, parts.journal, parts.memory, parts.guards, None
+            )
             return await gathers.scenario("acme", Shutdown())
 
     scenario = virtual.run(story())
@@ -130,3 +132,27 @@ def test_a_size_that_only_this_account_has_is_sold_in_the_copy() -> None:
     copy = look_at_copy(replace(scenario, cluster=cluster))
     assert {m.size for m in copy.masters} == {"x9-special"}
     assert copy.size("x9-special") is not None
+
+
+# Across the process boundary
+
+
+def _reachable(kind: Any, found: set[type]) -> None:
+    """Collect the dataclasses that a value of this type may hold."""
+    for part in get_args(kind):
+        _reachable(part, found)
+    if isinstance(kind, type) and is_dataclass(kind) and kind not in found:
+        found.add(kind)
+        hints = get_type_hints(kind)
+        for each in fields(kind):
+            _reachable(hints[each.name], found)
+
+
+@pytest.mark.parametrize("whole", [Scenario, Rehearsal])
+def test_whatever_a_scenario_or_a_result_may_hold_can_be_read_again(whole: type) -> None:
+    found: set[type] = set()
+    _reachable(whole, found)
+    assert Cluster in found or whole is Rehearsal
+    unknown = {kind.__name__ for kind in found} - set(CLASSES)
+    # Two have only subclasses, and what secrets.env is like stays with the bot.
+    assert unknown <= {"Procedure", "Step", "Finding", "SecretsFindings"}
