@@ -285,6 +285,7 @@ def _config(cluster: Cluster, domain: str, look: float) -> ClusterConfig:
         keep_backups=cluster.keep_backups,
         zone=cluster.zone,
         declared=cluster.autoscaler_minimum,
+        account=cluster.account,
         timings=replace(cluster.timings, look=look),
     )
 

@@ -8,14 +8,17 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from bot.rehearsal.estate import build_world, sold
+from bot.rehearsal.play import play
 from bot.rehearsal.run import ASKS, operations_of
 from services.access.policy import Actor
+from services.cluster.account_facts import AccountFact, AccountFacts
 from services.cluster.model import Cluster, Load, NodeStatus
 from services.common.clock import loop_clock
 from services.common.serialize import read, write
 from services.operations.rehearsal import CLASSES, Rehearsal, Scenario
 from services.operations.rehearsals import Rehearsals
-from services.procedures import Shutdown
+from services.procedures import Scale, Shutdown
+from services.procedures.plan import make_plan
 from simulators import virtual
 from simulators.cloud.delays import Delays
 from simulators.cloud.model import Kind
@@ -156,3 +159,23 @@ def test_whatever_a_scenario_or_a_result_may_hold_can_be_read_again(whole: type)
     unknown = {kind.__name__ for kind in found} - set(CLASSES)
     # Two have only subclasses, and what secrets.env is like stays with the bot.
     assert unknown <= {"Procedure", "Step", "Finding", "SecretsFindings"}
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+@pytest.mark.parametrize("zero", ["accepted", "refused", "ignored"])
+def test_what_probes_found_holds_in_the_simulated_world(order: str, zero: str) -> None:
+    plain = scenario_of(busy, kind="pool", media=3)
+    facts = (AccountFact("removal", order, plain.at), AccountFact("zero", zero, plain.at))
+    cluster = replace(
+        plain.cluster, account=AccountFacts(facts), zero_refused=zero in ("refused", "ignored")
+    )
+    scenario = replace(plain, cluster=cluster, procedure=Scale(2), runs=0)
+
+    async def story() -> None:
+        estate = build_world(scenario, 0, Delays()).estate
+        pool = estate.pools[estate.clusters["acme"].pool_id]
+        assert estate.pool_scaler.removal_order == order
+        assert pool.allow_zero == {"accepted": "yes"}.get(zero, zero)
+
+    virtual.run(story())
+    assert play(scenario).plan.notes == make_plan(cluster, Scale(2)).notes
