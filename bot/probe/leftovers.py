@@ -66,7 +66,7 @@ def pools_in(pools: Iterable[Json]) -> list[Leftover]:
 def droplets_in(droplets: Iterable[Json]) -> list[Leftover]:
     """Return the droplets of probes: by name, or where a tag of a probe is all it has.
 
-    A droplet with another name and more tags is someone else's, whoever gave it that tag.
+    A droplet with another name and more tags belongs to someone else, also with that tag.
     """
     return [
         Leftover("droplet", str(droplet["id"]), str(droplet.get("name")), tag)

@@ -13,7 +13,7 @@ from services.operations.rehearsal import Ending, Often, Rehearsal
 
 NAMED = 4  # questions, pauses and kinds of bad luck that the card names
 HEADLINE = 90  # characters
-TWENTY = 20  # runs from which a share of twenty is told
+TWENTY = 20  # runs: a share of twenty needs so many
 LONGEST = 250  # characters of an assumption
 
 

@@ -65,8 +65,8 @@ class Rehearsals:
     async def rehearse(self, actor: Actor, name: str, procedure: Procedure) -> Rehearsal | Planned:
         """Rehearse a change; return its plan where nothing is left to do.
 
-        Refused where its plan would be, or while another rehearsal runs. A run, a hold or a freeze
-        in its way is said and assumed to be over.
+        Refused where its plan would be, or while another rehearsal runs. The answer names a run, a
+        hold or a freeze in its way, and assumes that it is over.
         """
         self._clusters.check_read(name, actor)
         if self._stage is None:

@@ -1,15 +1,17 @@
 """Trouble during a probe: silence is no answer, and what was created is deleted all the same."""
 
 import asyncio
+import os
 import re
+import signal
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot.probe.command import ProbeCommand
 from bot.probe.journal import NAME
+from bot.probe.run import STOPPED, cancelled_by_signals
 from tests.conversations.test_probe import WITHOUT_CREATE, scopes
 from tests.support import virtual
 from tests.support.probed_account import TRIED_TOKEN, Probed, ProbedAccount
@@ -29,7 +31,7 @@ async def _silent(account: ProbedAccount, when: str, seconds: float, *names: str
             begun.set()
         return handle(method, path, *more)
 
-    account.environment.digitalocean.handle = watched  # type: ignore[method-assign]
+    account.environment.digitalocean.handle = watched  # type: ignore[assignment,method-assign]
 
     async def silence() -> None:
         await begun.wait()
@@ -86,22 +88,15 @@ def test_a_bucket_that_does_not_answer_leaves_no_droplet(tmp_path: Path) -> None
     play(story())
 
 
-def test_a_closed_terminal_does_not_keep_the_droplets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_closed_terminal_does_not_keep_the_droplets(tmp_path: Path) -> None:
     async def story() -> None:
         account = ProbedAccount(tmp_path)
-        plain = ProbeCommand.__init__
 
-        def deaf(self: ProbeCommand, *parts: Any) -> None:
-            def say(_text: str) -> None:
-                if account.left():
-                    raise BrokenPipeError
+        def say(_text: str) -> None:
+            if account.left():
+                raise BrokenPipeError
 
-            plain(self, *parts[:4], say, *parts[5:])
-
-        monkeypatch.setattr(ProbeCommand, "__init__", deaf)
-        result = await account.probe("zero")
+        result = await account.probe("zero", say=say)
         assert account.left() == []
         assert account.journal.read().sessions == ()
         assert result.stored == {"zero": "accepted"}
@@ -206,3 +201,28 @@ def test_a_droplet_of_someone_who_used_the_tag_is_not_deleted(tmp_path: Path) ->
         assert theirs.on
 
     play(story())
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_closed_terminal_or_a_kill_lets_it_delete_first(number: int) -> None:
+    deleted: list[str] = []
+
+    async def work() -> int:
+        try:
+            os.kill(os.getpid(), number)
+            for _ in range(1000):
+                await asyncio.sleep(0)
+        finally:
+            # A second one changes nothing.
+            os.kill(os.getpid(), number)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            deleted.append("everything")
+        return 0
+
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        assert asyncio.run(cancelled_by_signals(work())) == STOPPED
+    finally:
+        signal.signal(number, before)
+    assert deleted == ["everything"]
