@@ -14,8 +14,9 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
+from hypothesis import settings
 
-from tests.support.coverage_level import FULL, QUICK, cases, covering, rotated
+from tests.support.coverage_level import FULL, LAW, QUICK, cases, covering, rotated
 from tests.support.order import dealt
 from tests.support.tools import server_version, store_servers
 
@@ -28,6 +29,10 @@ OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 SCENES = ("procedures", "runs")
 """Folders in which each case is a whole story: `make test` plays one of each test's cases."""
+
+# Every law, whether it says so or not: nothing random, and none fails because a machine is slow.
+settings.register_profile("laws", LAW)
+settings.load_profile("laws")
 
 FEW = 1
 

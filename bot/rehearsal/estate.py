@@ -74,6 +74,7 @@ def build_world(scenario: Scenario, seed: int, delays: Delays) -> SimulatedEnvir
     )
     _take_identities(world, cluster, media)
     _set_states(world, cluster, media)
+    estate.resize_powers_off = cluster.account.answer("resize_on") != "refused"
     _leave_room(world, cluster)
     _keep_snapshots(world, cluster)
     return world
@@ -174,8 +175,9 @@ def _take_identities(world: SimulatedEnvironment, cluster: Cluster, media: list[
             pool.target = cluster.pool.target
             if cluster.pool.status != "active":
                 estate.pool_scaler.fail(pool)
-            if cluster.zero_refused:
-                pool.allow_zero = ZERO.get(cluster.account.answer("zero"), "refused")
+            zero = cluster.account.answer("zero")
+            if cluster.zero_refused or zero == "refused":
+                pool.allow_zero = ZERO.get(zero, "refused")
             order = REMOVAL.get(cluster.account.answer("removal"), "newest")
             estate.pool_scaler.removal_order = order
 

@@ -30,6 +30,7 @@ AILMENTS = (
     "docker-down", "docker-denied", "docker-slow", "docker-hangs", "kill-refused", "kill-lost",
     "run-full", "key-refused", "livekit-silent", "livekit-starting",
 )  # fmt: skip
+REFUSED_ZERO = "a refused pool of 0"
 # Seconds that a spell lasts: shortest, usual and longest, of a triangular distribution.
 SPELL = (30.0, 300.0, 2400.0)
 LONG_SPELL = (120.0, 1800.0, 10800.0)
@@ -68,9 +69,9 @@ class BadLuck:
         """Return the simulated cloud."""
         return self.world.estate
 
-    def strike(self) -> None:
-        """Let happen what this run's number means, from now on."""
-        struck = [trouble for trouble in TROUBLES if self.dice.random() < trouble.chance]
+    def strike(self, immune: frozenset[str] = frozenset()) -> None:
+        """Let happen what this run's number means, from now on, but for `immune` kinds."""
+        struck = [t for t in TROUBLES if self.dice.random() < t.chance and t.name not in immune]
         self.kinds = tuple(trouble.name for trouble in struck)
         for trouble in struck:
             trouble.strike(self)
@@ -271,7 +272,7 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble("no capacity", 0.08, lambda luck: luck.switch("no_capacity", LONG_SPELL)),
     Trouble("media nodes that do not install", 0.05, _does_not_install),
     Trouble("a pool in error", 0.03, _pool_fails),
-    Trouble("a refused pool of 0", 0.06, _zero),
+    Trouble(REFUSED_ZERO, 0.06, _zero),
     Trouble("SSH errors", 0.12, lambda luck: luck.rates("ssh")),
     Trouble("SSH not answering", 0.07, lambda luck: luck.switch("ssh_down")),
     Trouble("a faulty media node", 0.12, _ail),

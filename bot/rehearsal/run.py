@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from bot.rehearsal.direct_api import use_direct_api
 from bot.rehearsal.estate import build_world, sold
 from bot.rehearsal.in_process import InProcessBucket, InProcessHttp, InProcessShell, PlainCalls
-from bot.rehearsal.luck import BadLuck, varied
+from bot.rehearsal.luck import REFUSED_ZERO, BadLuck, varied
 from services.access.clusters import ManagedCluster
 from services.access.policy import Actor, ClusterPolicy
 from services.cloud.clients.digitalocean import DigitalOceanClient
@@ -46,8 +46,8 @@ PATIENCE, HORIZON = 900.0, 10 * 3600.0
 CALM = 30.0  # seconds between the end of the trouble and Resume
 RESUMED_WITHIN = 2 * 3600.0
 # Assumed where no closing of this cluster was recorded: a meeting lasts this much longer, median
-# and sigma of a log-normal. One in twenty goes on for more than 95 minutes.
-MEDIAN, SIGMA = 22 * 60.0, 0.9
+# and sigma of a log-normal. One in twenty goes on for more than two hours.
+MEDIAN, SIGMA = 22 * 60.0, 1.1
 ENOUGH = 5  # recorded closings from which that is drawn instead
 MEAN_MEETING = 33.0  # minutes, of a meeting of these lengths
 TRAFFIC = 40.0  # meetings an hour, at most
@@ -117,7 +117,7 @@ class _Play:
             return Outcome(SimulatedRun(Ending.DONE, 0.0), plan)
         if self.number is not None:
             self.luck = BadLuck(scenario.seed, self.number, self.world, self.stack, self.about)
-            self.luck.strike()
+            self.luck.strike(immune=_immune(scenario.cluster))
         run, ending = await self._follow(operations, run)
         now = scenario.at + self._time()
         ended = run.ended_at or run.stopped_at or now
@@ -238,6 +238,11 @@ class _Play:
         return MEDIAN * math.exp(self.dice.gauss(0.0, SIGMA))
 
 
+def _immune(cluster: Cluster) -> frozenset[str]:
+    """Return the bad luck that this account is known not to have."""
+    return frozenset({REFUSED_ZERO} if cluster.account.answer("zero") == "accepted" else ())
+
+
 def _ending(run: Run) -> Ending:
     return Ending.DONE if run.state is State.DONE else Ending.ROLLED_BACK
 
@@ -285,8 +290,8 @@ def _config(cluster: Cluster, domain: str, look: float) -> ClusterConfig:
         keep_backups=cluster.keep_backups,
         zone=cluster.zone,
         declared=cluster.autoscaler_minimum,
-        account=cluster.account,
         timings=replace(cluster.timings, look=look),
+        account=cluster.account,
     )
 
 

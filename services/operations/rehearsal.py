@@ -282,8 +282,15 @@ CLASSES: Classes = {
             *(Scenario, PosedQuestion, SimulatedRun, Rehearsal, RefusedPlan),
             *(model.Cluster, model.Droplet, model.MediaNode, model.NodeStatus, model.Agent),
             *(model.Signal, model.Pool, model.Autoscaler, model.Size, model.Snapshot),
-            *(model.KnownFleet, model.SecretsState, model.Timings, Unobserved, SecretsUnread),
-            *(AccountFact, AccountFacts),
+            *(
+                AccountFact,
+                AccountFacts,
+                model.KnownFleet,
+                model.SecretsState,
+                model.Timings,
+                Unobserved,
+                SecretsUnread,
+            ),
         )
     },
 }

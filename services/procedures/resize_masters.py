@@ -281,8 +281,8 @@ class ResizeMasters(Procedure):
             change = _change_text(now - was)
         return (
             f"{count_of(len(wrong), 'master')} from {before} to {self.size} at "
-            f"{money(size.monthly)} a month each: {change}, "
-            "powered on or off: masters are always billed"
+            f"{money(size.monthly)} a month each: {change} "
+            "(powered on or off: masters are always billed)"
         )
 
     def follow_up(self, cluster: Cluster) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """What the bot says about media nodes: who is in meetings there, what is lost with them. Pure."""
 
 from services.cluster.model import Cluster, Load, MediaNode, NodeStatus, SigquitEffect, short_name
+from services.common.markers import WARNING
 from services.common.observed import Observed, Unobserved
 from services.common.text import count_of, join_words, plural
 
@@ -213,7 +214,7 @@ def agents_lost(cluster: Cluster, nodes: list[MediaNode]) -> tuple[str, ...]:
     silent = [n for n in nodes if isinstance(n.look, Unobserved) and not n.droplet.off]
     notes = []
     if ended:
-        notes.append(_agents_end(ended))
+        notes.append(_agents_end(cluster, ended))
     if doubtful:
         hears = plural(len(doubtful), "reacts", "react")
         notes.append(
@@ -224,15 +225,16 @@ def agents_lost(cluster: Cluster, nodes: list[MediaNode]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _agents_end(names: list[str]) -> str:
+def _agents_end(cluster: Cluster, names: list[str]) -> str:
     number = len(names)
     agents = f"{plural(number, 'agent', 'agents')} {join_words(names)}"
     do = plural(number, "does", "do")
     they_end = plural(number, "it ends with its node", "they end with their nodes")
-    return (
-        f"{agents} {do} not react to the drain signal: {they_end}. {CAPTIONS.capitalize()}; "
-        "no one is disconnected"
-    )
+    why = f"{agents} {do} not react to the drain signal: {they_end}"
+    if isinstance(cluster.load, Load) and cluster.load.idle:
+        return f"{why}. {CAPTIONS.capitalize()}; no one is disconnected"
+    # It is about people in meetings: a screen with little room must not leave it to Details.
+    return f"{WARNING} {CAPTIONS.capitalize()}. No one is disconnected: {why}"
 
 
 def coming_up(cluster: Cluster, node: MediaNode) -> str:

@@ -9,9 +9,10 @@ from functools import cache
 
 import pytest
 
-from bot.rehearsal.luck import TROUBLES
+from bot.rehearsal.luck import REFUSED_ZERO, TROUBLES
 from bot.rehearsal.play import play
 from bot.rehearsal.run import play_run
+from services.cluster.account_facts import AccountFact, AccountFacts
 from services.operations.rehearsal import Ending, Scenario, SimulatedRun
 from simulators.cloud.delays import Delays
 from tests.rehearsal.hidden import MISFORTUNES, Happened, hidden
@@ -56,12 +57,22 @@ def test_a_misfortune_that_is_certain_is_seen_in_every_run(
 ) -> None:
     """A pool of 0 is refused: the run asks, whatever else happens; without it, none does."""
     scenario = replace(idle(), runs=2)
-    refused = [replace(t, chance=1.0) for t in TROUBLES if t.name == "a refused pool of 0"]
+    refused = [replace(t, chance=1.0) for t in TROUBLES if t.name == REFUSED_ZERO]
     for certain, asks in ((refused, 2), ([], 0)):
         monkeypatch.setattr("bot.rehearsal.luck.TROUBLES", tuple(certain))
         found = play(scenario)
         assert [run.ending for run in found.runs].count(Ending.ASKS) == asks
         assert found.kinds == ({"done", "asks zero-refused"} if asks else {"done"})
+
+
+def test_what_a_probe_has_found_is_no_bad_luck_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    certain = [replace(t, chance=1.0) for t in TROUBLES if t.name == REFUSED_ZERO]
+    monkeypatch.setattr("bot.rehearsal.luck.TROUBLES", tuple(certain))
+    scenario = replace(idle(), runs=1)
+    for answer, kinds in (("accepted", {"done"}), ("refused", {"asks zero-refused"})):
+        facts = AccountFacts((AccountFact("zero", answer, scenario.at),))
+        seen = replace(scenario, cluster=replace(scenario.cluster, account=facts))
+        assert play(seen).kinds == kinds, answer
 
 
 def test_durations_are_those_that_were_measured() -> None:

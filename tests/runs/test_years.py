@@ -165,6 +165,7 @@ def weight(scene: Scene) -> dict[str, int]:
     }
 
 
+@pytest.mark.thorough  # tests/laws/test_bulkheads.py holds each part of it at less cost
 def test_the_lucky_ones_keep_their_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "SWEEP_INTERVAL", ROUND)
     monkeypatch.setattr(retention, "NEWEST", 2)

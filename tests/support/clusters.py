@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import cache, partial
 from typing import Any, get_args, get_type_hints
 
-from hypothesis import HealthCheck, find, settings
+from hypothesis import find
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
@@ -67,7 +67,7 @@ from services.runs.run import (
 from services.secrets_env import SecretsFile, SecretsFindings, SecretsUnread, findings
 from services.steps import STEPS, Choice, Question, Step
 from services.steps.pool import PoolTarget, TemplateSize
-from tests.support.coverage_level import by_level
+from tests.support.coverage_level import LAW
 
 NOW = 1_800_000_000.0
 BAD_FILES = tuple(
@@ -85,18 +85,8 @@ FILES: tuple[SecretsFindings | SecretsUnread, ...] = (
     *BAD_FILES,
 )
 """Usually no problem."""
-EXAMPLES = by_level(10, 30, 500)
-law = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
-"""The same examples every time: a failing test must fail for everyone.
-
-OPENVIDU_BOT_FULL=1 looks further.
-"""
+law = LAW
+EXAMPLES = law.max_examples
 
 SIZES = ("s-4vcpu-8gb", "s-8vcpu-16gb", "c-4")
 SOLD = (

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 from zlib import crc32
 
+from hypothesis import HealthCheck, settings
+
 T = TypeVar("T")
 
 FULL = bool(os.environ.get("OPENVIDU_BOT_FULL"))
@@ -29,6 +31,16 @@ def by_level(quick: int, usual: int, full: int) -> int:
     if QUICK:
         return quick
     return usual
+
+
+LAW = settings(
+    max_examples=by_level(10, 30, 500),
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+"""The same examples every time, everywhere: a failing law must fail for everyone."""
 
 
 def sample(points: int, few: int, part: int = 0) -> Iterable[int]:

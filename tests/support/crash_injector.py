@@ -40,7 +40,7 @@ LOOKS = {
 """Calls that change nothing; what is posted by plain HTTP are LiveKit's lists."""
 ROUTINE = {"ssh", "spaces GET", "slack chat.update", "store note"}
 """Calls that recur while nothing happens: what matters of them is noted in the state as well."""
-NOTES = ("lease:", "watched:", "card:", "copies:", "meetings:")
+NOTES = ("lease:", "epoch:", "watched:", "card:", "copies:", "meetings:")
 """Keys of what is noted again and again: who drives a run, what its message shows, a count."""
 MANY_TASKS = 200
 CHILD_SECONDS = 120  # A story takes less than one.

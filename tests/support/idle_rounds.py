@@ -90,18 +90,25 @@ class Rounds:
             self._changes, self._changed = self._life.changes, now
         if now >= self._idle.until or since >= LONGEST:
             return False
+        if self._is_due(since):
+            return False
         if since < HALF:
             return True
         if now - self._changed < LINGERS:
             return False
         return since < UNEASY or await self._are_quiet()
 
+    def _is_due(self, since: float) -> bool:
+        """Return whether a schedule has to be evaluated again that had not in the last round."""
+        now = self._bot.adapters.clock.now()
+        untils = (until for _, until in self._bot.scheduler._quiet.values())
+        return any(now - since < until <= now for until in untils)
+
     async def _are_quiet(self) -> bool:
-        """Return whether no cluster's schedule has to be evaluated before the next pause ends."""
-        scheduler, clusters = self._bot.scheduler, self._bot.operations.clusters.driven
-        soon = self._bot.adapters.clock.now() + vars(app)["SWEEP_INTERVAL"]
-        for name in clusters:
+        """Return whether no cluster's schedule has to be evaluated now."""
+        scheduler, now = self._bot.scheduler, self._bot.adapters.clock.now()
+        for name in self._bot.operations.clusters.driven:
             _, until = scheduler._quiet.get(name, ((), 0.0))
-            if until <= soon and (await self._store.get(schedule_key(name)))[0] is not None:
+            if until <= now and (await self._store.get(schedule_key(name)))[0] is not None:
                 return False
         return not scheduler._ahead

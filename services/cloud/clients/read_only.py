@@ -52,7 +52,7 @@ class Way(StrEnum):
     STATE = "as always: the bot's own state store"
     MACHINE = "as always: this machine alone"
     CHECKS = "as always: lookups that change nothing"
-    DEMO = "as always: the simulated world of the demo and of replay"
+    DEMO = "as always: the simulated world of demo, rehearsals and replay"
 
 
 # By module: the way out that it is, or is a part of.
@@ -91,6 +91,7 @@ WAYS_OUT: Mapping[str, Way] = {
     "bot.doctor.fixes": Way.SLACK,
     "bot.record.command": Way.SLACK,
     "bot.demo.world": Way.DEMO,
+    "bot.rehearsal.direct_api": Way.DEMO,
     "bot.replay.bucket": Way.DEMO,
 }
 
