@@ -152,7 +152,7 @@ class ProbeCommand:
         for tag in own:
             await self._clean_tag(api, tag)
 
-    async def _clean_tag(self, api: DigitalOceanClient, tag: str) -> None:
+    async def _clean_tag(self, api: DigitalOceanClient, tag: str, *, lost: bool = False) -> None:
         buckets = await self._journal_buckets()
         sessions = (await asyncio.to_thread(self._journal.read)).sessions
         cleaner = ProbeCleaner(
@@ -162,7 +162,7 @@ class ProbeCommand:
             lambda other: other == tag,
             namespaces=any(s.namespace for s in sessions if s.tag == tag),
         )
-        left = await cleaner.clean(self._deleting)
+        left = await cleaner.clean(self._deleting, lost=lost)
         if left:
             raise Refused("\n".join(leftover_lines("Not deleted within 10 min:", left)))
         try:
@@ -226,7 +226,7 @@ class ProbeCommand:
             # Also when it was interrupted. What cannot be deleted now, the next probe finds.
             self._say("Deleting what was created:")
             try:
-                await self._clean_tag(api, tag)
+                await self._clean_tag(api, tag, lost=probe.lost)
             except BotError as error:
                 left = cannot_clean(error)
         if left:

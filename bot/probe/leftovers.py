@@ -26,6 +26,8 @@ from services.common.errors import (
 
 TAG = re.compile(rf"({PREFIX}[0-9a-f]{{8}})(?![0-9a-f])")
 WITHIN = 600.0  # seconds for deleting everything
+OUTAGE = 3600.0  # and so much longer where nothing answers: what is there costs money
+LATE = 300.0  # seconds within which a lost request may create something
 CALM = 2  # looks that must find nothing, one after the other
 
 
@@ -157,16 +159,20 @@ class ProbeCleaner:
             if (tag := tag_of(stored.key.removeprefix(OBJECTS)))
         ]
 
-    async def clean(self, deleted: Callable[[Leftover], None] = lambda _: None) -> list[Leftover]:
+    async def clean(
+        self, deleted: Callable[[Leftover], None] = lambda _: None, *, lost: bool = False
+    ) -> list[Leftover]:
         """Delete everything that is left; return what still is when the time is up.
 
         What a lost request created may show late, so nothing must be found twice. What one kind
-        of thing has for trouble keeps no other from being deleted; it is raised in the end.
+        of thing has for trouble keeps no other from being deleted; it is raised in the end. `lost`:
+        whether a creation got no answer.
         """
-        deadline = self._clock.now() + WITHIN
+        began = self._clock.now()
+        deadline = began + WITHIN
         reported: set[Leftover] = set()
         calm = 0
-        while calm < CALM:
+        while calm < CALM or (lost and self._clock.now() < began + LATE):
             left, trouble = await self._look()
             stuck = await self._delete(left, frozenset(trouble))
             errors = [*trouble.values(), *stuck.values()]
@@ -178,7 +184,8 @@ class ProbeCleaner:
             busy = [one for one in left if one not in stuck and not (stuck and one.kind == "tag")]
             busy_api = any(isinstance(error, Unreachable) for error in errors)
             calm = 0 if busy or busy_api else calm + 1
-            if self._clock.now() >= deadline and (left or errors):
+            last = deadline + OUTAGE if busy_api else deadline
+            if self._clock.now() >= last and (left or errors):
                 break
             await self._clock.sleep(POLL if left else POLL / 2)
         for error in errors:

@@ -96,7 +96,8 @@ class PoolProbe:
             "droplet_template": run.template(),
         }
         try:
-            self._id = str((await run.writes.create_pool(body))["id"])
+            with run.creating():
+                self._id = str((await run.writes.create_pool(body))["id"])
         except Unreachable as error:
             if error.sent is False:
                 raise

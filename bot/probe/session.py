@@ -1,6 +1,7 @@
 """What every probe works with: the account, the tag, the clock, and waits with a deadline."""
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -57,6 +58,8 @@ class ProbeRun:
     bucket: ObjectStore | None = None
     # Called before a functions namespace is created, so that it is looked for afterwards.
     note_namespace: Callable[[], Awaitable[None]] = _nothing
+    # Whether a creation got no answer, so that what it creates may show late.
+    lost: bool = False
     # How long nothing was answered before the last value that `until` returned.
     unseen: float = 0.0
     # Every droplet of this probe that was seen.
@@ -66,6 +69,15 @@ class ProbeRun:
     def writes(self) -> ThrowawayWrites:
         """Requests that change something, under the probe's token."""
         return ThrowawayWrites(self.api)
+
+    @contextlib.contextmanager
+    def creating(self) -> Iterator[None]:
+        """Note a creation that got no answer."""
+        try:
+            yield
+        except Unreachable as error:
+            self.lost = self.lost or error.sent is not False
+            raise
 
     def template(self) -> Json:
         """Return what a droplet of the smallest size is made from."""

@@ -27,7 +27,8 @@ async def _answer(run: ProbeRun) -> tuple[str, str]:
     with suppress(NotFound):  # the scope to delete it, before it is created
         await run.writes.delete_namespace(f"fn-{uuid.uuid4()}")
     await run.note_namespace()
-    namespace = await run.writes.create_namespace(run.tag, run.estimate.region)
+    with run.creating():
+        namespace = await run.writes.create_namespace(run.tag, run.estimate.region)
     body: Json = {
         "name": NAME,
         "function": "probe/none",

@@ -226,3 +226,45 @@ def test_a_closed_terminal_or_a_kill_lets_it_delete_first(number: int) -> None:
     finally:
         signal.signal(number, before)
     assert deleted == ["everything"]
+
+
+def test_what_a_lost_request_creates_late_is_deleted(tmp_path: Path) -> None:
+    async def story() -> None:
+        account = ProbedAccount(tmp_path)
+        api, faults = account.environment.digitalocean, account.environment.faults
+        handle, loop, creation = (
+            api.handle,
+            asyncio.get_running_loop(),
+            "POST /v2/droplets/autoscale",
+        )
+        faults.add("digitalocean", "reset-before", creation)
+        late: list[object] = []
+
+        def watched(method: str, path: str, *more: Any) -> Any:
+            if f"{method} {path}" == creation and not late:
+                late.append(loop.call_later(100.0, lambda: handle(method, path, *more)))
+            return handle(method, path, *more)
+
+        api.handle = watched  # type: ignore[assignment,method-assign]
+        result = await account.probe("zero")
+        assert result.stored == {}
+        await account.clock.sleep(600.0)
+        assert account.left() == []
+
+    play(story())
+
+
+def test_an_outage_while_it_deletes_is_waited_for(tmp_path: Path) -> None:
+    async def story() -> None:
+        account = ProbedAccount(tmp_path)
+        switch = account.environment.faults.switch
+        probe = asyncio.create_task(account.probe("all"))
+        await account.clock.sleep(250.0)
+        switch("api_down")
+        await account.clock.sleep(1800.0)
+        switch("api_down", value=False)
+        assert (await probe).code == 2
+        assert account.left() == []
+        assert account.journal.read().sessions == ()
+
+    play(story())
