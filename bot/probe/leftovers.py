@@ -26,7 +26,7 @@ from services.common.errors import (
 
 TAG = re.compile(rf"({PREFIX}[0-9a-f]{{8}})(?![0-9a-f])")
 WITHIN = 600.0  # seconds for deleting everything
-OUTAGE = 3600.0  # and so much longer where nothing answers: what is there costs money
+OUTAGE = 3600.0  # seconds of an outage that do not count: what is there costs money
 LATE = 300.0  # seconds within which a lost request may create something
 CALM = 2  # looks that must find nothing, one after the other
 
@@ -184,8 +184,9 @@ class ProbeCleaner:
             busy = [one for one in left if one not in stuck and not (stuck and one.kind == "tag")]
             busy_api = any(isinstance(error, Unreachable) for error in errors)
             calm = 0 if busy or busy_api else calm + 1
-            last = deadline + OUTAGE if busy_api else deadline
-            if self._clock.now() >= last and (left or errors):
+            if busy_api and self._clock.now() < began + OUTAGE:
+                deadline = self._clock.now() + WITHIN
+            if self._clock.now() >= deadline and (left or errors):
                 break
             await self._clock.sleep(POLL if left else POLL / 2)
         for error in errors:
