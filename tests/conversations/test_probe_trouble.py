@@ -268,3 +268,27 @@ def test_an_outage_while_it_deletes_is_waited_for(tmp_path: Path) -> None:
         assert account.journal.read().sessions == ()
 
     play(story())
+
+
+def test_a_pool_that_shows_its_old_number_for_a_while_did_not_ignore_0(tmp_path: Path) -> None:
+    async def story() -> None:
+        account = ProbedAccount(tmp_path)
+        api, handle = account.environment.digitalocean, account.environment.digitalocean.handle
+        old: dict[str, Any] = {}
+        edited: list[float] = []
+
+        def lagging(method: str, path: str, *more: Any) -> Any:
+            reply = handle(method, path, *more)
+            if re.fullmatch(r"/v2/droplets/autoscale/[^/]+", path):
+                if method == "PUT":
+                    edited.append(account.clock.now())
+                elif edited and account.clock.now() < edited[-1] + 30.0:
+                    return old[path]
+                else:
+                    old[path] = reply
+            return reply
+
+        api.handle = lagging  # type: ignore[assignment,method-assign]
+        assert (await account.probe("zero")).stored == {"zero": "accepted"}
+
+    play(story())
