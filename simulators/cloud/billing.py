@@ -6,6 +6,7 @@ from simulators.cloud.catalog import SIZES
 from simulators.cloud.events import DropletDestroying, DropletTouched
 from simulators.cloud.model import SimulatedDroplet
 from simulators.cloud.state import CloudState
+from simulators.evidence import Source, rests_on
 
 LEAST = 0.01
 """Dollars: the least that one droplet costs, however short it lives."""
@@ -51,3 +52,11 @@ class Billing:
         hourly = SIZES[droplet.size].price_hourly
         bill = self._bills.setdefault(droplet.id, _Bill(droplet.name, droplet.created_at, hourly))
         bill.hourly = max(bill.hourly, hourly)
+
+
+rests_on(
+    "cloud",
+    Source.DOCUMENT,
+    "DigitalOcean's pages on droplet pricing: billed by the second since 2026, powered off too",
+    "the bill of a droplet",
+)

@@ -242,6 +242,11 @@ rests_on(
     "DigitalOcean",
     Source.SOURCE,
     "pydo 0.44: the methods that the bot calls",
+    "DELETE /v2/tags/{tag}",
+    "POST /v2/droplets",
+    "POST /v2/functions/namespaces",
+    "DELETE /v2/functions/namespaces/{namespace}",
+    "POST /v2/functions/namespaces/{namespace}/triggers",
     "GET /v2/regions",
     "DELETE /v2/snapshots/{snapshot}",
 )

@@ -10,6 +10,7 @@ import pytest
 
 from handlers.commands import inbox
 from handlers.slack import client
+from services.runs import journal
 from services.schedule import reading
 from tests.support import virtual
 from tests.support.coverage_level import by_level
@@ -84,6 +85,8 @@ def _frozen() -> Iterator[None]:
 def test_memory_is_level_over_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept has bounds; they are low here, so that the level is reached early."""
     monkeypatch.setattr(reading, "NEWEST", 2)
+    monkeypatch.setattr(journal, "RUNS_REMEMBERED", 2)
+    journal._FOLDED.clear()
     monkeypatch.setattr(client, "MOST_URLS", 2)
     monkeypatch.setattr(inbox, "REMEMBERED", 2)
 
