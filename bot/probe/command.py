@@ -18,6 +18,7 @@ from bot.probe.report import (
     account_line,
     announcement,
     answer_lines,
+    elsewhere_lines,
     leftover_lines,
     settings_block,
 )
@@ -70,9 +71,14 @@ class ProbeCommand:
         self._clock = adapters.clock
         self._adapters = adapters
         self._journal = journal
-        self._say, self._ask = say, ask
+        self._print, self._ask = say, ask
         self._open_store = store or (lambda: open_store(settings.state, adapters.clock))
         self._buckets: dict[str, ObjectStore] = {}
+
+    def _say(self, text: str) -> None:
+        """Print it, if anyone is there to read: a closed terminal keeps nothing from deletion."""
+        with contextlib.suppress(OSError):
+            self._print(text)
 
     async def run(self) -> int:
         """Return the exit code. Refused, or another error, when nothing was begun."""
@@ -84,8 +90,8 @@ class ProbeCommand:
                 self._say(account_line(account))
                 await self._store_kept()
                 if self._choice.clean:
-                    return await self._clean(api)
-                await self._clean_own(api)
+                    return await self._clean(api, account)
+                await self._clean_own(api, account)
                 return await self._probe(api, tried, account)
         finally:
             await api.aclose()
@@ -108,22 +114,34 @@ class ProbeCommand:
 
     # Leftovers
 
-    async def _clean(self, api: DigitalOceanClient) -> int:
+    async def _clean(self, api: DigitalOceanClient, account: str) -> int:
         """Delete what any probe left in this account."""
-        cleaner = ProbeCleaner(api, self._clock, await self._journal_buckets())
+        sessions = (await asyncio.to_thread(self._journal.read)).sessions
+        own = [session for session in sessions if session.is_of(account)]
+        cleaner = ProbeCleaner(
+            api,
+            self._clock,
+            await self._journal_buckets(),
+            namespaces=any(session.namespace for session in own),
+        )
         left = await cleaner.clean(self._deleting)
         if left:
             self._say("\n".join(leftover_lines("Still there:", left)))
             return NOT_KNOWN
-        for session in (await asyncio.to_thread(self._journal.read)).sessions:
+        for session in own:
             await asyncio.to_thread(self._journal.end, session.tag)
+        if others := [session for session in sessions if session not in own]:
+            self._say("\n".join(elsewhere_lines(others)))
+            return NOT_KNOWN
         self._say("Nothing is left of any probe.")
         return ANSWERED
 
-    async def _clean_own(self, api: DigitalOceanClient) -> None:
+    async def _clean_own(self, api: DigitalOceanClient, account: str) -> None:
         """Delete what earlier probes of this machine left. Refused if another's is there."""
         sessions = (await asyncio.to_thread(self._journal.read)).sessions
-        own = {session.tag for session in sessions}
+        own = {session.tag for session in sessions if session.is_of(account)}
+        if others := [session for session in sessions if session.tag not in own]:
+            self._say("\n".join(elsewhere_lines(others)))
         found = await ProbeCleaner(api, self._clock, await self._journal_buckets()).find()
         foreign = [leftover for leftover in found if leftover.tag not in own]
         if foreign:
@@ -134,13 +152,23 @@ class ProbeCommand:
         for tag in own:
             await self._clean_tag(api, tag)
 
-    async def _clean_tag(self, api: DigitalOceanClient, tag: str) -> None:
+    async def _clean_tag(self, api: DigitalOceanClient, tag: str, *, lost: bool = False) -> None:
         buckets = await self._journal_buckets()
-        cleaner = ProbeCleaner(api, self._clock, buckets, lambda other: other == tag)
-        left = await cleaner.clean(self._deleting)
+        sessions = (await asyncio.to_thread(self._journal.read)).sessions
+        cleaner = ProbeCleaner(
+            api,
+            self._clock,
+            buckets,
+            lambda other: other == tag,
+            namespaces=any(s.namespace for s in sessions if s.tag == tag),
+        )
+        left = await cleaner.clean(self._deleting, lost=lost)
         if left:
             raise Refused("\n".join(leftover_lines("Not deleted within 10 min:", left)))
-        await asyncio.to_thread(self._journal.end, tag)
+        try:
+            await asyncio.to_thread(self._journal.end, tag)
+        except Refused as error:
+            self._say(f"Everything was deleted, but {error}. The next probe looks once more.")
 
     async def _journal_buckets(self) -> list[ObjectStore]:
         """Return the buckets that probes of this machine wrote to."""
@@ -177,7 +205,7 @@ class ProbeCommand:
         if announced.droplets:
             await check_deletes(api, tag)
             ssh_key = await self._ssh_key(api)
-        session = ProbeSession(tag, began, announced.region, choice.bucket)
+        session = ProbeSession(tag, began, announced.region, choice.bucket, account)
         await asyncio.to_thread(self._journal.begin, session)
         probe = ProbeRun(
             api,
@@ -189,6 +217,7 @@ class ProbeCommand:
             self._say,
             tried,
             self._bucket(choice.bucket) if choice.bucket else None,
+            lambda: asyncio.to_thread(self._journal.note_namespace, tag),
         )
         left = ""
         try:
@@ -197,7 +226,7 @@ class ProbeCommand:
             # Also when it was interrupted. What cannot be deleted now, the next probe finds.
             self._say("Deleting what was created:")
             try:
-                await self._clean_tag(api, tag)
+                await self._clean_tag(api, tag, lost=probe.lost)
             except BotError as error:
                 left = cannot_clean(error)
         if left:
@@ -251,7 +280,10 @@ class ProbeCommand:
             await self._keep(account, facts)
         except StateInUse:
             kept = tuple((fact.name, fact.answer, fact.at) for fact in facts)
-            await asyncio.to_thread(self._journal.keep, account, kept)
+            try:
+                await asyncio.to_thread(self._journal.keep, account, kept)
+            except Refused as error:
+                return f"The answers were not stored: {error}. Paste them into the settings."
             return (
                 f"A bot uses the state, so the answers wait in {self._journal.path}. "
                 "They are stored when that bot starts again."

@@ -42,7 +42,8 @@ class _DropletProbe:
     async def _create(self) -> None:
         body = {"name": f"{self._run.tag}-resize", **self._run.template()}
         try:
-            self._id = int((await self._run.writes.create_droplet(body))["id"])
+            with self._run.creating():
+                self._id = int((await self._run.writes.create_droplet(body))["id"])
         except Unreachable as error:
             if error.sent is False:
                 raise

@@ -26,12 +26,22 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class ProbeSession:
-    """One probe that may have left something: its tag, and the cluster whose bucket it used."""
+    """One probe that may have left something: its tag, and the cluster whose bucket it used.
+
+    `account`: the owner of the token that created it. `namespace`: whether it may have created a
+    functions namespace.
+    """
 
     tag: str
     began: float
     region: str = ""
     bucket: str = ""
+    account: str = ""
+    namespace: bool = False
+
+    def is_of(self, account: str) -> bool:
+        """Return whether what it left is in this account."""
+        return self.account in ("", account)
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,12 @@ class JournalFile:
         journal = self.read()
         self._write(replace(journal, sessions=(*journal.sessions, session)))
 
+    def note_namespace(self, tag: str) -> None:
+        """Note that a functions namespace is about to be created."""
+        journal = self.read()
+        noted = tuple(replace(s, namespace=s.namespace or s.tag == tag) for s in journal.sessions)
+        self._write(replace(journal, sessions=noted))
+
     def end(self, tag: str) -> None:
         """Note that nothing of this tag is left."""
         journal = self.read()
@@ -90,8 +106,11 @@ class JournalFile:
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Refuse a second probe on this machine, for as long as this one runs."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, PRIVATE)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, PRIVATE)
+        except OSError as error:
+            raise Refused(f"{self.path} cannot be written: {error.strerror}") from None
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,6 +121,12 @@ class JournalFile:
             os.close(descriptor)
 
     def _write(self, journal: ProbeJournal) -> None:
+        try:
+            self._put(journal)
+        except OSError as error:
+            raise Refused(f"{self.path} cannot be written: {error.strerror}") from None
+
+    def _put(self, journal: ProbeJournal) -> None:
         before = content_of(self.path)
         if not journal.sessions and not journal.answers:
             self.path.unlink(missing_ok=True)
@@ -120,6 +145,8 @@ def _session(entry: Any) -> ProbeSession:
         float(entry["began"]),
         str(entry.get("region", "")),
         str(entry.get("bucket", "")),
+        str(entry.get("account", "")),
+        bool(entry.get("namespace")),
     )
 
 

@@ -12,6 +12,7 @@ from bot.probe.session import (
     ProbeRun,
     TooManyDroplets,
     is_no,
+    must_be_seen,
 )
 from services.cloud.clients.throwaway import ThrowawayWrites
 from services.cloud.parse import failure_of
@@ -48,6 +49,8 @@ class PoolProbe:
         self._order: list[int] = []
         # When the pool last changed something by itself or by an edit.
         self._changed = 0.0
+        # When the members were seen last, and for how long they were not before that change.
+        self._looked, self._unseen = 0.0, 0.0
         # Whether the last edit was refused at first, and whether one was taken right after another.
         self._refuses = False
         self._free = False
@@ -93,7 +96,8 @@ class PoolProbe:
             "droplet_template": run.template(),
         }
         try:
-            self._id = str((await run.writes.create_pool(body))["id"])
+            with run.creating():
+                self._id = str((await run.writes.create_pool(body))["id"])
         except Unreachable as error:
             if error.sent is False:
                 raise
@@ -118,10 +122,12 @@ class PoolProbe:
         staying = {
             int(m["droplet_id"]): str(m["status"]) for m in members if m["status"] != "deleting"
         }
+        now = self._run.clock.now()
         for droplet in sorted(staying):
             if droplet not in self._order:
                 self._order.append(droplet)
-                self._changed = self._run.clock.now()
+                self._changed, self._unseen = now, now - (self._looked or now)
+        self._looked = now
         return staying
 
     async def _all_active(self) -> bool | None:
@@ -169,6 +175,7 @@ class PoolProbe:
         if not await run.until(CARRIED_OUT, attempt):
             said = f" (“{refusals[-1]}”)" if refusals else ""
             raise NotKnown(f"DigitalOcean refused {why} for {CARRIED_OUT / 60:.0f} min{said}")
+        must_be_seen(run.unseen)
         self._refuses = bool(refusals)
         return asked, run.clock.now()
 
@@ -209,6 +216,7 @@ class PoolProbe:
             if creates:
                 text = "droplet:create alone is not enough to edit a pool"
                 return [ProbeAnswer("pool_scope", "more", text)]
+            await _must_update(run, self._order[0])
             text = "a token without droplet:create may not edit a pool"
             return [ProbeAnswer("pool_scope", "droplet:create", text)]
         if creates:
@@ -218,8 +226,10 @@ class PoolProbe:
 
     async def _cooldown(self) -> list[ProbeAnswer]:
         """Change the pool right after its first change."""
+        must_be_seen(self._unseen)
         before = self._changed
         carried = await self._grow(2)
+        must_be_seen(self._run.unseen)
         if carried.shown - carried.asked <= AT_ONCE and not self._refuses:
             self._free = True
             text = "a pool carries out a change right after another one"
@@ -264,7 +274,7 @@ class PoolProbe:
         if gone is None:
             raise NotKnown(await self._why("no member was removed within 21 min of the edit"))
         self._order.remove(gone)
-        self._changed = self._run.clock.now()
+        self._changed, self._unseen = self._run.clock.now(), self._run.unseen
         if gone == before[-1]:
             return "newest"
         return "oldest" if gone == before[0] else "other"
@@ -275,7 +285,7 @@ class PoolProbe:
         victim = await self._own(self._order[-1])
         await self._run.writes.delete_droplet(victim)
         self._order.remove(victim)
-        answers.append(await self._replaced("refill_deleted", victim, "deleted"))
+        answers.append(await self._seen_replaced("refill_deleted", victim, "deleted"))
         if not self._order:
             text = "after the deleted member was not replaced, there was none to power off"
             return [*answers, ProbeAnswer("refill_off", "", text)]
@@ -285,7 +295,7 @@ class PoolProbe:
             await self._run.writes.droplet_action(victim, "power_off")
         except BotError as error:
             return [*answers, ProbeAnswer("refill_off", "", str(error))]
-        answers.append(await self._replaced("refill_off", victim, "powered off"))
+        answers.append(await self._seen_replaced("refill_off", victim, "powered off"))
         return answers
 
     async def _own(self, droplet: int) -> int:
@@ -296,6 +306,14 @@ class PoolProbe:
                 if named or self._run.tag in (raw.get("tags") or ()):
                     return droplet
         raise NotKnown("the member does not show the probe's tag, so it was not touched")
+
+    async def _seen_replaced(self, fact: str, victim: int, how: str) -> ProbeAnswer:
+        try:
+            return await self._replaced(fact, victim, how)
+        except NotKnown as error:
+            if isinstance(error, TooManyDroplets):
+                raise
+            return ProbeAnswer(fact, "", str(error))
 
     async def _replaced(self, fact: str, victim: int, how: str) -> ProbeAnswer:
         """Wait for a new member, or for the same one to be active again."""
@@ -314,6 +332,7 @@ class PoolProbe:
             seconds = round(self._run.clock.now() - began)
             if victim in self._order:
                 self._order.remove(victim)
+            must_be_seen(self._run.unseen)
             text = f"a member that was {how} is replaced after about {seconds} s"
             return ProbeAnswer(fact, str(seconds), text)
         trouble = await self._why("")
@@ -363,10 +382,13 @@ class PoolProbe:
     async def _at_zero(self) -> ProbeAnswer:
         """See whether the pool shows 0 and has no members."""
 
+        began = self._run.clock.now()
+
         async def look() -> str | None:
             config = (await self._run.api.pool(self._id)).get("config") or {}
             if config.get("target_number_instances"):
-                return "ignored"
+                # An edit may show late.
+                return "ignored" if self._run.clock.now() - began > AT_ONCE else None
             return None if await self._look() else "accepted"
 
         seen = await self._run.until(ZERO_SECONDS, look)
@@ -399,6 +421,21 @@ async def _may_create(run: ProbeRun) -> bool:
             return True
         raise
     return True
+
+
+async def _must_update(run: ProbeRun, droplet: int) -> None:
+    """Raise NotKnown if the tried token may not act on droplets either: then that is its no."""
+    assert run.tried is not None, "there is one to try"
+    try:
+        # The droplet is on, so this changes nothing.
+        await ThrowawayWrites(run.tried).droplet_action(droplet, "power_on")
+    except Forbidden:
+        raise NotKnown(
+            "the token that was tried lacks droplet:update too: try one that has it"
+        ) from None
+    except Rejected as error:
+        if not is_no(error):
+            raise
 
 
 def _unknown(facts: tuple[str, ...], so_far: list[ProbeAnswer], why: str) -> list[ProbeAnswer]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from bot.probe.estimate import ProbeEstimate
+from bot.probe.journal import ProbeSession
 from bot.probe.leftovers import Leftover
 from bot.probe.questions import QUESTION_OF, ProbeQuestion
 from bot.probe.session import OBJECTS, ProbeAnswer
@@ -86,6 +87,13 @@ def settings_block(facts: Sequence[AccountFact], now: float) -> list[str]:
 def leftover_lines(title: str, left: Sequence[Leftover]) -> list[str]:
     """Return a list of leftovers under a title."""
     return [title, *(f"  {leftover.text}" for leftover in left)]
+
+
+def elsewhere_lines(sessions: Sequence[ProbeSession]) -> list[str]:
+    """Return what an earlier probe may have left in other accounts, and how to delete it."""
+    lines = ["An earlier probe may have left something in another account:"]
+    lines += [f"  {session.tag}, account {session.account}" for session in sessions]
+    return [*lines, "With a token of that account: openvidu-bot probe --clean"]
 
 
 def _minutes(seconds: float) -> str:

@@ -2,10 +2,13 @@
 
 import argparse
 import asyncio
+import contextlib
 import getpass
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from bot import logs
 from bot.clusters import ClusterAdapters
@@ -20,6 +23,8 @@ from handlers.slack.markup import markup
 from services.cloud.clients.http import HttpClient
 from services.common.errors import BotError
 
+STOPPED = 130  # the exit code
+
 
 def run(options: argparse.Namespace) -> int:
     """Run `openvidu-bot probe`; return the exit code."""
@@ -30,7 +35,36 @@ def run(options: argparse.Namespace) -> int:
     except NoSuchQuestion as error:
         sys.stderr.write(f"{error}.\n")
         return 1
-    return asyncio.run(_run(settings, choice, options))
+    return asyncio.run(cancelled_by_signals(_run(settings, choice, options)))
+
+
+async def cancelled_by_signals(work: Coroutine[Any, Any, int]) -> int:
+    """Do the work; a closed terminal or a `kill` cancels it, so that it deletes what it created.
+
+    Only the first one, as what it began to delete must be deleted.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
+    asked = (signal.SIGHUP, signal.SIGTERM)
+
+    def stop() -> None:
+        for other in asked:
+            loop.add_signal_handler(other, lambda: None)
+        task.cancel()
+
+    try:
+        # Only the main thread has signals.
+        with contextlib.suppress(ValueError, RuntimeError):
+            for each in asked:
+                loop.add_signal_handler(each, stop)
+        return await task
+    except asyncio.CancelledError:
+        if asyncio.current_task().cancelling():  # type: ignore[union-attr]
+            raise
+        return STOPPED
+    finally:
+        for each in asked:
+            with contextlib.suppress(ValueError, RuntimeError):
+                loop.remove_signal_handler(each)
 
 
 async def _run(settings: Settings, choice: ProbeChoice, options: argparse.Namespace) -> int:

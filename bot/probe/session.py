@@ -1,6 +1,7 @@
 """What every probe works with: the account, the tag, the clock, and waits with a deadline."""
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ OBJECTS = "openvidu-bot/probe/"  # in a bucket; the tag follows
 IMAGE = "ubuntu-24-04-x64"
 POLL = 10.0  # seconds between two looks
 LOST_SECONDS = 60.0  # how long a creation without an answer is looked for
+SILENT = 60.0  # seconds without an answer after which what was not seen is not known
 
 
 class NotKnown(Exception):
@@ -26,6 +28,10 @@ class NotKnown(Exception):
 
 class TooManyDroplets(NotKnown):
     """There are more droplets than announced: nothing more is begun."""
+
+
+async def _nothing() -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,12 @@ class ProbeRun:
     say: Callable[[str], None]
     tried: DigitalOceanClient | None = None
     bucket: ObjectStore | None = None
+    # Called before a functions namespace is created, so that it is looked for afterwards.
+    note_namespace: Callable[[], Awaitable[None]] = _nothing
+    # Whether a creation got no answer, so that what it creates may show late.
+    lost: bool = False
+    # How long nothing was answered before the last value that `until` returned.
+    unseen: float = 0.0
     # Every droplet of this probe that was seen.
     droplets: set[int] = field(default_factory=set)
 
@@ -57,6 +69,15 @@ class ProbeRun:
     def writes(self) -> ThrowawayWrites:
         """Requests that change something, under the probe's token."""
         return ThrowawayWrites(self.api)
+
+    @contextlib.contextmanager
+    def creating(self) -> Iterator[None]:
+        """Note a creation that got no answer."""
+        try:
+            yield
+        except Unreachable as error:
+            self.lost = self.lost or error.sent is not False
+            raise
 
     def template(self) -> Json:
         """Return what a droplet of the smallest size is made from."""
@@ -86,20 +107,32 @@ class ProbeRun:
     async def until(self, seconds: float, look: Callable[[], Awaitable[T | None]]) -> T | None:
         """Look again and again; return the first value that is not None. None: time was up.
 
-        A look that gets no answer counts as one that saw nothing.
+        A look that gets no answer is repeated. NotKnown where none was answered lately: what
+        happened then was not seen.
         """
-        deadline = min(self.clock.now() + seconds, self.ends_at)
+        answered = self.clock.now()
+        deadline = min(answered + seconds, self.ends_at)
         while True:
             try:
                 value = await look()
             except Unreachable:
                 value = None
+            else:
+                self.unseen = self.clock.now() - answered
+                answered = self.clock.now()
             if value is not None:
                 return value
             left = deadline - self.clock.now()
             if left <= 0:
+                must_be_seen(self.clock.now() - answered)
                 return None
             await self.clock.sleep(min(POLL, left))
+
+
+def must_be_seen(seconds: float) -> None:
+    """Raise NotKnown if so long without an answer hides when something happened, or whether."""
+    if seconds > SILENT:
+        raise NotKnown(f"DigitalOcean did not answer for {seconds:.0f} s, so it was not seen")
 
 
 def is_no(error: Rejected) -> bool:

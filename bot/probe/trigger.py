@@ -26,7 +26,9 @@ async def trigger_answer(run: ProbeRun) -> ProbeAnswer:
 async def _answer(run: ProbeRun) -> tuple[str, str]:
     with suppress(NotFound):  # the scope to delete it, before it is created
         await run.writes.delete_namespace(f"fn-{uuid.uuid4()}")
-    namespace = await run.writes.create_namespace(run.tag, run.estimate.region)
+    await run.note_namespace()
+    with run.creating():
+        namespace = await run.writes.create_namespace(run.tag, run.estimate.region)
     body: Json = {
         "name": NAME,
         "function": "probe/none",

@@ -20,7 +20,13 @@ from simulators.clock import LoopClock
 from simulators.cloud import SimulatedDroplet
 from simulators.cloud.catalog import REGIONS, SIZES, CatalogSize
 from simulators.cloud.delays import Delays
-from simulators.cloud.model import Kind, SigquitBehaviour, SimulatedSnapshot
+from simulators.cloud.model import (
+    Kind,
+    RemovalOrder,
+    SigquitBehaviour,
+    SimulatedSnapshot,
+    ZeroMode,
+)
 from simulators.environment import SimulatedEnvironment
 
 KINDS: dict[FleetKind, Kind] = {
@@ -32,6 +38,9 @@ SIGQUIT: dict[SigquitEffect, SigquitBehaviour] = {
     SigquitEffect.DEAF: "deaf",
     SigquitEffect.DIES: "dies",
 }
+# By the answers of probes.
+ZERO: dict[str, ZeroMode] = {"ignored": "ignored"}
+REMOVAL: dict[str, RemovalOrder] = {"oldest": "oldest", "other": "random"}
 MAXIMUM = 6  # media nodes of an autoscaler, as the vendor's template has it
 ROOM = 25  # droplets, where the account's limit is unknown
 PEOPLE = 3  # in a meeting of which only that it runs is known, or assumed
@@ -166,8 +175,11 @@ def _take_identities(world: SimulatedEnvironment, cluster: Cluster, media: list[
             pool.target = cluster.pool.target
             if cluster.pool.status != "active":
                 estate.pool_scaler.fail(pool)
-            if cluster.zero_refused or cluster.account.answer("zero") == "refused":
-                pool.allow_zero = "refused"
+            zero = cluster.account.answer("zero")
+            if cluster.zero_refused or zero == "refused":
+                pool.allow_zero = ZERO.get(zero, "refused")
+            order = REMOVAL.get(cluster.account.answer("removal"), "newest")
+            estate.pool_scaler.removal_order = order
 
 
 def _age(node: MediaNode) -> tuple[str, int]:

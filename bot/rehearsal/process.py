@@ -46,7 +46,7 @@ class RehearsalProcess(RehearsalStage):
         self._budget = budget
         self._deadline = deadline
         self._memory = memory
-        self._playing = ""
+        self._playing = False
         self._process: asyncio.subprocess.Process | None = None
         self._closed = False
 
@@ -58,14 +58,13 @@ class RehearsalProcess(RehearsalStage):
     @override
     async def play(self, scenario: Scenario) -> Rehearsal:
         if self._playing:
-            raise Refused(
-                f"a rehearsal of {self._playing} is running; try again in {self._deadline:.0f} s"
-            )
-        self._playing = scenario.cluster.name
+            # Not of which cluster: who asks may have no role there.
+            raise Refused(f"another rehearsal is running; try again in {self._deadline:.0f} s")
+        self._playing = True
         try:
             return _result(await self._answer(write(scenario, CLASSES)))
         finally:
-            self._playing = ""
+            self._playing = False
 
     async def _answer(self, text: str) -> str:
         words = (*self._command, str(self._budget), str(self._memory))

@@ -13,6 +13,7 @@ from services.operations.rehearsal import Ending, Often, Rehearsal
 
 NAMED = 4  # questions, pauses and kinds of bad luck that the card names
 HEADLINE = 90  # characters
+TWENTY = 20  # runs: a share of twenty needs so many
 LONGEST = 250  # characters of an assumption
 
 
@@ -68,6 +69,10 @@ def _takes(rehearsal: Rehearsal) -> str:
         said = f"pauses after {duration(expected.seconds)}, as expected"
     else:
         said = duration(expected.seconds)
+    times, runs = rehearsal.durations, len(rehearsal.runs)
+    if times and runs < TWENTY:
+        number = f"{len(times)} of {count_of(runs, 'run')}"
+        return f"{said} ({number} within {duration(times[-1])})"
     if not rehearsal.of_twenty:
         return said
     return f"{said} ({rehearsal.of_twenty} of 20 within {duration(rehearsal.slowest)})"
@@ -81,8 +86,11 @@ def _of(rehearsal: Rehearsal, number: int) -> str:
 
 def _disconnected(rehearsal: Rehearsal) -> str:
     if not rehearsal.disconnected:
-        return "no one"
+        return _as_far_as_played(rehearsal, "no one")
     if rehearsal.expected.disconnected:
+        if not rehearsal.runs:
+            number = count_of(rehearsal.disconnected, "person")
+            return _as_far_as_played(rehearsal, number)
         return f"up to {count_of(rehearsal.disconnected, 'person')}"
     hit = len([run for run in rehearsal.runs if run.disconnected])
     return f"up to {count_of(rehearsal.disconnected, 'person')}, in {_of(rehearsal, hit)}"
@@ -94,11 +102,22 @@ def _without_service(rehearsal: Rehearsal) -> str:
     if not expected.serves:
         return "until someone starts it"
     if not rehearsal.gap:
-        return "never"
+        return _as_far_as_played(rehearsal, "never")
+    if not rehearsal.runs:
+        return _as_far_as_played(rehearsal, duration(rehearsal.gap))
     longest = f"at most {duration(rehearsal.gap)}"
     if not expected.gap:
         return longest
     return f"{duration(expected.gap)}, {longest}"
+
+
+def _as_far_as_played(rehearsal: Rehearsal, said: str) -> str:
+    """Return what was seen, with what was not played."""
+    if rehearsal.has_answers_open:
+        said = f"{said} before an answer"
+    if not rehearsal.runs:
+        said = f"{said} as expected; with bad luck unknown"
+    return said
 
 
 def _rolls_back(rehearsal: Rehearsal) -> str:
@@ -161,4 +180,4 @@ def _basis(rehearsal: Rehearsal) -> list[str]:
         lines.append(f"Durations: {steps} of step as measured here; published figures else.")
     else:
         lines.append("Durations: published figures; no run of this cluster was measured yet.")
-    return [*lines, *(escape(truncate(text, LONGEST)) for text in rehearsal.assumed)]
+    return [*lines, *(markup(escape(truncate(text, LONGEST))) for text in rehearsal.assumed)]

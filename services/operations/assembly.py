@@ -202,7 +202,7 @@ def assemble(
         decisions,
         control,
         scheduled,
-        Rehearsals(clusters, clock, journal, memory, stage),
+        Rehearsals(clusters, clock, journal, memory, guards, stage),
     )
     return Operations(
         service=service,

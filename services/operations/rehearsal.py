@@ -141,6 +141,12 @@ class Rehearsal:
         return min(OF_TWENTY, 20 * len(self.durations) // len(self.runs))
 
     @property
+    def has_answers_open(self) -> bool:
+        """Return whether any run ended at a question or a pause: what follows was not played."""
+        unfinished = (Ending.ASKS, Ending.STOPS, Ending.WAITS)
+        return any(run.ending in unfinished for run in (self.expected, *self.runs))
+
+    @property
     def slowest(self) -> float:
         """Return within how many seconds `of_twenty` of twenty runs finish."""
         needed = math.ceil(self.of_twenty / 20 * len(self.runs))

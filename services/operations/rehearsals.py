@@ -12,6 +12,7 @@ from services.common.markers import command
 from services.common.observed import NOT_OBSERVED, Unobserved
 from services.common.text import count_of, join_words
 from services.memory.cluster import ClusterMemory
+from services.operations.guards import ChangeGuards
 from services.operations.rehearsal import Rehearsal, RehearsalStage, Scenario, least_media
 from services.operations.results import Planned
 from services.procedures import AddWindow, Configure, Procedure
@@ -51,18 +52,21 @@ class Rehearsals:
         clock: Clock,
         journal: Journal,
         memory: ClusterMemory,
+        guards: ChangeGuards,
         stage: RehearsalStage | None,
     ) -> None:
         self._clusters = clusters
         self._clock = clock
         self._journal = journal
         self._memory = memory
+        self._guards = guards
         self._stage = stage
 
     async def rehearse(self, actor: Actor, name: str, procedure: Procedure) -> Rehearsal | Planned:
         """Rehearse a change; return its plan where nothing is left to do.
 
-        Refused as the change itself would be refused, or while another rehearsal runs.
+        Refused where its plan would be, or while another rehearsal runs. The answer names a run, a
+        hold or a freeze in its way, and assumes that it is over.
         """
         self._clusters.check_read(name, actor)
         if self._stage is None:
@@ -76,7 +80,8 @@ class Rehearsals:
         plan = _plan(cluster, scenario)
         if plan is not None and plan.is_empty:
             return Planned(plan, dry=True)
-        return await self._stage.play(scenario)
+        in_the_way = await self._in_the_way(name)
+        return await self._stage.play(replace(scenario, assumed=(*in_the_way, *scenario.assumed)))
 
     async def scenario(self, name: str, procedure: Procedure) -> Scenario:
         """Look at the cluster once; return what is known of it, and what is assumed."""
@@ -106,6 +111,15 @@ class Rehearsals:
             endings=tuple(seconds for _, seconds, _ in cluster.past_closings),
             assumed=(*assumed, *assumptions(cluster, needs)),
         )
+
+    async def _in_the_way(self, name: str) -> tuple[str, ...]:
+        try:
+            await self._guards.must_be_free(name)
+        except Refused as error:
+            return (f"Now it is refused: {error}. Assumed: that is over.",)
+        except BotError:
+            return ("Whether a run, a hold or a freeze is in its way: unknown. Assumed: none.",)
+        return ()
 
     async def _newest(self, name: str) -> list[Run]:
         runs = []

@@ -294,7 +294,7 @@ class OperationsService:
     async def rehearse(self, actor: Actor, name: str, procedure: Procedure) -> Rehearsal | Planned:
         """Play a change in a simulated copy of the cluster. Nothing is changed or locked.
 
-        Returns the plan where nothing is left to do. Refused as the change would be.
+        Returns the plan where nothing is left to do. Refused where its plan would be.
         """
         return await self._rehearsals.rehearse(actor, name, procedure)
 

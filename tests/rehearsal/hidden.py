@@ -269,7 +269,9 @@ async def _in(about: Hidden, work: Callable[[Scene, Hidden], Any]) -> Any:
 
 async def _seen(scene: Scene, about: Hidden) -> Scenario:
     parts = scene.bot.operations
-    gathers = Rehearsals(parts.clusters, scene.clock, parts.journal, parts.memory, None)
+    gathers = Rehearsals(
+        parts.clusters, scene.clock, parts.journal, parts.memory, parts.guards, None
+    )
     return await gathers.scenario("acme", about.procedure)
 
 

@@ -122,3 +122,25 @@ def test_what_is_not_known_is_not_nothing() -> None:
         rehearsal_card(CASES["no run fits into the time"]).blocks
     )
     assert " of 20 " not in text
+
+
+def test_a_share_of_twenty_takes_twenty_runs() -> None:
+    few = rehearsal(Shutdown(), *(done(200.0 + n) for n in range(4)), wanted=200)
+    text = rehearsal_card(few).text
+    assert " of 20 " not in text
+    assert "4 of 4 runs within 3 min" in text
+
+
+def test_without_bad_luck_nothing_is_said_about_it() -> None:
+    text = rehearsal_card(CASES["no run fits into the time"]).text
+    assert "Disconnected: no one as expected; with bad luck unknown" in text
+    assert "Without service: 3 min as expected; with bad luck unknown" in text
+
+
+def test_what_comes_after_an_answer_is_not_foretold() -> None:
+    waits = SimulatedRun(Ending.ASKS, 300.0, (DRAIN,))
+    text = rehearsal_card(rehearsal(Shutdown(), *[waits] * 20, expected=waits)).text
+    assert "Disconnected: no one before an answer" in text
+    assert "Without service: never before an answer" in text
+    some = rehearsal(Shutdown(), *(done(200.0) for _ in range(199)), waits)
+    assert "Disconnected: no one before an answer" in rehearsal_card(some).text

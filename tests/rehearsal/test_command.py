@@ -157,6 +157,17 @@ def test_what_the_bot_has_measured_and_kept_counts() -> None:
     assert dict(stage.scenarios[0].usual)["PowerOff"] > 0
 
 
+def test_what_is_in_its_way_now_is_said() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.type_text("COPS", "/openvidu hold audit for 2h")
+        await scene.card("hold")
+        await scene.ana.type_text("COPS", "/openvidu rehearse scale +1")
+        card = await scene.ephemeral("UANA", "Rehearsal: Scale")
+        assert "Now it is refused: acme is on hold" in str(card.blocks)
+
+    in_scene(story, stage=Here(runs=1))
+
+
 # A terminal
 
 

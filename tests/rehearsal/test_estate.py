@@ -2,20 +2,23 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from bot.rehearsal.estate import build_world, sold
+from bot.rehearsal.play import play
 from bot.rehearsal.run import ASKS, operations_of
 from services.access.policy import Actor
+from services.cluster.account_facts import AccountFact, AccountFacts
 from services.cluster.model import Cluster, Load, NodeStatus
 from services.common.clock import loop_clock
 from services.common.serialize import read, write
-from services.operations.rehearsal import CLASSES, Scenario
+from services.operations.rehearsal import CLASSES, Rehearsal, Scenario
 from services.operations.rehearsals import Rehearsals
-from services.procedures import Shutdown
+from services.procedures import Scale, Shutdown
+from services.procedures.plan import make_plan
 from simulators import virtual
 from simulators.cloud.delays import Delays
 from simulators.cloud.model import Kind
@@ -35,7 +38,9 @@ def scenario_of(prepare: Prepare, **options: Any) -> Scenario:
             if asyncio.iscoroutine(done):
                 await done
             parts = scene.bot.operations
-            gathers = Rehearsals(parts.clusters, scene.clock, parts.journal, parts.memory, None)
+            gathers = Rehearsals(
+                parts.clusters, scene.clock, parts.journal, parts.memory, parts.guards, None
+            )
             return await gathers.scenario("acme", Shutdown())
 
     scenario = virtual.run(story())
@@ -130,3 +135,47 @@ def test_a_size_that_only_this_account_has_is_sold_in_the_copy() -> None:
     copy = look_at_copy(replace(scenario, cluster=cluster))
     assert {m.size for m in copy.masters} == {"x9-special"}
     assert copy.size("x9-special") is not None
+
+
+# Across the process boundary
+
+
+def _reachable(kind: Any, found: set[type]) -> None:
+    """Collect the dataclasses that a value of this type may hold."""
+    for part in get_args(kind):
+        _reachable(part, found)
+    if isinstance(kind, type) and is_dataclass(kind) and kind not in found:
+        found.add(kind)
+        hints = get_type_hints(kind)
+        for each in fields(kind):
+            _reachable(hints[each.name], found)
+
+
+@pytest.mark.parametrize("whole", [Scenario, Rehearsal])
+def test_whatever_a_scenario_or_a_result_may_hold_can_be_read_again(whole: type) -> None:
+    found: set[type] = set()
+    _reachable(whole, found)
+    assert Cluster in found or whole is Rehearsal
+    unknown = {kind.__name__ for kind in found} - set(CLASSES)
+    # Two have only subclasses, and what secrets.env is like stays with the bot.
+    assert unknown <= {"Procedure", "Step", "Finding", "SecretsFindings"}
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+@pytest.mark.parametrize("zero", ["accepted", "refused", "ignored"])
+def test_what_probes_found_holds_in_the_simulated_world(order: str, zero: str) -> None:
+    plain = scenario_of(busy, kind="pool", media=3)
+    facts = (AccountFact("removal", order, plain.at), AccountFact("zero", zero, plain.at))
+    cluster = replace(
+        plain.cluster, account=AccountFacts(facts), zero_refused=zero in ("refused", "ignored")
+    )
+    scenario = replace(plain, cluster=cluster, procedure=Scale(2), runs=0)
+
+    async def story() -> None:
+        estate = build_world(scenario, 0, Delays()).estate
+        pool = estate.pools[estate.clusters["acme"].pool_id]
+        assert estate.pool_scaler.removal_order == order
+        assert pool.allow_zero == {"accepted": "yes"}.get(zero, zero)
+
+    virtual.run(story())
+    assert play(scenario).plan.notes == make_plan(cluster, Scale(2)).notes

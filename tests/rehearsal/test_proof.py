@@ -6,6 +6,7 @@ table.
 
 from dataclasses import replace
 from functools import cache
+from statistics import median
 
 import pytest
 
@@ -115,3 +116,6 @@ def test_in_most_of_sixty_worlds() -> None:
     compared = compare_all(range(60), 200, workers=2)
     assert share(c.foreseen for c in compared) >= 0.95
     assert share(c.in_range for c in compared if c.in_range is not None) >= 0.9
+    # A forecast that anything may happen, at any time, would be no forecast.
+    assert median(len(c.forecast.kinds) for c in compared) <= 12
+    assert median(c.width for c in compared) <= 20

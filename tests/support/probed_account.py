@@ -134,6 +134,7 @@ class ProbedAccount:
         clean: bool = False,
         yes: bool = True,
         answers: Sequence[bool] = (),
+        say: Callable[[str], None] | None = None,
     ) -> Probed:
         """Run the command once."""
         gate, said, replies = Gate(kill_at, after), list[str](), list(answers)
@@ -153,7 +154,7 @@ class ProbedAccount:
             return replies.pop(0)
 
         command = ProbeCommand(
-            self.settings, choice, adapters, self.journal, said.append, ask, self.kept
+            self.settings, choice, adapters, self.journal, say or said.append, ask, self.kept
         )
         code: int | None = None
         try:
