@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help demo test test-fast test-all chaos bench campaign nights replay durations mutants lint hooks measure lock docs screenshots gallery wheel image image-test droplet-test install-test redis-test sbom clean
+.PHONY: help demo test test-fast test-all chaos bench campaign nights replay durations mutants lint hooks measure lock docs screenshots gallery wheel image image-test droplet-test install-test redis-test trust sbom clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -73,6 +73,10 @@ docs: ## Write docs/reference anew from the code, and build the site into dist/s
 	@$(VENV)/python -m scripts.docs
 	@$(VENV)/python -m scripts.badges
 	@$(VENV)/python -m scripts.site $(ARGS)
+
+trust: ## Play the page on trust in the simulated account, and write its outputs anew (half a minute; ARGS=--check only compares)
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python -m scripts.trust_it $(ARGS)
 
 screenshots: ## Draw everything that the bot says, on a desk and a phone, light and dark; and take the pictures in docs/ anew (needs chromium)
 	@$(PYTHON) scripts/env.py dev

@@ -66,6 +66,11 @@ SLACK_ARGUMENTS: dict[str, Json] = {
     "users.list": {},
     "usergroups.list": {},
 }
+# What stands for parts of a message that were sent, and are in the answer then.
+SLACK_SENT: Json = {
+    "blocks": [{"type": "divider"}],
+    "metadata": {"event_type": "recorded", "event_payload": {}},
+}
 FAULTS = {500: "500-before", 503: "503-before", 502: "html-502"}
 
 
@@ -472,7 +477,13 @@ class PretendWorld:
             self._slack = FakeSlack(workspace, yaml.safe_load(manifest()))
             self._slack.webapi.limited = False
         arguments = SLACK_ARGUMENTS[method]
-        answer = self._slack.webapi.handle(method, self._slack.webapi.bot_token, dict(arguments))
+        api, sent = self._slack.webapi, line.get("sent")
+        if method in ("chat.postMessage", "chat.postEphemeral") and isinstance(sent, dict):
+            arguments = arguments | {key: part for key, part in SLACK_SENT.items() if key in sent}
+            if "thread_ts" in sent:
+                first = api.handle("chat.postMessage", api.bot_token, dict(arguments))
+                arguments |= {"thread_ts": first.json["ts"]}
+        answer = api.handle(method, api.bot_token, dict(arguments))
         headers = {"content-type": "application/json; charset=utf-8"} | answer.headers
         return Exchange("slack", method, "", {}, arguments, answer.status, headers, answer.json)
 

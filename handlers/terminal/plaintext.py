@@ -42,7 +42,7 @@ TYPED = re.compile("([*_~`])\u200b")
 # Of Unicode's private use area: stands for a mark that a person typed while marks are removed.
 HELD = 0xE000
 # Such as *Money* saves $0.21/h
-LABEL = re.compile(r"^\*([A-Z][^*\n]{1,40})\* (?=[^\s·:,.])", re.MULTILINE)
+LABEL = re.compile(r"^\*([A-Z][^*\n]{0,39}[^*\n:])\* (?=[^\s·:,.])", re.MULTILINE)
 
 
 @dataclass(frozen=True)

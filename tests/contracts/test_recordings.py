@@ -163,6 +163,30 @@ def test_a_key_is_the_same_in_another_recording() -> None:
     assert one.key == other.key == "GET /x 200: a.b: other type"
 
 
+@pytest.mark.parametrize("sends", [True, False])
+@pytest.mark.parametrize("part", ["blocks", "metadata", "thread_ts"])
+def test_a_message_is_answered_with_what_was_sent(
+    part: str, *, sends: bool, tmp_path: Path
+) -> None:
+    message = {"type": "message", "text": "<string>", "user": "user-1", "ts": "ts-1"}
+    shown = {part: {"blocks": "<array>", "metadata": "<object>"}.get(part, "<string>")}
+    line: dict[str, Any] = {
+        "n": 1, "t": 0.0, "took": 0.0, "party": "slack", "ask": "chat.postMessage", "status": 200,
+        "headers": {"content-type": "application/json; charset=utf-8"},
+        "answer": {"ok": True, "ts": "ts-1", "message": message | (shown if sends else {})},
+    }  # fmt: skip
+    header = {"format": 1, "bot": "x", "kind": "pool"}
+    file = tmp_path / "night.jsonl"
+
+    def differences(*, sent: bool) -> list[str]:
+        line["sent"] = {"text": "<string>", **(shown if sent else {})}
+        file.write_text(f"{json.dumps(header)}\n{json.dumps(line)}\n")
+        return [d.key for d in replay(file, {}).differences if part in d.where + d.what]
+
+    assert differences(sent=sends) == []
+    assert differences(sent=not sends), "what was sent decides"
+
+
 # What a field may hold in a file from elsewhere.
 ODD: tuple[Any, ...] = (
     None, True, -1, 1e308, 10**30, "", "²", "T", "T1e999", [], {}, [[]], [{}], [None],

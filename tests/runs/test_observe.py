@@ -96,9 +96,9 @@ class Fortnight:
     writes: int
 
 
-async def people_meet(scene: Scene, nights: int) -> None:
-    """Let people meet late on every other day, and the bot work."""
-    for night in range(nights):
+async def people_meet(scene: Scene, nights: int, first: int = 0) -> None:
+    """Let people meet late on every other day, and the bot work, until so many nights are over."""
+    for night in range(first, nights):
         await until(scene, night * DAY + CLOSES - 0.5 * HOUR)
         if night % 2 == 0:
             for people, minutes in ((4, 37 + 7 * night % 50), (2, 20 + 13 * night % 55)):
