@@ -197,7 +197,10 @@ class ProbeCommand:
         announced = await self._estimate(api)
         tag = f"{PREFIX}{secrets.token_hex(4)}"
         self._say("\n".join(announcement(choice.questions, announced, tag, choice.bucket)))
-        if not choice.yes and not await self._ask("Do this?"):
+        observes = self._settings.observes
+        if observes:
+            self._say("The bot only observes. This command does create; --yes is not enough.")
+        if (observes or not choice.yes) and not await self._ask("Do this?"):
             self._say("Nothing was created.")
             return REFUSED
         began = self._clock.now()

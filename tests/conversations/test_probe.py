@@ -336,6 +336,19 @@ def test_nothing_is_created_without_a_yes(tmp_path: Path) -> None:
     play(story())
 
 
+def test_beside_a_bot_that_observes_somebody_is_asked_whatever_was_typed(tmp_path: Path) -> None:
+    async def story() -> None:
+        account = ProbedAccount(tmp_path)
+        account.settings = account.settings.model_copy(update={"mode": "observe"})
+        result = await account.probe("all", yes=True, answers=[False])
+        assert result.code == 1
+        assert "only observes" in result.text
+        assert "Nothing was created" in result.text
+        assert {line.partition(" ")[0] for line in result.gate.seen} == {"GET"}
+
+    play(story())
+
+
 def test_a_size_that_is_too_expensive_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
