@@ -112,7 +112,8 @@ def _in_order(items: list[pytest.Item]) -> list[pytest.Item]:
             if _folder(item) == folder:
                 units.setdefault(_unit(item), []).append(item)
     others = [item for item in items if _folder(item) not in FIRST]
-    return dealt(list(units.values()), others, workers)
+    # One worker fewer: they mostly wait for sockets, and the other cores have work meanwhile.
+    return dealt(list(units.values()), others, workers, max(1, workers - 1))
 
 
 def _unit(item: pytest.Item) -> str:

@@ -91,6 +91,7 @@ def test_what_is_loaded_later_is_there(site: Path) -> None:
     assert done.stdout.strip() == ""
 
 
+@pytest.mark.thorough
 def test_a_change_is_rehearsed_with_them(site: Path) -> None:
     scenario = replace(scenario_of(busy, media=2), runs=1)
     done = subprocess.run(

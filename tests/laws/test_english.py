@@ -5,17 +5,14 @@ from pathlib import Path
 import pytest
 
 from scripts.english import HELD, ROOT, Problem, check, first_lines, is_held, long_lines, words_in
+from tests.support.folders import by_folder
 
-FILES = [
-    pytest.param(file, id=str(file.relative_to(ROOT)))
-    for folder in HELD
-    for file in sorted((ROOT / folder).rglob("*.py"))
-]
+FOLDERS = by_folder(file for folder in HELD for file in (ROOT / folder).rglob("*.py"))
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_docstrings_and_comments_are_plain_english(file: Path) -> None:
-    problems: list[Problem] = check(file)
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda f: str(f.relative_to(ROOT)))
+def test_docstrings_and_comments_are_plain_english(folder: Path) -> None:
+    problems: list[Problem] = [found for file in FOLDERS[folder] for found in check(file)]
     assert not problems, "\n" + "\n".join(map(str, problems))
 
 

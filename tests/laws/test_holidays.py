@@ -497,7 +497,7 @@ MOST_CALLS = 25_000_000
 """Twice what it takes; a file of a megabyte needs a few million to be read at all."""
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "event",
     [

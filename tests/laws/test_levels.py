@@ -64,21 +64,22 @@ def test_tests_of_one_family_play_different_kinds() -> None:
 @law
 @given(
     st.lists(st.integers(1, 5), min_size=1, max_size=9), st.booleans(), st.integers(0, 20),
-    st.integers(1, 6),
+    st.integers(1, 6), st.integers(0, 2),
 )  # fmt: skip
-def test_every_worker_begins_with_what_takes_longest(
-    sizes: list[int], enough: bool, more: int, workers: int
+def test_the_first_workers_begin_with_what_takes_longest(
+    sizes: list[int], enough: bool, more: int, first: int, others_beside: int
 ) -> None:
+    workers = first + others_beside
     others = more + (workers * sum(sizes) if enough else 0)
     units = [[f"{unit}.{n}" for n in range(size)] for unit, size in enumerate(sizes)]
     rest = [f"light {n}" for n in range(others)]
-    order = dealt(units, rest, workers)
+    order = dealt(units, rest, workers, first)
     assert sorted(order) == sorted([one for unit in units for one in unit] + rest)
     for unit in units:
         at = order.index(unit[0])
         assert order[at : at + len(unit)] == unit, "it stays together"
     if enough:
-        starts = [sum(blocks(len(order), workers)[:n]) for n in range(workers)]
+        starts = [sum(blocks(len(order), workers)[:n]) for n in range(first)]
         begin = [order[start] for start in starts][: len(units)]
         assert begin == [unit[0] for unit in units][: len(begin)]
 

@@ -21,15 +21,14 @@ from scripts.words import (
     texts_of,
     words_in,
 )
+from tests.support.folders import by_folder
 
-FILES = [
-    pytest.param(file, id=str(file.relative_to(ROOT))) for file in (*goldens(), *held_sources())
-]
+FOLDERS = by_folder((*goldens(), *held_sources()))
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_what_people_read_is_plain_english(file: Path) -> None:
-    problems: list[Problem] = check(file)
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda f: str(f.relative_to(ROOT)))
+def test_what_people_read_is_plain_english(folder: Path) -> None:
+    problems: list[Problem] = [found for file in FOLDERS[folder] for found in check(file)]
     assert not problems, "\n" + "\n".join(map(str, problems))
 
 

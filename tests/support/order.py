@@ -19,12 +19,13 @@ def blocks(count: int, workers: int) -> list[int]:
     return sizes
 
 
-def dealt(units: Sequence[Sequence[T]], others: Sequence[T], workers: int) -> list[T]:
-    """Return all of them, each worker's block beginning with its share of the units.
+def dealt(units: Sequence[Sequence[T]], others: Sequence[T], workers: int, first: int) -> list[T]:
+    """Return all of them, the blocks of the first workers beginning with their share of the units.
 
     A unit stays together; units are dealt in turns.
     """
-    heads = [[one for unit in units[n::workers] for one in unit] for n in range(workers)]
+    heads = [[one for unit in units[n::first] for one in unit] for n in range(first)]
+    heads += [[] for _ in range(workers - first)]
     sizes = blocks(sum(map(len, units)) + len(others), workers)
     if any(len(head) > size for head, size in zip(heads, sizes, strict=True)):
         return [one for unit in units for one in unit] + list(others)
