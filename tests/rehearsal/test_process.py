@@ -21,6 +21,7 @@ from services.common.serialize import write
 from services.operations.rehearsal import CLASSES, Ending, Rehearsal, Scenario
 from services.procedures import Scale
 from tests.rehearsal.test_estate import busy, scenario_of
+from tests.support.patience import LOOKS
 from tests.support.scene import ROOT
 
 HANGS = (sys.executable, "-S", "-c", "import time; time.sleep(60)")
@@ -39,7 +40,7 @@ from services.common.serialize import read
 from services.operations.rehearsal import CLASSES
 
 async def main():
-    stage = RehearsalProcess(budget=300, deadline=300)
+    stage = RehearsalProcess(budget=1200, deadline=1200)
     playing = asyncio.create_task(stage.play(read(sys.stdin.read(), CLASSES, "it")))
     while stage.pid is None:
         await asyncio.sleep(0.01)
@@ -76,7 +77,7 @@ def group_of(pid: int) -> list[int]:
 
 
 async def until_it_plays(stage: RehearsalProcess) -> int:
-    for _ in range(1000):
+    for _ in range(LOOKS):
         if stage.pid is not None:
             return stage.pid
         await asyncio.sleep(0.01)
@@ -202,14 +203,14 @@ def test_a_bot_that_is_killed_leaves_nothing_behind() -> None:
         process.stdin.close()
         pid = int(process.stdout.readline())
         # Its workers have begun.
-        for _ in range(600):
+        for _ in range(LOOKS // 2):
             if len(group_of(pid)) > 1:
                 break
             time.sleep(0.1)
         assert len(group_of(pid)) > 1
         process.send_signal(signal.SIGKILL)
         process.wait()
-    for _ in range(100):
+    for _ in range(LOOKS // 2):
         if not group_of(pid):
             break
         time.sleep(0.1)
