@@ -1,7 +1,7 @@
 """What happens in worlds with hidden misfortunes is among what was rehearsed.
 
-One world always; `make test-all` compares sixty, and `python -m tests.rehearsal.proof` prints the
-table.
+One world always; `make test-all` compares 45, and `python -m tests.rehearsal.proof 45 80 300` prints
+their table.
 """
 
 from dataclasses import replace
@@ -112,8 +112,9 @@ def test_the_comparison_finds_what_was_not_foreseen() -> None:
 
 
 @pytest.mark.thorough
-def test_in_most_of_sixty_worlds() -> None:
-    compared = compare_all(range(60), 200, workers=2)
+def test_in_most_worlds() -> None:
+    """In worlds that were not used for tuning."""
+    compared = compare_all(range(300, 345), 80, workers=2)
     assert share(c.foreseen for c in compared) >= 0.95
     assert share(c.in_range for c in compared if c.in_range is not None) >= 0.9
     # A forecast that anything may happen, at any time, would be no forecast.
