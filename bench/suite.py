@@ -32,7 +32,9 @@ def run_suite() -> float:
     began = time.perf_counter()
     ended = subprocess.run(["make", "test"], cwd=ROOT, capture_output=True, text=True, check=False)
     if ended.returncode:
-        raise Unmeasured(f"`make test` failed: {ended.stdout[-500:]}{ended.stderr[-500:]}")
+        failed = [line for line in ended.stdout.splitlines() if line.startswith("FAILED")]
+        why = "; ".join(failed[:5]) or f"{ended.stdout[-300:]}{ended.stderr[-300:]}"
+        raise Unmeasured(f"`make test` failed: {why}")
     return time.perf_counter() - began
 
 
