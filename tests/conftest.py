@@ -16,6 +16,7 @@ from zlib import crc32
 import pytest
 from hypothesis import settings
 
+from bot.logs import OURS, QUIET
 from tests.support.coverage_level import FULL, LAW, QUICK, cases, covering, rotated
 from tests.support.order import dealt
 from tests.support.tools import server_version, store_servers
@@ -130,6 +131,8 @@ def _folder(item: pytest.Item) -> str:
 def pytest_runtest_teardown() -> None:
     """Let the next test hear every log line: commands that tests call silence the process."""
     logging.disable(logging.NOTSET)
+    for name in (*OURS, *QUIET):
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
