@@ -1,7 +1,7 @@
 """What happens in worlds with hidden misfortunes is among what was rehearsed.
 
-One world always; `make test-all` compares 45, and `python -m tests.rehearsal.proof 45 80 300` prints
-their table.
+One world always; `make test-all` compares 45, and prints no table: `python -m
+tests.rehearsal.proof 45 80 300` does.
 """
 
 from dataclasses import replace
