@@ -1,6 +1,5 @@
 """What a process that rehearses may use, set by itself before it begins."""
 
-import ctypes
 import math
 import os
 import resource
@@ -36,4 +35,7 @@ def set_limits(seconds: float, memory: int = MEMORY) -> None:
 def die_with_parent() -> None:
     """Let the kernel end this process when the one that started it ends."""
     if sys.platform == "linux":
+        # The bot itself needs no ctypes: half a megabyte.
+        import ctypes  # noqa: PLC0415
+
         ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
