@@ -12,7 +12,7 @@ demo: ## The bot and a pretend world: a page that looks like a Slack channel, on
 	@$(PYTHON) scripts/env.py demo
 	@$(VENV)/openvidu-bot demo $(if $(KIND),--kind $(KIND)) $(ARGS)
 
-test: ## All checks: ruff, mypy, import contracts, tests (five minutes on two quiet cores)
+test: ## All checks: ruff, mypy, import contracts, tests (four minutes on two quiet cores)
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/python scripts/check.py
 
