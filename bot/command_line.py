@@ -18,7 +18,7 @@ from typing_extensions import override
 from bot.argument_parser import CommandParser
 from bot.audit.arguments import add_audit
 from bot.init.arguments import add_init
-from bot.options import Subcommands, add_settings_options, examples
+from bot.options import Subcommands, add_settings_options, examples, number_between
 from bot.probe.arguments import add_probe
 from bot.record.arguments import add_record, add_replay
 from bot.settings_files import ORDER
@@ -160,7 +160,7 @@ def _add_demo(commands: Subcommands) -> None:
     )
     demo.add_argument(
         "--speed",
-        type=_speed,
+        type=number_between(1, 200),
         help="simulated seconds per real second (default 12; with --world-only 1)",
     )
     demo.add_argument(
@@ -251,10 +251,3 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError(f"{port} is not a port (0 to 65535)")
     return port
-
-
-def _speed(text: str) -> float:
-    speed = float(text)
-    if not 1 <= speed <= 200:
-        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 200")
-    return speed

@@ -1,9 +1,11 @@
 """The options and the settings of every command that works on real clusters."""
 
 import argparse
+import math
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +33,21 @@ def examples(*lines: str) -> dict[str, Any]:
         "epilog": "\n".join([title, *(f"  {line}" for line in lines)]),
         "formatter_class": argparse.RawDescriptionHelpFormatter,
     }
+
+
+def number_between(least: int, most: int) -> Callable[[str], float]:
+    """Return the type of an option that is a number in this range."""
+
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not between {least} and {most}")
+        return number
+
+    return parse
 
 
 def add_settings_options(parser: argparse.ArgumentParser) -> None:

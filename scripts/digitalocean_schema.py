@@ -20,6 +20,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from scripts.openapi import resolved
+
 TARGET = Path(__file__).resolve().parents[1] / "tests" / "contracts" / "digitalocean_shapes.json"
 POOL = "/v2/droplets/autoscale/{autoscale_pool_id}"
 TRIGGER = "/v2/functions/namespaces/{namespace_id}/triggers/{trigger_name}"
@@ -54,24 +56,13 @@ class Document:
         self.content = content
         self.named: dict[str, Shape] = {}
 
-    def at(self, pointer: str) -> Json:
-        """Return what a `$ref` points at."""
-        node: Any = self.content
-        for part in pointer.removeprefix("#/").split("/"):
-            node = node[part.replace("~1", "/").replace("~0", "~")]
-        return self.resolved(node)
-
-    def resolved(self, node: Json) -> Json:
-        """Return the node itself, or what it refers to."""
-        return self.at(node["$ref"]) if "$ref" in node else node
-
     def shape(self, schema: Json) -> Shape:
         """Return the shape of a schema."""
         if "$ref" in schema:
             name = schema["$ref"].rsplit("/", 1)[-1]
             if name not in self.named:
                 self.named[name] = {}  # a shape may contain itself
-                self.named[name] = self.shape(self.resolved(schema))
+                self.named[name] = self.shape(resolved(self.content, schema))
             return {"of": name}
         plain = self._plain(schema)
         return {"or null": plain} if schema.get("nullable") else plain
@@ -94,7 +85,7 @@ class Document:
     def _merged(self, parts: list[Json]) -> Shape:
         fields: dict[str, Shape] = {}
         required: set[str] = set()
-        for part in map(self.resolved, parts):
+        for part in (resolved(self.content, part) for part in parts):
             inner = self._merged(part["allOf"]) if "allOf" in part else {}
             fields |= inner.get("fields", {})
             required |= set(inner.get("required", ())) | set(part.get("required", ()))
@@ -109,7 +100,7 @@ class Document:
         method, _, path = name.partition(" ")
         responses = self.content["paths"][path][method.lower()]["responses"]
         statuses = sorted(int(status) for status in responses if status.isdigit())
-        success = self.resolved(responses[str(statuses[0])])
+        success = resolved(self.content, responses[str(statuses[0])])
         content = success.get("content", {}).get("application/json")
         return {
             "statuses": statuses,

@@ -17,6 +17,7 @@ from bot.record.pseudonyms import Pseudonyms
 from bot.record.recorder import FORMAT
 from bot.record.redaction import Redaction
 from bot.record.tables import digitalocean
+from scripts.openapi import resolved
 from services.cloud.clients.exchanges import Exchange
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,13 +89,8 @@ class Examples:
         return value or None
 
     def found(self, node: dict[str, Any]) -> dict[str, Any]:
-        """Follow a reference."""
-        while "$ref" in node:
-            target: Any = self.document
-            for part in node["$ref"].removeprefix("#/").split("/"):
-                target = target[part.replace("~1", "/")]
-            node = target
-        return node
+        """Return the node, or what it refers to."""
+        return resolved(self.document, node)
 
 
 def lines(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

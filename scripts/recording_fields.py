@@ -3,13 +3,15 @@
 
 The source is the published OpenAPI document, or a cut of it: `recording_fields FILE`. Kept are
 numbers, booleans, moments, published values of enumerations, and sizes, regions and ids as far as
-`bot.record.kinds` lets them through. Every other field is only there with its JSON type.
+`bot.record.redaction` lets them through. Every other field is only there with its JSON type.
 """
 
 import json
 import sys
 from pathlib import Path
 from typing import Any
+
+from scripts.openapi import resolved
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "bot" / "record" / "digitalocean.json"
@@ -84,12 +86,7 @@ class Published:
         return OUT if schema is None else self._node(schema, "", "")
 
     def _found(self, node: dict[str, Any]) -> dict[str, Any]:
-        while "$ref" in node:
-            target: Any = self.document
-            for part in node["$ref"].removeprefix("#/").split("/"):
-                target = target[part.replace("~1", "/")]
-            node = target
-        return node
+        return resolved(self.document, node)
 
     def _node(self, node: dict[str, Any], name: str, owner: str) -> Any:
         """Return how a schema's values are kept. `name`: of the field; `owner`: of its object."""

@@ -1,9 +1,8 @@
 """Options of `openvidu-bot record` and `openvidu-bot replay`."""
 
-import argparse
 from pathlib import Path
 
-from bot.options import Subcommands, add_settings_options, examples
+from bot.options import Subcommands, add_settings_options, examples, number_between
 
 LONGEST_MINUTES = 24 * 60
 
@@ -26,7 +25,7 @@ def add_record(commands: Subcommands) -> None:
     record.add_argument("--cluster", metavar="NAME", help="only this cluster (default: all)")
     record.add_argument(
         "--minutes",
-        type=_minutes,
+        type=number_between(0, LONGEST_MINUTES),
         default=0.0,
         metavar="N",
         help="keep looking for that long, so that the order of states and durations are seen",
@@ -61,10 +60,3 @@ def add_replay(commands: Subcommands) -> None:
         help="instead: print the durations seen in the recordings",
     )
     replay.set_defaults(entry="bot.replay.command:run")
-
-
-def _minutes(text: str) -> float:
-    minutes = float(text)
-    if not 0 <= minutes <= LONGEST_MINUTES:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {LONGEST_MINUTES}")
-    return minutes

@@ -166,9 +166,7 @@ def ears() -> Iterator[Ears]:
     listening, root, disabled = Ears(), logging.getLogger(), logging.root.manager.disable
     wanted = {root: logging.DEBUG, logging.getLogger("botocore"): QUIET["botocore"]}
     # Whatever a test before this one left them at.
-    # Also what another test's bot has silenced in this process.
-    loud = (*OURS, "slack_bolt", "slack_sdk")
-    wanted |= {logging.getLogger(name): logging.NOTSET for name in loud}
+    wanted |= {logging.getLogger(name): logging.NOTSET for name in OURS}
     levels = {logger: logger.level for logger in wanted}
     logging.disable(logging.NOTSET)
     root.addHandler(listening)

@@ -114,3 +114,13 @@ def test_without_settings_one_line_says_what_to_do(
         assert capsys.readouterr().err.startswith(
             "No settings file. Use --config FILE or set OPENVIDU_BOT_CONFIG.\n"
         )
+
+
+@pytest.mark.parametrize("typed", ["record --minutes %s f", "demo --speed %s"])
+@pytest.mark.parametrize("number", ["fast", "nan", "-1", "1e9"])
+def test_a_number_out_of_range_is_refused_with_the_range(
+    typed: str, number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        build_parser().parse_args((typed.replace(" %s", "=%s") % number).split())
+    assert f"{number} is not between " in capsys.readouterr().err

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.rehearsal.direct_api import use_direct_api
 from services.cloud.clients.digitalocean import DigitalOceanClient
 from services.cloud.clients.list_pages import PASSES, PER_PAGE, requests_for
 from services.common.clock import loop_clock
 from services.common.errors import Unreachable, Unreadable
 from simulators.responses import HttpResponse, json_response
 from tests.support.clusters import law
-from tests.support.direct_api import use_direct_api
 
 TOKEN = "dop_v1_not_a_token"
 A_PAGE = 3

@@ -331,8 +331,10 @@ def test_a_bot_that_operates_has_no_guard() -> None:
 
 def test_the_settings_are_the_one_switch() -> None:
     """Nothing but `guarded` and the composition root decides on the mode."""
-    reading = {"bot/clusters.py", "bot/app.py", "bot/serve.py", "bot/terminal/local.py"}
-    reading.add("bot/probe/command.py")  # no client of the bot: it asks before it creates
+    reading = {
+        *("bot/clusters.py", "bot/app.py", "bot/serve.py", "bot/terminal/local.py"),
+        "bot/probe/command.py",  # no client of the bot: it asks before it creates
+    }
     found = {
         str(file.relative_to(ROOT))
         for package in ("bot",)

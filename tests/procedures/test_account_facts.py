@@ -251,7 +251,7 @@ async def keep(scene: Scene, **answers: str) -> None:
 
 @pytest.mark.parametrize("world", ["oldest", "newest"])
 def test_no_one_is_disconnected_whether_the_answer_is_true_or_false(world: str) -> None:
-    """The account was seen to remove the oldest. Whoever goes was drained, the other serves on."""
+    """The account was seen to remove the oldest. The one that goes was drained, one serves on."""
 
     async def story() -> None:
         async with Scene(media=4, seed=3) as scene:

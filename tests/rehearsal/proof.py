@@ -122,7 +122,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _miss(each: Compared) -> list[object]:
-    """Return a world that was not foreseen, for whoever wants to know why."""
+    """Return a world that was not foreseen, with what happened there."""
     about, took = each.about, each.happened.seconds
     return [
         about.seed,

@@ -57,6 +57,12 @@ def a_scenario() -> Scenario:
     return scenario_of(busy, kind="pool", media=2)
 
 
+@pytest.fixture(autouse=True)
+def made() -> None:
+    """It is made in a loop of its own, which cannot run inside that of a test."""
+    a_scenario()
+
+
 def play(stage: RehearsalProcess, scenario: Scenario | None = None) -> Rehearsal:
     async def story() -> Rehearsal:
         try:
@@ -105,7 +111,7 @@ def test_workers_play_the_same_runs_as_one() -> None:
 
 
 def test_its_own_clock_ends_it_too() -> None:
-    """A process that is stuck, and that nobody ends, is ended by the kernel."""
+    """The kernel ends a process that is stuck, where no parent does."""
     stuck = "from bot.rehearsal.limits import *; import time; set_limits(-1.5); time.sleep(60)"
     stage = RehearsalProcess((sys.executable, "-c", stuck), deadline=120)
     with pytest.raises(Refused, match="has no result after 120 s and was ended"):

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from bot.rehearsal.direct_api import use_direct_api
 from bot.rehearsal.in_process import InProcessHttp
 from services.cloud.clients.digitalocean import DigitalOceanClient
 from services.cloud.listings import SharedAccount
@@ -17,7 +18,6 @@ from services.common.clock import loop_clock
 from simulators.clock import LoopClock
 from simulators.environment import SimulatedEnvironment
 from simulators.responses import HttpResponse, json_response
-from tests.support.direct_api import use_direct_api
 from tests.support.scene import ORIGIN
 
 CLOUD = frozenset({Fact.DROPLETS, Fact.POOL, Fact.SIZES, Fact.SNAPSHOTS, Fact.LOAD})

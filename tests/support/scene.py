@@ -13,6 +13,7 @@ import yaml
 
 from bot.app import Bot, build
 from bot.clusters import Adapters
+from bot.rehearsal.direct_api import use_direct_api
 from bot.rehearsal.in_process import InProcessBucket, InProcessHttp, InProcessShell
 from bot.reread import SettingsFile
 from config.settings import load
@@ -45,7 +46,6 @@ from tests.support.crash_injector import (
     CrashInjector,
     CrashPoint,
 )
-from tests.support.direct_api import use_direct_api
 from tests.support.idle_rounds import Idle, Rounds
 from tests.support.pydo_transport import InProcessTransport
 

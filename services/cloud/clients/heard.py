@@ -1,7 +1,7 @@
 """Clients whose exchanges are heard, around the clients of the same interface."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from typing_extensions import override
@@ -35,14 +35,8 @@ class HeardHttp(HttpClient):
     async def get(
         self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 10.0
     ) -> Reply:
-        began = time.monotonic()
-        try:
-            reply = await self._inner.get(url, headers=headers, timeout=timeout)
-        except BotError as error:
-            self._hear("GET", url, None, began, error)
-            raise
-        self._hear("GET", url, None, began, reply)
-        return reply
+        asking = self._inner.get(url, headers=headers, timeout=timeout)
+        return await self._heard_asking("GET", url, None, asking)
 
     @override
     async def post(
@@ -53,14 +47,8 @@ class HeardHttp(HttpClient):
         headers: Mapping[str, str] | None = None,
         timeout: float = 10.0,
     ) -> Reply:
-        began = time.monotonic()
-        try:
-            reply = await self._inner.post(url, json, headers=headers, timeout=timeout)
-        except BotError as error:
-            self._hear("POST", url, json, began, error)
-            raise
-        self._hear("POST", url, json, began, reply)
-        return reply
+        asking = self._inner.post(url, json, headers=headers, timeout=timeout)
+        return await self._heard_asking("POST", url, json, asking)
 
     @override
     async def certificate_of(self, url: str) -> CertificateSeen:
@@ -69,6 +57,18 @@ class HeardHttp(HttpClient):
     @override
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+    async def _heard_asking(
+        self, verb: str, url: str, sent: object, asking: Awaitable[Reply]
+    ) -> Reply:
+        began = time.monotonic()
+        try:
+            reply = await asking
+        except BotError as error:
+            self._hear(verb, url, sent, began, error)
+            raise
+        self._hear(verb, url, sent, began, reply)
+        return reply
 
     def _hear(
         self, verb: str, url: str, sent: object, began: float, result: Reply | BotError
