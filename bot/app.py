@@ -75,6 +75,7 @@ from services.store.port import new_id
 from services.windows import Window
 
 log = logging.getLogger(__name__)
+NAMED = 3  # parts of a round that took too long
 ANSWERS_WITHIN = 2.5  # seconds for answers in flight when the bot is closed
 
 
@@ -147,16 +148,25 @@ class Bot:
         """Run one round; a part that fails or hangs does not stop the others. False: one failed."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        complete = [
-            await self.operations.bulkheads.run(part, work) for part, work in self.parts.items()
-        ]
+        complete: list[bool] = []
+        spent: dict[str, float] = {}
+        for part, work in self.parts.items():
+            before = loop.time()
+            complete.append(await self.operations.bulkheads.run(part, work))
+            spent[part] = loop.time() - before
         METRICS.set("openvidu_bot_round_seconds", loop.time() - began)
+        if loop.time() - began > SWEEP_INTERVAL:
+            longest = sorted(spent, key=lambda part: -spent[part])[:NAMED]
+            named = ", ".join(f"{part} {spent[part]:.1f} s" for part in longest)
+            log.warning("this round took %.1f s: %s", loop.time() - began, named)
         return all(complete)
 
     async def _take_part(self) -> None:
         if self.assignment is None:
             return
         await self.assignment.sweep()
+        for account in self.accounts:
+            account.api.requests.pace.divide(self.assignment.bots)
         driven = frozenset(self.operations.clusters.driven)
         self.operations.bulkheads.forget(self._driven - driven)
         self._driven = driven

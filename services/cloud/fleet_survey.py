@@ -34,19 +34,20 @@ class Age:
     """How old the answers may be that a look at `now` uses. Moments are epoch seconds.
 
     `shared`: seconds within which looks share an answer. `since`: nothing from before counts. The
-    facts in `of` may be older: the run waits for something that shows elsewhere. It does nothing
-    meanwhile, and before it does anything it looks at everything anew.
+    facts in `of` may be older, at least by `aged` seconds: the run waits for something that shows
+    elsewhere. It does nothing meanwhile, and before it does anything it looks at everything anew.
     """
 
     now: float
     shared: float
     since: float | None
     of: frozenset[Fact] = frozenset()
+    aged: float = 0.0
 
     def oldest(self, fact: Fact) -> float:
         """Return from which moment on an answer about a fact counts."""
         if fact in self.of:
-            return self.now - max(self.shared, AGED[fact])
+            return self.now - max(self.shared, self.aged, AGED[fact])
         return max(self.now - self.shared, self.bound)
 
     @property

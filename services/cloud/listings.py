@@ -47,6 +47,8 @@ OLDEST = 600.0
 # its own; the rest is shared.
 LOOKS_A_MINUTE = 240.0
 SLOWER, RARE = 2, 6
+# Of the hour's requests, what listings may take that only keep the books up to date.
+FOR_BOOKS = 0.25
 
 
 class SharedListing(Generic[T]):
@@ -192,6 +194,17 @@ class SharedAccount:
         if len(self._active) > MANY:
             return requests * SHARED * MANY_TIMES
         return requests * SHARED
+
+    def books_window(self) -> float:
+        """Return how many seconds old a listing may be for a look that decides nothing.
+
+        A thousand clusters' droplets are a list of 25 pages: once a minute it would take half of
+        what a token may send, and three bots would be refused.
+        """
+        pace = self.api.requests.pace
+        return max(
+            self.sharing_window(), pace.seconds_between(self.droplets.requests, FOR_BOOKS)
+        )
 
     def member_list_max_age(self) -> float:
         """Return how many seconds old a member list may be while nothing else changes."""

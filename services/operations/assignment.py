@@ -181,6 +181,11 @@ class ClusterAssignment:
             return False
         return ClockReading.of(self._clock).since(held.renewed) < TTL - MARGIN
 
+    @property
+    def bots(self) -> int:
+        """Return how many bots share the state, as of the last beat; this one included."""
+        return max(1, len(self._watched.bots))
+
     async def sweep(self) -> None:
         """Take part, from the first call on. Raise what has ended the beats, and begin again."""
         keeper = self._keeper

@@ -72,13 +72,19 @@ class ClusterReader:
         """The policy of a cluster as it is at this moment."""
         return self.clusters.rules(name)
 
-    async def look(self, name: str, needs: frozenset[Fact] = EVERYTHING) -> Cluster:
+    async def look(
+        self,
+        name: str,
+        needs: frozenset[Fact] = EVERYTHING,
+        aged: frozenset[Fact] = frozenset(),
+    ) -> Cluster:
         """Observe the cluster and add what is remembered of it.
 
-        Snapshots may be missing, where they cannot be read.
+        Snapshots may be missing, where they cannot be read. Facts in `aged` may be minutes old:
+        for a look that decides nothing.
         """
         world = self.clusters.cluster(name).world
-        seen = await world.observe(needs, tolerates=frozenset({Fact.SNAPSHOTS}))
+        seen = await world.observe(needs, tolerates=frozenset({Fact.SNAPSHOTS}), aged=aged)
         self._bindings.saw(seen)
         return await self._memory.add_to(seen)
 

@@ -19,6 +19,7 @@ from services.memory.usage_log import UsageLog
 from services.operations.reader import ClusterReader
 
 EVERY = 60.0
+BILLED = frozenset({Fact.DROPLETS})
 RECORDS = 100_000
 UNCAPPED = "uncapped"
 TOGETHER = 1800.0  # seconds within which droplets of one closing go, and of one opening come
@@ -52,7 +53,7 @@ class UsageRecorder:
             return None
         now = self._clock.now()
         _, before = self._newest.get(name, (0.0, ""))
-        cluster = await self._reader.look(name, frozenset({Fact.DROPLETS}))
+        cluster = await self._reader.look(name, BILLED, aged=BILLED)
         if not cluster.masters:
             return None  # nothing of it is visible, which does not mean that nothing exists
         if hourly(cluster).total is None:

@@ -65,6 +65,23 @@ def test_no_crowd_sends_more_than_the_share_in_a_minute_or_an_hour(
     assert not refused
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 5), st.floats(0.05, 1.0), st.integers(0, 2**32))
+def test_bots_that_divide_the_share_keep_to_it_together(bots: int, share: float, seed: int) -> None:
+    async def story() -> list[float]:
+        arrived, dice, until = list[float](), random.Random(seed), ORIGIN + 1.2 * HOUR
+        paces = [RequestPace(loop_clock(ORIGIN), share) for _ in range(bots)]
+        for pace in paces:
+            pace.divide(bots)
+        await asyncio.gather(*(_sender(pace, dice, arrived, until) for pace in paces * 4))
+        return sorted(arrived)
+
+    arrived = virtual.run(story())
+    limiter = RateLimiter(max(bots, int(PER_HOUR * share)), max(bots, int(PER_MINUTE * share)))
+    assert arrived
+    assert not [moment for moment in arrived if limiter.admit(moment).refused]
+
+
 def test_reads_leave_room_for_a_write() -> None:
     """A crowd that looks does not keep one of it from acting."""
 

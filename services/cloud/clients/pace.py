@@ -1,8 +1,8 @@
 """This process's share of one token's requests, and when the next request fits into it.
 
 DigitalOcean allows a token 5,000 requests an hour and 250 a minute, of the bot, Terraform and
-people together. The bot keeps to its share by itself. So it is never refused for its own requests,
-and what it leaves is there for the others.
+people together. The bot keeps to its share by itself, and bots that share a state divide it. So they
+are never refused for their own requests, and what they leave is there for the others.
 """
 
 from collections import deque
@@ -44,6 +44,8 @@ class RequestPace:
         self._clock = clock
         self._share = share
         self._limit = PER_HOUR
+        # Processes that send with this token, as far as is known: each gets an equal part.
+        self._bots = 1
         self._sent: deque[float] = deque()
 
     def note_limit(self, per_hour: int | None) -> None:
@@ -51,12 +53,19 @@ class RequestPace:
         if per_hour is not None and per_hour > 0:
             self._limit = per_hour
 
+    def divide(self, bots: int) -> None:
+        """Note that so many bots divide the share among them: together they keep to it."""
+        self._bots = max(1, bots)
+
     @property
     def allowance(self) -> Allowance:
         """What this process may send."""
-        return Allowance(
-            max(1, int(PER_MINUTE * self._share)), max(1, int(self._limit * self._share))
-        )
+        part = self._share / self._bots
+        return Allowance(max(1, int(PER_MINUTE * part)), max(1, int(self._limit * part)))
+
+    def seconds_between(self, requests: int, part: float) -> float:
+        """Return how often so many requests may be sent, to take that part of the allowance."""
+        return requests * 3600.0 / (self.allowance.hour * part)
 
     @property
     def left(self) -> float:
