@@ -1,4 +1,6 @@
-"""Plain HTTP: each master's health check, and the public address behind the load balancer."""
+"""Plain HTTP: each master's health check, and the cluster's public address.
+
+That is a load balancer's or a reserved one."""
 
 from collections.abc import Awaitable, Callable
 
@@ -38,16 +40,17 @@ class PublicHttp:
         """
         self.estate.settle()
         cluster = self.cluster_at(host)
-        if cluster is not None:
-            return self.front(cluster)
         master = next(
             (
                 d
                 for d in self.estate.droplets.values()
-                if d.public_ip == host and d.role == "master"
+                if host in (d.public_ip, d.reserved_ip) and d.is_master
             ),
             None,
         )
+        is_health = master is not None and port == HEALTH_PORT
+        if cluster is not None and not is_health:
+            return self.front(cluster)
         if master is None or port == 0:
             raise ConnectionRefusedError(f"{host}:{port}")
         return self.health(master, path)
@@ -73,16 +76,15 @@ class PublicHttp:
         return 200 if self.estate.front_is_up(cluster.stack) else 503
 
     def cluster_at(self, host: str) -> SimulatedCluster | None:
-        """Return the cluster with that domain or load balancer address."""
-        balancers = self.estate.balancers
-        return next(
-            (
-                c
-                for c in self.estate.clusters.values()
-                if host in (c.domain, balancers[c.balancer_id].ip)
-            ),
-            None,
-        )
+        """Return the cluster with that domain, load balancer address or reserved IP."""
+        clusters = self.estate.clusters.values()
+        return next((c for c in clusters if host in (c.domain, self.front_ip(c))), None)
+
+    def front_ip(self, cluster: SimulatedCluster) -> str:
+        """Return the public address of a cluster: its load balancer's, or a reserved one."""
+        if cluster.balancer_id:
+            return self.estate.balancers[cluster.balancer_id].ip
+        return next((m.reserved_ip for m in self.estate.masters(cluster.stack)), "")
 
     def masters(self, port: int = HEALTH_PORT) -> Listeners:
         """Return servers for the masters' health checks, each on its master's address."""
@@ -92,7 +94,7 @@ class PublicHttp:
             return {
                 d.id: self._opener(d, port)
                 for d in self.estate.droplets.values()
-                if d.role == "master" and self.estate.up(d)
+                if d.is_master and self.estate.up(d)
             }
 
         return Listeners(self.estate.clock, wanted)
@@ -152,4 +154,10 @@ rests_on(
     Source.SOURCE,
     "openvidu-digitalocean 3.6.1: the load balancer's health check",
     "/health/caddy answers 200 on a master in service",
+)
+rests_on(
+    "masters",
+    Source.SOURCE,
+    "openvidu-digitalocean pro/elastic and pro/singlenode: digitalocean_reserved_ip",
+    "a reserved IP leads to the one droplet, and nothing answers while that is off",
 )

@@ -156,7 +156,7 @@ class CloudState:
         ids = {m.droplet_id for m in pool.members} if pool else set()
 
         def is_media(droplet: SimulatedDroplet) -> bool:
-            mine = droplet.stack == stack and droplet.role == "media"
+            mine = droplet.stack == stack and droplet.is_media
             return droplet.id in ids or mine or cluster.media_tag in droplet.tags
 
         return [d for d in self.droplets.values() if is_media(d)]
@@ -181,8 +181,11 @@ class CloudState:
         )
 
     def front_is_up(self, stack: str) -> bool:
-        """Return whether the stack is reachable through its load balancer."""
-        return any(self.healthy(m, self.delays.front) for m in self.masters(stack))
+        """Return whether the stack is reachable through its load balancer or reserved IP."""
+        lag = self.delays.front
+        if not self.clusters[stack].balancer_id:
+            lag = 0.0  # a reserved IP leads to its droplet at once
+        return any(self.healthy(m, lag) for m in self.masters(stack))
 
     def serving(self, stack: str) -> list[SimulatedDroplet]:
         """Return the media nodes that take new meetings."""
@@ -191,7 +194,12 @@ class CloudState:
         return [d for d in self.media(stack) if self.takes_meetings(d)]
 
     def serving_without_firewall(self, stack: str) -> list[SimulatedDroplet]:
-        """Return the media nodes that serve without firewalls, which follow the media tag."""
+        """Return the media nodes that serve without firewalls, which follow the media tag.
+
+        Single Node's firewall follows its droplet's id instead.
+        """
+        if self.clusters[stack].kind == "co-located":
+            return []
         return [d for d in self.serving(stack) if self.clusters[stack].media_tag not in d.tags]
 
     def takes_meetings(self, droplet: SimulatedDroplet) -> bool:
