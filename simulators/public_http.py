@@ -37,23 +37,31 @@ class PublicHttp:
 
         Raises:
             ConnectionRefusedError: when nothing listens there.
+            TimeoutError: when a firewall is in front of what listens there.
         """
         self.estate.settle()
         cluster = self.cluster_at(host)
+        masters = [d for d in self.estate.droplets.values() if d.is_master]
         master = next(
-            (
-                d
-                for d in self.estate.droplets.values()
-                if host in (d.public_ip, d.reserved_ip) and d.is_master
-            ),
-            None,
+            (d for d in masters if host in (d.public_ip, d.reserved_ip, d.private_ip)), None
         )
         is_health = master is not None and port == HEALTH_PORT
         if cluster is not None and not is_health:
             return self.front(cluster)
         if master is None or port == 0:
             raise ConnectionRefusedError(f"{host}:{port}")
+        if master.on and not self._may_reach_health(master, host):
+            raise TimeoutError(f"{host}:{port}: dropped by a firewall")
         return self.health(master, path)
+
+    def _may_reach_health(self, master: SimulatedDroplet, host: str) -> bool:
+        """Return whether a firewall lets a request at this address to a master's health page."""
+        match self.estate.clusters[master.stack].deployment:
+            case "high availability":
+                return True
+            case "elastic":
+                return host == master.private_ip
+        return False
 
     def health(self, master: SimulatedDroplet, path: str = HEALTH) -> int:
         """Return what a master answers on its health port."""
@@ -87,14 +95,17 @@ class PublicHttp:
         return next((m.reserved_ip for m in self.estate.masters(cluster.stack)), "")
 
     def masters(self, port: int = HEALTH_PORT) -> Listeners:
-        """Return servers for the masters' health checks, each on its master's address."""
+        """Return servers for the masters' health checks, each on its master's address.
+
+        For Elastic they stand for what is reached from inside its VPC. Single Node has none.
+        """
 
         def wanted() -> dict[int, Callable[[], Awaitable[Listener]]]:
             self.estate.settle()
             return {
                 d.id: self._opener(d, port)
                 for d in self.estate.droplets.values()
-                if d.is_master and self.estate.up(d)
+                if d.role == "master" and self.estate.up(d)
             }
 
         return Listeners(self.estate.clock, wanted)
@@ -160,4 +171,10 @@ rests_on(
     Source.SOURCE,
     "openvidu-digitalocean pro/elastic and pro/singlenode: digitalocean_reserved_ip",
     "a reserved IP leads to the one droplet, and nothing answers while that is off",
+)
+rests_on(
+    "masters",
+    Source.SOURCE,
+    "openvidu-digitalocean: the firewalls of pro/ha, pro/elastic and pro/singlenode",
+    "the health page is open to all, to the VPC (Elastic), or to none (Single Node)",
 )

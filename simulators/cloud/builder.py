@@ -146,7 +146,7 @@ class Builder:
         master.role, master.stack = role, stack
         if blueprint.deployment != "high availability":
             master.reserved_ip = f"203.0.113.{110 + len(self.state.clusters)}"
-        master.private_ip = f"10.10.10.{n + 1}"
+        master.private_ip = self.state.vpc_address(stack, n + 1)
         return master
 
     def _pool(self, blueprint: Blueprint, vpc: str) -> SimulatedPool:

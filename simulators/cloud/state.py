@@ -118,7 +118,14 @@ class CloudState:
     def private_ip(self, stack: str) -> str:
         """Return a free address in the stack's VPC."""
         taken = {d.private_ip for d in self.droplets.values() if d.stack == stack}
-        return next(ip for n in range(2, 255) if (ip := f"10.10.10.{n}") not in taken)
+        return next(ip for n in range(2, 255) if (ip := self.vpc_address(stack, n)) not in taken)
+
+    def vpc_address(self, stack: str, n: int) -> str:
+        """Return the n-th address in the stack's VPC, whose range is its own except with HA."""
+        cluster = self.clusters.get(stack)
+        if cluster is None or cluster.deployment == "high availability":
+            return f"10.10.10.{n}"
+        return f"10.{20 + list(self.clusters).index(stack)}.10.{n}"
 
     def plant(self, kind: str) -> str:
         """Return a new secret, and remember it as a canary."""

@@ -92,14 +92,13 @@ def test_nothing_answers_while_the_one_droplet_is_off_and_then_all_does(deployme
     drained = list(estate.media("acme"))
     assert web.handle(world.cluster.domain, 443, "/") == 200
     assert web.handle(master.reserved_ip, 443, "/") == 200
-    assert web.handle(master.reserved_ip, HEALTH_PORT, HEALTH) == 200
     for node in drained:
         drain(world, node)
     world.wait(5)
     estate.allow_to_stay(d.id for d in drained)
     estate.power.request(master.id, "shutdown")
     world.wait(30)
-    for address in (world.cluster.domain, master.reserved_ip, master.public_ip):
+    for address in (world.cluster.domain, master.reserved_ip, master.public_ip, master.private_ip):
         with pytest.raises(ConnectionRefusedError):
             web.handle(address, HEALTH_PORT, HEALTH)
     with pytest.raises(ConnectionRefusedError):
@@ -108,12 +107,23 @@ def test_nothing_answers_while_the_one_droplet_is_off_and_then_all_does(deployme
         NodeShell(estate).execute(master.id, "systemctl is-active openvidu")
     estate.power.request(master.id, "power_on")
     world.wait(30)
-    assert web.handle(master.public_ip, HEALTH_PORT, HEALTH) == 503
+    assert web.health(master) == 503
+    assert web.handle(world.cluster.domain, 443, "/") == 503
     world.wait(READY)
-    assert web.handle(master.public_ip, HEALTH_PORT, HEALTH) == 200
+    assert web.health(master) == 200
     assert web.handle(world.cluster.domain, 443, "/") == 200
     assert rooms(api) == []
     assert world.kinds() == []
+
+
+def test_a_firewall_drops_requests_for_the_health_page_from_outside() -> None:
+    for world, inside in ((elastic()[0], True), (single()[0], False)):
+        web, master = PublicHttp(world.estate), world.estate.masters("acme")[0]
+        for address in (master.public_ip, master.reserved_ip):
+            with pytest.raises(TimeoutError):
+                web.handle(address, HEALTH_PORT, HEALTH)
+        if inside:
+            assert web.handle(master.private_ip, HEALTH_PORT, HEALTH) == 200
 
 
 def rooms(api: LivekitApi) -> list[str]:
