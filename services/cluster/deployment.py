@@ -60,6 +60,13 @@ class ControlPlane:
         return f"{COUNTS[self.masters]} {self.noun}{'' if self.masters == 1 else 's'}"
 
     @property
+    def not_all_on(self) -> str:
+        """Return that a master is powered off: `not all masters are powered on`."""
+        if self.masters == 1:
+            return f"{self.all_masters} is not powered on"
+        return "not all masters are powered on"
+
+    @property
     def others(self) -> str:
         """Return the masters that stay in service while one is changed; "" where there are none."""
         return "the other three masters" if self.can_roll else ""

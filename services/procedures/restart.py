@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from services.cluster.deployment import control_plane_of
 from services.cluster.model import EVERYTHING, Cluster, Droplet, Fact, MediaNode, short_name
 from services.common.command import CommandClass, argument, flag
 from services.common.errors import Refused
 from services.common.observed import Unobserved
 from services.common.text import join_words, plural
 from services.procedures import find_node, fleet
-from services.procedures.base import Procedure
+from services.procedures.base import Procedure, without_draining
+from services.procedures.round_trip import rest_of_trip, round_trip, without_media
 from services.steps import (
     Drain,
     FrontAnswers,
@@ -25,6 +27,14 @@ from services.steps import (
 
 def _power(status: str) -> str:
     return {"off": "powered off", "active": "powered on"}.get(status, status)
+
+
+def _stops_service(cluster: Cluster) -> bool:
+    """Return whether people may be served now through the only master.
+
+    One that is not healthy serves no one; one whose health is unknown may.
+    """
+    return any(m.active and m.healthy is not False for m in cluster.masters)
 
 
 @dataclass(frozen=True)
@@ -44,11 +54,13 @@ class Restart(Procedure):
 
     node: str = argument("master-2, media-3, a droplet's name or its id")
     service: bool = flag("of a master: only OpenVidu on it, not its droplet")
+    no_drain: bool = flag("of the only master: end running meetings instead of draining")
 
     def target_text(self, name: str) -> str:
+        target = f"{self.node} of {name}"
         if self.service:
-            return f"OpenVidu on {self.node} of {name}"
-        return f"{self.node} of {name}"
+            target = f"OpenVidu on {target}"
+        return without_draining(target) if self.no_drain else target
 
     def outcome_text(self, name: str) -> str:
         return f"{self.target_text(name)} {self.done}"
@@ -62,8 +74,16 @@ class Restart(Procedure):
             self._check_media(cluster, node)
 
     def _check_master(self, cluster: Cluster, master: Droplet) -> None:
-        if cluster.is_down:
-            raise Refused(f"{cluster.name} is shut down. Start it with [[command startup]]")
+        plane = control_plane_of(cluster)
+        if self.no_drain and plane.can_roll:
+            raise Refused(
+                f"`--no-drain` is for the only master of a deployment; {cluster.name} is "
+                f"{plane.title}, and {plane.others} stay in service"
+            )
+        if plane.can_roll:
+            self._check_running(cluster)
+        elif _stops_service(cluster):
+            fleet.fleet_of(cluster).check_round_trip()
         others = [m for m in cluster.masters if m.name != master.name]
         unhealthy = [short_name(m.name, cluster.stack) for m in others if not m.is_healthy]
         if unhealthy:
@@ -83,7 +103,16 @@ class Restart(Procedure):
                 "To restart its droplet, omit `--service`"
             )
 
+    def _check_running(self, cluster: Cluster) -> None:
+        if cluster.is_down:
+            raise Refused(f"{cluster.name} is shut down. Start it with [[command startup]]")
+
     def _check_media(self, cluster: Cluster, node: MediaNode) -> None:
+        if self.no_drain:
+            raise Refused(
+                "`--no-drain` is for the only master of a deployment. A media node is drained "
+                f"first: [[command restart {self.node}]]"
+            )
         if self.service:
             raise Refused(
                 "`--service` is for masters. On a media node only OpenVidu is restarted: "
@@ -105,11 +134,14 @@ class Restart(Procedure):
             )
         if not cluster.is_up:
             raise Refused(
-                "not all masters are powered on, and media nodes need all of them. "
+                f"{control_plane_of(cluster).not_all_on}, and media nodes need it. "
                 f"Start {cluster.name} with [[command startup]]"
             )
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
+        return self._steps(cluster)
+
+    def _steps(self, cluster: Cluster, least: int = 0) -> Iterator[Step]:
         node = find_node.master_or_media(cluster, self.node)
         if isinstance(node, MediaNode):
             name = short_name(node.name, cluster.stack)
@@ -119,14 +151,36 @@ class Restart(Procedure):
             )
             yield Revive((node.id,), who=name)
             return
-        if self.service:
-            assert isinstance(node.start, str), "check() refuses otherwise"
-            yield RestartService(node.name, was=node.start)
+        if control_plane_of(cluster).can_roll:
+            yield from self._restart(node)
+            return
+        if not least:
+            self._check_running(cluster)
+        drain = not self.no_drain
+        if not (least or _stops_service(cluster)):
+            yield from self._restart(node)
+        elif self.service:
+            yield from without_media(cluster, self._restart(node), least, drain=drain)
         else:
-            yield PowerOff((node.name,), media_stays=True)
-            yield PowerOn(node.name)
-        yield Healthy((node.name,))
+            yield from round_trip(cluster, (), least, drain=drain)
+
+    def _restart(self, master: Droplet) -> Iterator[Step]:
+        if self.service:
+            assert isinstance(master.start, str), "check() refuses otherwise"
+            yield RestartService(master.name, was=master.start)
+        else:
+            yield PowerOff((master.name,), media_stays=True)
+            yield PowerOn(master.name)
+        yield Healthy((master.name,))
         yield FrontAnswers()
+
+    def replan(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
+        stops = any(isinstance(s, PowerOff | RestartService) for s in left)
+        if stops or control_plane_of(cluster).can_roll:
+            yield from self._steps(cluster, fleet.promised_nodes(left))
+        else:
+            # It was restarted: only what brings the cluster back is left.
+            yield from rest_of_trip(cluster, (), left)
 
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
         # A master that did not power off in time is left on: nothing else is stopped for it.
@@ -141,7 +195,19 @@ class Restart(Procedure):
         if isinstance(node, MediaNode):
             return ()
         what = "only OpenVidu" if self.service else "its droplet"
+        plane = control_plane_of(cluster)
+        if plane.can_roll:
+            return (
+                f"Restarts {what}; {plane.others} stay in service. People connected "
+                f"through {self.node} may see “Reconnecting” for some seconds",
+            )
+        if not _stops_service(cluster):
+            return (
+                f"The only {plane.noun} is not healthy, so it is restarted at once. "
+                "Media nodes stay in service; meetings on them lose their connection",
+            )
+        how = "are ended" if self.no_drain else "finish first"
         return (
-            f"Restarts {what}; the other three masters stay in service. People connected "
-            f"through {self.node} may see “Reconnecting” for some seconds",
+            f"Restarts {what}. It is the only {plane.noun}: {cluster.name} is out of service until "
+            f"it is back. Running meetings {how}",
         )
