@@ -34,7 +34,8 @@ def snapshot_name(label: str, master: str, *, off: bool) -> str:
 
     `-off` follows if the master was powered off.
     """
-    online = f"{label}-{only_name(master) or f'master-{master.rsplit('-', 1)[-1]}'}"
+    number = master.rsplit("-", 1)[-1]
+    online = f"{label}-{only_name(master) or f'master-{number}'}"
     return f"{online}-off" if off else online
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from typing_extensions import override
 
-from services.cluster.fact_text import with_source
 from services.cluster.deployment import control_plane_of
+from services.cluster.fact_text import with_source
 from services.cluster.model import Autoscaler, Cluster, MediaNode
 from services.common.errors import Refused
 from services.common.observed import Unobserved
