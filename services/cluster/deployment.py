@@ -120,12 +120,6 @@ CONTROL_PLANES = {
 }
 
 
-# Why a deployment is shown and not changed.
-NOT_OPERATED = {
-    Deployment.SINGLE_NODE: "{stack} is a Single Node deployment, which the bot only shows",
-}
-
-
 def control_plane_of(cluster: Cluster) -> ControlPlane:
     """Return what the masters of this cluster are, and what differs because of it."""
     return CONTROL_PLANES[cluster.deployment]
@@ -182,7 +176,6 @@ def _wrong_number(stack: str, kind: Deployment, droplets: list[str]) -> str:
 
 __all__ = [
     "CONTROL_PLANES",
-    "NOT_OPERATED",
     "TITLES",
     "ControlPlane",
     "Deployment",

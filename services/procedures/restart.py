@@ -11,16 +11,7 @@ from services.common.observed import Unobserved
 from services.common.text import join_words, plural
 from services.procedures import find_node, fleet
 from services.procedures.base import Procedure
-from services.steps import (
-    Drain,
-    FrontAnswers,
-    Healthy,
-    PowerOff,
-    PowerOn,
-    RestartService,
-    Revive,
-    Step,
-)
+from services.steps import Drain, PowerOff, RestartService, Revive, Step
 
 
 def _power(status: str) -> str:
@@ -119,27 +110,25 @@ class Restart(Procedure):
             )
             yield Revive((node.id,), who=name)
             return
-        if self.service:
-            assert isinstance(node.start, str), "check() refuses otherwise"
-            yield RestartService(node.name, was=node.start)
-        else:
-            yield PowerOff((node.name,), media_stays=True)
-            yield PowerOn(node.name)
-        yield Healthy((node.name,))
-        yield FrontAnswers()
+        yield from fleet.fleet_of(cluster).restart_master(node, service=self.service)
+
+    def replan(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
+        node = find_node.master_or_media(cluster, self.node)
+        stops = any(isinstance(s, PowerOff | RestartService) for s in left)
+        if isinstance(node, MediaNode) or stops:
+            return self.steps(cluster)
+        # It was stopped already, and is not stopped again.
+        return fleet.fleet_of(cluster).finish_restart(node)
 
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
-        # A master that did not power off in time is left on: nothing else is stopped for it.
-        if isinstance(step, PowerOff) and not all(
-            cluster.master(n).status == "active" for n in step.names
-        ):
-            yield from (PowerOn(n) for n in step.names)
-            yield Healthy(step.names)
+        return fleet.fleet_of(cluster).recover_restart(step)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         node = find_node.master_or_media(cluster, self.node)
         if isinstance(node, MediaNode):
             return ()
+        if note := fleet.fleet_of(cluster).restart_note(service=self.service):
+            return (note,)
         what = "only OpenVidu" if self.service else "its droplet"
         return (
             f"Restarts {what}; the other three masters stay in service. People connected "

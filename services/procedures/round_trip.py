@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 from services.cluster.model import Cluster
 from services.procedures import fleet
-from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, Step
+from services.steps import FrontAnswers, Healthy, PowerOn, Step
 
 
 def shutdown(cluster: Cluster) -> Iterator[Step]:
     """Yield the whole shutdown."""
     media = fleet.fleet_of(cluster)
     yield from media.shutdown_steps()
-    yield PowerOff(tuple(m.name for m in cluster.masters), kept=media.allowed_to_stay)
+    yield media.masters_off()
 
 
 def startup(cluster: Cluster, number: int) -> Iterator[Step]:

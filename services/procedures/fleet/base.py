@@ -5,12 +5,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from services.cluster.model import Cluster, MediaNode, short_name
+from services.cluster.model import Cluster, Droplet, MediaNode, short_name
 from services.common.errors import Refused
 from services.common.text import count_of, join_words, plural
 from services.procedures import find_node
 from services.procedures.fleet.power_cycle import PowerCycle
-from services.steps import Step
+from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService, Step
 
 PLAN_FIRST = "read its plan before you apply it"
 
@@ -90,6 +90,34 @@ class Fleet(PowerCycle, ABC):
 
     def check_restart(self, node: MediaNode, target: str) -> None:
         """Refuse when OpenVidu must not be restarted on the node."""
+
+    def restart_master(self, master: Droplet, *, service: bool) -> Iterator[Step]:
+        """Yield the restart of a master's droplet; with `service`, of OpenVidu on it only."""
+        if service:
+            assert isinstance(master.start, str), "the procedure refuses otherwise"
+            yield RestartService(master.name, was=master.start)
+        else:
+            yield PowerOff((master.name,), media_stays=True)
+        yield from self.finish_restart(master)
+
+    def finish_restart(self, master: Droplet) -> Iterator[Step]:
+        """Yield the steps after the master was stopped: it is on, healthy and reachable."""
+        yield PowerOn(master.name)
+        yield Healthy((master.name,))
+        yield FrontAnswers()
+
+    def restart_note(self, *, service: bool) -> str:
+        """Return what a restart of a master means for meetings on it; "" when none run there."""
+        return ""
+
+    def recover_restart(self, step: Step) -> Iterator[Step]:
+        """Yield the rollback of a master's restart that failed at this step."""
+        # A master that did not power off in time is left on: nothing else is stopped for it.
+        if isinstance(step, PowerOff) and not all(
+            self.cluster.master(n).status == "active" for n in step.names
+        ):
+            yield from (PowerOn(n) for n in step.names)
+            yield Healthy(step.names)
 
     # What only one kind can do
 

@@ -90,8 +90,8 @@ class CoLocatedFleet(Fleet):
     def check_shutdown(self, *, alone: bool) -> None:
         if alone:
             raise Refused(
-                f"{self.cluster.name} is {self.name}: its meetings run on the node itself, so there "
-                "are no media nodes to remove. [[command drain]] ends its meetings and leaves the "
+                f"{self.cluster.name} is {self.name}: its meetings run on the node itself, so "
+                "there are no media nodes to remove. [[command drain]] ends its meetings and leaves the "
                 "node powered on; [[command shutdown]] powers it off too"
             )
 
@@ -121,6 +121,7 @@ class CoLocatedFleet(Fleet):
                 "Run [[command startup]] without a number"
             )
 
+    @override
     def check_window_number(self, number: int) -> None:
         raise Refused(
             f"{self.cluster.name} is {self.name}: a window opens with that node. Omit `--number`"
@@ -143,16 +144,18 @@ class CoLocatedFleet(Fleet):
     @override
     def restart_master(self, master: Droplet, *, service: bool) -> Iterator[Step]:
         yield from self.drain_first()
-        names = (master.name,)
         if service:
             assert isinstance(master.start, str), "the procedure refuses otherwise"
             yield RestartHost(master.name, was=master.start)
         else:
-            yield PowerOffHost(names, returns=True)
-            yield PowerOn(master.name)
-        yield Healthy(names)
-        yield FrontAnswers()
+            yield PowerOffHost((master.name,), returns=True)
+        yield from super().finish_restart(master)
         yield NodesServe(self._ids, who=self._who)
+
+    @override
+    def finish_restart(self, master: Droplet) -> Iterator[Step]:
+        yield from super().finish_restart(master)
+        yield from self.startup_steps(1)
 
     @override
     def recover_restart(self, step: Step) -> Iterator[Step]:
@@ -165,7 +168,7 @@ class CoLocatedFleet(Fleet):
         yield from self.startup_steps(1)
 
     @override
-    def restart_note(self, master: Droplet, *, service: bool) -> str:
+    def restart_note(self, *, service: bool) -> str:
         what = "only OpenVidu" if service else "its droplet"
         return (
             f"Restarts {what}. Meetings run on this droplet: it is drained first, and no one can "
@@ -194,6 +197,7 @@ class CoLocatedFleet(Fleet):
             f"its size is always downtime: [[command resize masters {size}]]"
         )
 
+    @override
     def unpark(self, target: str) -> FleetChange:
         raise Refused(
             f"parking is for fixed media nodes; {self.cluster.name} has {self.name}. "
