@@ -46,6 +46,8 @@ class ControlPlane:
     buckets: tuple[str, ...]
     # The meetings run on the master itself.
     hosts_meetings: bool = False
+    # Its firewall lets no one reach a master's health page: it is asked for on the node, by SSH.
+    hides_health: bool = False
 
     @property
     def title(self) -> str:
@@ -107,6 +109,7 @@ CONTROL_PLANES = {
         front="the reserved IP",
         buckets=("STACK-space-...",),
         hosts_meetings=True,
+        hides_health=True,
     ),
     Deployment.UNKNOWN: ControlPlane(
         Deployment.UNKNOWN,
