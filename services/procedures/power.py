@@ -10,7 +10,7 @@ from services.common.text import count_of
 from services.procedures import fleet
 from services.procedures.base import Procedure, without_draining
 from services.procedures.round_trip import startup
-from services.steps import PowerOff, Step
+from services.steps import Step
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,17 @@ class Shutdown(Procedure):
     limit: float | None = None
     gives_up: float = 0.0
 
+    def check(self, cluster: Cluster) -> None:
+        super().check(cluster)
+        fleet.fleet_of(cluster).check_shutdown(alone=self.media_only)
+
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         media = fleet.fleet_of(cluster)
         yield from media.shutdown_steps(
             drain=not self.no_drain, alone=self.media_only, limit=self.limit, gives_up=self.gives_up
         )
         if not self.media_only:
-            yield PowerOff(tuple(m.name for m in cluster.masters), kept=media.allowed_to_stay)
+            yield media.masters_off(drain=not self.no_drain)
 
     def target_text(self, name: str) -> str:
         target = f"only the media nodes of {name}" if self.media_only else name

@@ -12,29 +12,11 @@ from services.common.observed import Unobserved
 from services.common.text import join_words, plural
 from services.procedures import find_node, fleet
 from services.procedures.base import Procedure, without_draining
-from services.procedures.round_trip import rest_of_trip, round_trip, without_media
-from services.steps import (
-    Drain,
-    FrontAnswers,
-    Healthy,
-    PowerOff,
-    PowerOn,
-    RestartService,
-    Revive,
-    Step,
-)
+from services.steps import Drain, PowerOff, RestartService, Revive, Step
 
 
 def _power(status: str) -> str:
     return {"off": "powered off", "active": "powered on"}.get(status, status)
-
-
-def _stops_service(cluster: Cluster) -> bool:
-    """Return whether people may be served now through the only master.
-
-    One that is not healthy serves no one; one whose health is unknown may.
-    """
-    return any(m.active and m.healthy is not False for m in cluster.masters)
 
 
 @dataclass(frozen=True)
@@ -82,8 +64,8 @@ class Restart(Procedure):
             )
         if plane.can_roll:
             self._check_running(cluster)
-        elif _stops_service(cluster):
-            fleet.fleet_of(cluster).check_round_trip()
+        else:
+            fleet.fleet_of(cluster).check_restart_master()
         others = [m for m in cluster.masters if m.name != master.name]
         unhealthy = [short_name(m.name, cluster.stack) for m in others if not m.is_healthy]
         if unhealthy:
@@ -151,63 +133,30 @@ class Restart(Procedure):
             )
             yield Revive((node.id,), who=name)
             return
-        if control_plane_of(cluster).can_roll:
-            yield from self._restart(node)
-            return
-        if not least:
+        if cluster.is_down and not least:
             self._check_running(cluster)
-        drain = not self.no_drain
-        if not (least or _stops_service(cluster)):
-            yield from self._restart(node)
-        elif self.service:
-            yield from without_media(cluster, self._restart(node), least, drain=drain)
-        else:
-            yield from round_trip(cluster, (), least, drain=drain)
-
-    def _restart(self, master: Droplet) -> Iterator[Step]:
-        if self.service:
-            assert isinstance(master.start, str), "check() refuses otherwise"
-            yield RestartService(master.name, was=master.start)
-        else:
-            yield PowerOff((master.name,), media_stays=True)
-            yield PowerOn(master.name)
-        yield Healthy((master.name,))
-        yield FrontAnswers()
+        yield from fleet.fleet_of(cluster).restart_master(
+            node, service=self.service, drain=not self.no_drain, least=least
+        )
 
     def replan(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
-        stops = any(isinstance(s, PowerOff | RestartService) for s in left)
-        if stops or control_plane_of(cluster).can_roll:
-            yield from self._steps(cluster, fleet.promised_nodes(left))
-        else:
-            # It was restarted: only what brings the cluster back is left.
-            yield from rest_of_trip(cluster, (), left)
+        node, least = find_node.master_or_media(cluster, self.node), fleet.promised_nodes(left)
+        if isinstance(node, MediaNode) or any(
+            isinstance(s, PowerOff | RestartService) for s in left
+        ):
+            return self._steps(cluster, least)
+        # It was stopped already, and is not stopped again.
+        return fleet.fleet_of(cluster).finish_restart(node, least)
 
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
-        # A master that did not power off in time is left on: nothing else is stopped for it.
-        if isinstance(step, PowerOff) and not all(
-            cluster.master(n).status == "active" for n in step.names
-        ):
-            yield from (PowerOn(n) for n in step.names)
-            yield Healthy(step.names)
+        return fleet.fleet_of(cluster).recover_restart(step)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         node = find_node.master_or_media(cluster, self.node)
         if isinstance(node, MediaNode):
             return ()
-        what = "only OpenVidu" if self.service else "its droplet"
-        plane = control_plane_of(cluster)
-        if plane.can_roll:
-            return (
-                f"Restarts {what}; {plane.others} stay in service. People connected "
-                f"through {self.node} may see “Reconnecting” for some seconds",
-            )
-        if not _stops_service(cluster):
-            return (
-                f"The only {plane.noun} is not healthy, so it is restarted at once. "
-                "Media nodes stay in service; meetings on them lose their connection",
-            )
-        how = "are ended" if self.no_drain else "finish first"
         return (
-            f"Restarts {what}. It is the only {plane.noun}: {cluster.name} is out of service until "
-            f"it is back. Running meetings {how}",
+            fleet.fleet_of(cluster).restart_note(
+                node, service=self.service, drain=not self.no_drain
+            ),
         )

@@ -4,19 +4,15 @@ from collections.abc import Iterable, Iterator
 
 from services.cluster.model import Cluster
 from services.procedures import fleet
-from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, Step
+from services.procedures.fleet.base import folded
+from services.steps import FrontAnswers, Healthy, PowerOn, Step
 
 
 def shutdown(cluster: Cluster, *, drain: bool = True) -> Iterator[Step]:
     """Yield the whole shutdown."""
-    yield from fleet.fleet_of(cluster).shutdown_steps(drain=drain)
-    yield power_off(cluster)
-
-
-def power_off(cluster: Cluster) -> PowerOff:
-    """Return the step that powers every master off, after the media nodes."""
-    kept = fleet.fleet_of(cluster).allowed_to_stay
-    return PowerOff(tuple(m.name for m in cluster.masters), kept=kept)
+    media = fleet.fleet_of(cluster)
+    yield from media.shutdown_steps(drain=drain)
+    yield media.masters_off(drain=drain)
 
 
 def startup(cluster: Cluster, number: int) -> Iterator[Step]:
@@ -41,7 +37,7 @@ def round_trip(
     down = tuple(shutdown(cluster, drain=drain))
     yield from down
     yield from middle
-    yield from startup(_after(cluster, down), number)
+    yield from startup(folded(cluster, down), number)
 
 
 def without_media(
@@ -57,7 +53,7 @@ def without_media(
     yield from down
     yield from middle
     if number:
-        yield from fleet.fleet_of(_after(cluster, down)).startup_steps(number)
+        yield from fleet.fleet_of(folded(cluster, down)).startup_steps(number)
 
 
 def startup_media(cluster: Cluster) -> Iterator[Step]:
@@ -65,13 +61,6 @@ def startup_media(cluster: Cluster) -> Iterator[Step]:
     media = fleet.fleet_of(cluster)
     if number := max(media.number_to_restore, media.startup_number(None) or 0):
         yield from media.startup_steps(number)
-
-
-def _after(cluster: Cluster, steps: Iterable[Step]) -> Cluster:
-    for step in steps:
-        if not step.is_done(cluster):
-            cluster = step.after(cluster)
-    return cluster
 
 
 def returns_to_service(left: tuple[Step, ...]) -> bool:
