@@ -46,6 +46,9 @@ class ControlPlane:
     buckets: tuple[str, ...]
     # The meetings run on the master itself.
     hosts_meetings: bool = False
+    # Its firewall lets no one outside its network reach a master's health page, or no one at all:
+    # it is asked for on the node, by SSH.
+    hides_health: bool = False
 
     @property
     def title(self) -> str:
@@ -58,6 +61,13 @@ class ControlPlane:
         if self.masters is None:
             return f"an unknown number of {self.noun}s"
         return f"{COUNTS[self.masters]} {self.noun}{'' if self.masters == 1 else 's'}"
+
+    @property
+    def not_all_on(self) -> str:
+        """Return that a master is powered off: `not all masters are powered on`."""
+        if self.masters == 1:
+            return f"{self.all_masters} is not powered on"
+        return "not all masters are powered on"
 
     @property
     def others(self) -> str:
@@ -97,6 +107,7 @@ CONTROL_PLANES = {
         can_roll=False,
         front="the reserved IP",
         buckets=("STACK-space-...",),
+        hides_health=True,
     ),
     Deployment.SINGLE_NODE: ControlPlane(
         Deployment.SINGLE_NODE,
@@ -107,6 +118,7 @@ CONTROL_PLANES = {
         front="the reserved IP",
         buckets=("STACK-space-...",),
         hosts_meetings=True,
+        hides_health=True,
     ),
     Deployment.UNKNOWN: ControlPlane(
         Deployment.UNKNOWN,
@@ -117,12 +129,6 @@ CONTROL_PLANES = {
         front="the public address",
         buckets=(),
     ),
-}
-
-
-# Why a deployment is shown and not changed.
-NOT_OPERATED = {
-    Deployment.SINGLE_NODE: "{stack} is a Single Node deployment, which the bot only shows",
 }
 
 
@@ -182,7 +188,6 @@ def _wrong_number(stack: str, kind: Deployment, droplets: list[str]) -> str:
 
 __all__ = [
     "CONTROL_PLANES",
-    "NOT_OPERATED",
     "TITLES",
     "ControlPlane",
     "Deployment",
