@@ -133,7 +133,7 @@ def test_a_drained_node_is_not_drained_again_and_is_restarted_as_it_is() -> None
     assert steps(looking(IDLE), Shutdown()) == ["Power off the node"]
     assert steps(looking(IDLE), Restart("node", service=True))[0] == "Restart OpenVidu on the node"
     assert steps(looking(IDLE), DrainNodes()) == []
-    assert steps(looking(IDLE), Startup()) == ["Restart OpenVidu on node"]
+    assert steps(looking(IDLE), Startup()) == ["Restart OpenVidu on node", START[-1]]
     assert steps(single(), Startup()) == []
 
 
@@ -231,7 +231,7 @@ def test_stop_and_start_the_node(edition: str) -> None:
             assert droplet.status == "active"
             assert titles(await run_ended(scene)) == STOP
             assert (droplet.status, estate.people_disconnected) == ("off", 0)
-            await request_and_approve(scene, "startup", "Start up acme")
+            await request_and_approve(scene, "startup", "approval: Start up acme")
             assert titles(await run_ended(scene, run="acme-2")) == START
             assert estate.open_meeting() is not None
             assert set(estate.signals.values()) == {1}
@@ -248,7 +248,7 @@ def test_people_agree_to_end_the_meetings_with_it() -> None:
                 scene, "shutdown --no-drain", "Shut down acme without draining"
             )
             shown = await in_full(scene.ana, card)
-            assert "powers off the node without draining (node: 1 meeting, 3 people" in shown
+            assert "powers off the node without draining (node: 1 meeting, 3 people, 1 recording" in shown
             await run_ended(scene)
             assert scene.estate.people_disconnected == 3
             assert scene.estate.signals == {}
@@ -258,7 +258,7 @@ def test_people_agree_to_end_the_meetings_with_it() -> None:
 
 def test_at_the_deadline_people_decide() -> None:
     async def story() -> None:
-        async with node(site={"drain": {"deadline": "30m"}}) as scene:
+        async with node(site={"drain": {"deadline_minutes": 30}}) as scene:
             scene.estate.open_meeting(people=3, minutes=300)
             await request_and_approve(scene, "shutdown", "Shut down acme")
             asked = await question(scene)
@@ -342,7 +342,7 @@ def test_back_it_up(words: str) -> None:
             if "--offline" in words:
                 await scene.ben.press(card, "Approve")
             else:
-                await scene.ana.press(card, "Back up acme")
+                await scene.ana.press(card, "Start backup")
             await run_ended(scene)
             assert len(scene.estate.masters("acme")[0].snapshot_ids) == 1
             assert scene.estate.people_disconnected == 0
@@ -369,7 +369,6 @@ def test_a_window_closes_and_opens_it_once_people_said_that_it_saves_nothing() -
             await scene.wait(10 * 3600)
             assert droplet.status == "active"
             assert scene.estate.open_meeting() is not None
-            assert "Saves nothing" in everything_read(scene)
 
     virtual.run(story())
 
@@ -380,7 +379,7 @@ def test_a_status_of_the_node_says_both_what_it_is_and_who_meets_there() -> None
             scene.estate.open_meeting(people=3)
             await scene.ana.type_text("COPS", "/openvidu status node")
             answer = whole(await scene.ephemeral("UANA", "node"))
-            assert "healthy" in answer
+            assert "Health page: answers" in answer
             assert "1 meeting, 3 people" in answer
 
     virtual.run(story())
