@@ -37,7 +37,6 @@ from services.common.values import replace
 from services.secrets_env import SecretsFindings, SecretsUnread
 from services.steps import WriteOperations
 
-
 # Where the vendor's masters show their health, unless the settings name another page.
 HEALTH_URL = "http://{address}:7880/health/caddy"
 
@@ -213,9 +212,7 @@ class ClusterWorld(ClusterGateway):
 
     # Health, meetings and nodes
 
-    async def _health(
-        self, seen: Surveyed, needs: frozenset[Fact]
-    ) -> dict[int, Observed[bool]]:
+    async def _health(self, seen: Surveyed, needs: frozenset[Fact]) -> dict[int, Observed[bool]]:
         masters = seen.masters
         if Fact.HEALTH not in needs:
             return {}

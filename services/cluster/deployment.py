@@ -46,7 +46,8 @@ class ControlPlane:
     buckets: tuple[str, ...]
     # The meetings run on the master itself.
     hosts_meetings: bool = False
-    # Its firewall lets no one reach a master's health page: it is asked for on the node, by SSH.
+    # Its firewall lets no one outside its network reach a master's health page, or no one at all:
+    # it is asked for on the node, by SSH.
     hides_health: bool = False
 
     @property
@@ -60,6 +61,13 @@ class ControlPlane:
         if self.masters is None:
             return f"an unknown number of {self.noun}s"
         return f"{COUNTS[self.masters]} {self.noun}{'' if self.masters == 1 else 's'}"
+
+    @property
+    def not_all_on(self) -> str:
+        """Return that a master is powered off: `not all masters are powered on`."""
+        if self.masters == 1:
+            return f"{self.all_masters} is not powered on"
+        return "not all masters are powered on"
 
     @property
     def others(self) -> str:
@@ -99,6 +107,7 @@ CONTROL_PLANES = {
         can_roll=False,
         front="the reserved IP",
         buckets=("STACK-space-...",),
+        hides_health=True,
     ),
     Deployment.SINGLE_NODE: ControlPlane(
         Deployment.SINGLE_NODE,

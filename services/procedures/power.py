@@ -15,10 +15,10 @@ from services.steps import Step
 
 @dataclass(frozen=True)
 class Shutdown(Procedure):
-    """Drain and remove the media nodes, then shut the four masters down."""
+    """Drain and remove the media nodes, then shut the masters down."""
 
     command: ClassVar[str] = "shutdown"
-    help_text: ClassVar[str] = "Drain the media nodes, remove them, and power the four masters off."
+    help_text: ClassVar[str] = "Drain the media nodes, remove them, and power the masters off."
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.POWER,)
     verb: ClassVar[str] = "Shut down"
     doing: ClassVar[str] = "Shutting down"
@@ -62,7 +62,7 @@ class Shutdown(Procedure):
 
 @dataclass(frozen=True)
 class Startup(Procedure):
-    """Start the four masters, wait until all are healthy, bring the media nodes back."""
+    """Start the masters, wait until all are healthy, bring the media nodes back."""
 
     command: ClassVar[str] = "startup"
     help_text: ClassVar[str] = (

@@ -91,8 +91,8 @@ class CoLocatedFleet(Fleet):
         if alone:
             raise Refused(
                 f"{self.cluster.name} is {self.name}: its meetings run on the node itself, so "
-                "there are no media nodes to remove. [[command drain]] ends its meetings and leaves the "
-                "node powered on; [[command shutdown]] powers it off too"
+                "there are no media nodes to remove. [[command drain]] ends its meetings and leaves "
+                "the node powered on; [[command shutdown]] powers it off too"
             )
 
     @override
@@ -142,19 +142,22 @@ class CoLocatedFleet(Fleet):
     # Restart
 
     @override
-    def restart_master(self, master: Droplet, *, service: bool) -> Iterator[Step]:
-        yield from self.drain_first()
+    def restart_master(
+        self, master: Droplet, *, service: bool, drain: bool = True, least: int = 0
+    ) -> Iterator[Step]:
+        if drain:
+            yield from self.drain_first()
         if service:
             assert isinstance(master.start, str), "the procedure refuses otherwise"
-            yield RestartHost(master.name, was=master.start)
+            yield RestartHost(master.name, was=master.start, harsh=not drain)
         else:
-            yield PowerOffHost((master.name,), returns=True)
-        yield from super().finish_restart(master)
+            yield PowerOffHost((master.name,), returns=True, harsh=not drain)
+        yield from self._finish(master)
         yield NodesServe(self._ids, who=self._who)
 
     @override
-    def finish_restart(self, master: Droplet) -> Iterator[Step]:
-        yield from super().finish_restart(master)
+    def finish_restart(self, master: Droplet, least: int = 0) -> Iterator[Step]:
+        yield from self._finish(master)
         yield from self.startup_steps(1)
 
     @override
@@ -168,8 +171,13 @@ class CoLocatedFleet(Fleet):
         yield from self.startup_steps(1)
 
     @override
-    def restart_note(self, *, service: bool) -> str:
+    def restart_note(self, master: Droplet, *, service: bool, drain: bool = True) -> str:
         what = "only OpenVidu" if service else "its droplet"
+        if not drain:
+            return (
+                f"Restarts {what}. Meetings run on this droplet and are ended; no one can meet "
+                "until it is back in service"
+            )
         return (
             f"Restarts {what}. Meetings run on this droplet: it is drained first, and no one can "
             "meet until it is back in service"
