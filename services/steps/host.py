@@ -10,6 +10,7 @@ from typing import ClassVar
 from typing_extensions import override
 
 from services.cluster.model import Cluster, Fact, MediaNode
+from services.common.observed import NOT_OBSERVED
 from services.common.values import replace
 from services.steps.base import Effects, Step
 from services.steps.masters import PowerOff, RestartService, master_names
@@ -96,6 +97,11 @@ class RestartHost(RestartService):
 
     # People approved restarting before meetings have ended.
     harsh: bool = False
+
+    def after(self, cluster: Cluster) -> Cluster:
+        # What was drained is not any more: its media server starts anew.
+        anew = {n.id: replace(n, look=NOT_OBSERVED) for n in _hosts(cluster, (self.name,))}
+        return super().after(cluster).with_media(anew)
 
     def missing_evidence(self, cluster: Cluster) -> str:
         if self.harsh or self.is_done(cluster):

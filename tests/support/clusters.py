@@ -30,6 +30,7 @@ from services.cluster.model import (
     Agent,
     Autoscaler,
     Cluster,
+    Deployment,
     Droplet,
     FleetKind,
     Load,
@@ -467,8 +468,29 @@ def autoscaled(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
     )
 
 
+def single(rooms: int = 1, name: str = "acme-vm-ce-pro", **more: Any) -> Cluster:
+    """Return a Single Node that serves: its droplet is master and media node at once."""
+    cluster = ready(1, rooms)
+    droplet = replace(cluster.masters[0], name=name, disk=160, memory=8192, start="a1")
+    return replace(
+        replace(
+            cluster,
+            deployment=Deployment.SINGLE_NODE,
+            kind=FleetKind.CO_LOCATED,
+            pool=None,
+            masters=(droplet,),
+            media=(replace(cluster.media[0], droplet=droplet, has_media_tag=False),),
+        ),
+        **more,
+    )
+
+
 def down(cluster: Cluster) -> Cluster:
     """Return the same cluster after a shutdown."""
+    if cluster.kind is FleetKind.CO_LOCATED:
+        (node,) = cluster.masters
+        stopped = cluster.with_masters({node.name: replace(node, status="off", healthy=False)})
+        return replace(stopped, load=NO_LIVEKIT, front=False)
     off = tuple(replace(m, status="off", healthy=False) for m in cluster.masters)
     resting = replace(
         cluster, masters=off, load=NO_LIVEKIT, front=False, nodes_before_shutdown=len(cluster.media)

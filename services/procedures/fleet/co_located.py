@@ -97,9 +97,12 @@ class CoLocatedFleet(Fleet):
 
     @override
     def startup_steps(self, number: int) -> Iterator[Step]:
-        ended = [n for n in self.nodes if n.droplet.active]
-        if any(n.restartable or n.draining or n.busy_with for n in ended):
+        on = [n for n in self.nodes if n.droplet.active]
+        if any(n.restartable or n.draining or n.busy_with for n in on):
+            # It restarts all of OpenVidu there, its pages included.
             yield Revive(self._ids, who=self._who)
+            yield Healthy(self._masters)
+            yield FrontAnswers()
         yield NodesServe(self._ids, who=self._who)
 
     @property
