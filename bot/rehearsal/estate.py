@@ -21,6 +21,7 @@ from simulators.clock import LoopClock
 from simulators.cloud import SimulatedDroplet
 from simulators.cloud.catalog import REGIONS, SIZES, CatalogSize
 from simulators.cloud.delays import Delays
+from simulators.cloud.model import Deployment as SimulatedDeployment
 from simulators.cloud.model import (
     Edition,
     Kind,
@@ -29,7 +30,6 @@ from simulators.cloud.model import (
     SimulatedSnapshot,
     ZeroMode,
 )
-from simulators.cloud.model import Deployment as SimulatedDeployment
 from simulators.environment import SimulatedEnvironment
 
 KINDS: dict[FleetKind, Kind] = {

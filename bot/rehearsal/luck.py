@@ -236,8 +236,10 @@ def _dark_master(luck: BadLuck) -> None:
 
     def begin() -> None:
         # Where a firewall hides its page, its health is asked for by SSH.
-        rule = ("web", kind) if is_open else ("ssh", "refuse")
-        rules.append(faults.add(*rule, name, times=-1))
+        if is_open:
+            rules.append(faults.add("web", kind, name, times=-1))
+        else:
+            rules.append(faults.add("ssh", "refuse", name, times=-1))
 
     def end() -> None:
         for rule in rules:
