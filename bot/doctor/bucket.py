@@ -56,7 +56,10 @@ def _missing(name: str, error: NotFound) -> CheckFinding:
     problem = f"it contains no {SECRETS}"
     if error.cause:
         problem = f"{error.cause}, so no {SECRETS}"
-    usual = "use the deployment's cluster-data bucket (<STACK>-space-clusterdata-...)"
+    usual = (
+        "use the deployment's cluster-data bucket (<STACK>-space-clusterdata-...; "
+        "<STACK>-space-... of Elastic and Single Node)"
+    )
     return wrong(name, problem, error.remedy or usual)
 
 

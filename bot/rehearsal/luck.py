@@ -232,9 +232,12 @@ def _dark_master(luck: BadLuck) -> None:
     faults, name = luck.world.faults, luck.master().name
     kind = luck.dice.choice(("refuse", "503"))
     rules: list[FaultRule] = []
+    is_open = luck.estate.clusters[luck.stack].deployment == "high availability"
 
     def begin() -> None:
-        rules.append(faults.add("web", kind, name, times=-1))
+        # Where a firewall hides its page, its health is asked for by SSH.
+        rule = ("web", kind) if is_open else ("ssh", "refuse")
+        rules.append(faults.add(*rule, name, times=-1))
 
     def end() -> None:
         for rule in rules:
