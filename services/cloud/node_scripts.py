@@ -56,7 +56,7 @@ elif docker logs --since 30s openvidu 2>&1 | grep -q 'waiting for participants t
 elif [ ! -w /run ] && [ ! -w {MARKERS} ]; then
   echo "unmarked=/run cannot be written by this user"
 fi
-port=$(sed -n 's/^port:[[:space:]]*\\([0-9][0-9]*\\).*/\\1/p' {LIVEKIT_CONFIG} 2>/dev/null)
+port=$(sed -n 's/^port: *\\([0-9][0-9]*\\).*/\\1/p' {LIVEKIT_CONFIG} 2>/dev/null)
 echo "livekit=$(curl -s -o /dev/null -m 2 -w '%{{http_code}}' \
 http://127.0.0.1:${{port:-7880}}/ 2>/dev/null)"
 curl -s -m 2 http://127.0.0.1:6789/metrics 2>/dev/null | grep '^livekit_'

@@ -507,7 +507,7 @@ COMMANDS: dict[str, Answer] = {
     "for d in /usr/bin /bin; do if [ -x $d/doctl ]; then echo $d; fi; done": find_doctl,
 }
 SCRIPTS: dict[str, Answer] = {
-    "609f6153aba0eaea": look,
+    "0e900cfabe717011": look,
     "08bd2815009ac598": inspect,
     "6ef0110d4bdee872": read_secrets,
     "ad0cc264d116fb79": write_secrets,

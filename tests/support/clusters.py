@@ -269,8 +269,38 @@ def snapshots(draw: st.DrawFn) -> tuple[Snapshot, ...] | None:
 
 
 @st.composite
+def single_nodes(draw: st.DrawFn) -> Cluster:
+    """A Single Node in any state: its droplet, and what runs on it."""
+    cluster = draw(pooled())
+    node = replace(draw(media_node(1)), member_status="active", has_media_tag=False)
+    status = draw(st.sampled_from(("active", "active", "active", "off", "new")))
+    host = replace(
+        cluster.masters[0],
+        name=draw(st.sampled_from(("acme-vm-ce-pro", "acme-vm-ce"))),
+        status=status,
+        locked=False,
+        healthy=status == "active" and draw(st.sampled_from((True, True, False))),
+        start=draw(st.sampled_from(STARTS)) if status == "active" else NOT_OBSERVED,
+    )
+    look = node.look if status == "active" else NOT_OBSERVED
+    return replace(
+        cluster,
+        deployment=Deployment.SINGLE_NODE,
+        kind=FleetKind.CO_LOCATED,
+        pool=None,
+        masters=(host,),
+        media=(replace(node, droplet=host, look=look),),
+        snapshots=None if cluster.snapshots is None else (),
+        nodes_before_shutdown=None,
+        zero_refused=False,
+    )
+
+
+@st.composite
 def clusters(draw: st.DrawFn) -> Cluster:
     """A healthy cluster in any state of going up or down, with any kind of media fleet."""
+    if draw(st.integers(0, 7)) == 7:
+        return draw(single_nodes())
     cluster = draw(pooled())
     kind = draw(
         st.sampled_from(
