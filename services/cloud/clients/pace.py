@@ -18,6 +18,9 @@ MINUTE, HOUR = 60.0 + JITTER, 3600.0 + JITTER
 SHARE = 0.8
 # Of the share, what reads leave for writes: a crowd that looks must not keep one from acting.
 FOR_WRITES = 0.15
+# In its first minute a process sends at most what its share leaves of DigitalOcean's minute, and at
+# least this part of the share: the process before it may have sent a whole share just now.
+AT_START = 0.25
 # Seconds that a request waits for its turn. A write was decided on what was seen just now: after
 # longer, the cluster is looked at again.
 READ_WAITS, WRITE_WAITS = 90.0, 10.0
@@ -46,6 +49,7 @@ class RequestPace:
         self._limit = PER_HOUR
         # Processes that send with this token, as far as is known: each gets an equal part.
         self._bots = 1
+        self._began = clock.now()
         self._sent: deque[float] = deque()
 
     def note_limit(self, per_hour: int | None) -> None:
@@ -61,7 +65,10 @@ class RequestPace:
     def allowance(self) -> Allowance:
         """What this process may send."""
         part = self._share / self._bots
-        return Allowance(max(1, int(PER_MINUTE * part)), max(1, int(self._limit * part)))
+        in_minute = part
+        if self._clock.now() - self._began < MINUTE:
+            in_minute = min(part, max(1 - self._share, self._share * AT_START) / self._bots)
+        return Allowance(max(1, int(PER_MINUTE * in_minute)), max(1, int(self._limit * part)))
 
     def seconds_between(self, requests: int, part: float) -> float:
         """Return how often so many requests may be sent, to take that part of the allowance."""
