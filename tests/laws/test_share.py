@@ -72,7 +72,7 @@ def test_bots_that_divide_the_share_keep_to_it_together(bots: int, share: float,
         arrived, dice, until = list[float](), random.Random(seed), ORIGIN + 1.2 * HOUR
         paces = [RequestPace(loop_clock(ORIGIN), share) for _ in range(bots)]
         for pace in paces:
-            pace.divide(bots)
+            pace.divide(lambda: bots)
         await asyncio.gather(*(_sender(pace, dice, arrived, until) for pace in paces * 4))
         return sorted(arrived)
 
