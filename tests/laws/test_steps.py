@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.cluster.model import Cluster, Fact, NodeStatus, SecretsState
 from services.common.errors import Rejected
 from services.common.serialize import encode
-from services.procedures import PROCEDURES, Procedure, ResizeMedia, Shutdown
+from services.procedures import PROCEDURES, Procedure, ResizeMedia, Restart, Shutdown
 from services.procedures.plan import make_plan
 from services.steps import STEPS, Effects, Question, Step
 from services.steps.fixed_nodes import NodeSize
@@ -19,6 +19,7 @@ from tests.support.clusters import (
     SOLD,
     autoscaled,
     clusters,
+    elastic,
     fixed,
     folded,
     law,
@@ -288,6 +289,9 @@ def test_every_step_is_used_somewhere() -> None:
         secrets=SecretsState("d1", 60.0),
     )
     up = replace(up, masters=tuple(replace(m, start="a1") for m in up.masters))
+    for cluster in (up, elastic(up)):
+        for service in (False, True):
+            collect(cluster, Restart(cluster.masters[0].name, service=service))
     for kind in PROCEDURES:
         law(given(st.just(up) | clusters(), procedures(kind))(collect))()
     for cluster in (ready(3, sizes=SOLD), fixed(2, sizes=SOLD), autoscaled(2)):
