@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from services.cluster.model import Cluster, Fact, NodeStatus, SecretsState
 from services.common.errors import Rejected
 from services.common.serialize import encode
-from services.procedures import PROCEDURES, Procedure, ResizeMedia, Restart, Shutdown
+from services.procedures import (
+    PROCEDURES,
+    Procedure,
+    ResizeMasters,
+    ResizeMedia,
+    Restart,
+    Shutdown,
+)
 from services.procedures.plan import make_plan
 from services.steps import STEPS, Effects, Question, Step
 from services.steps.fixed_nodes import NodeSize
@@ -295,6 +302,7 @@ def test_every_step_is_used_somewhere() -> None:
     for cluster in (up, elastic(up), single()):
         for service in (False, True):
             collect(cluster, Restart(cluster.masters[0].name, service=service))
+        collect(replace(cluster, sizes=SOLD), ResizeMasters("s-8vcpu-16gb"))
     for kind in PROCEDURES:
         law(given(st.just(up) | clusters(), procedures(kind))(collect))()
     for cluster in (ready(3, sizes=SOLD), fixed(2, sizes=SOLD), autoscaled(2)):
