@@ -317,8 +317,6 @@ def clusters(draw: st.DrawFn) -> Cluster:
     if draw(st.integers(0, 7)) == 7:
         return draw(single_nodes())
     cluster = draw(pooled())
-    if draw(st.integers(0, 3)) == 3:
-        cluster = with_one_master(cluster)
     kind = draw(
         st.sampled_from(
             (FleetKind.POOL, FleetKind.POOL, FleetKind.FIXED, FleetKind.AUTOSCALER, FleetKind.NONE)
