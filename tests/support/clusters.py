@@ -67,7 +67,18 @@ from services.runs.run import (
     Taken,
 )
 from services.secrets_env import SecretsFile, SecretsFindings, SecretsUnread, findings
-from services.steps import STEPS, Choice, Question, Step
+from services.steps import (
+    STEPS,
+    Choice,
+    Healthy,
+    HealthyHost,
+    PowerOff,
+    PowerOffHost,
+    Question,
+    RestartHost,
+    RestartService,
+    Step,
+)
 from services.steps.pool import PoolTarget, TemplateSize
 from tests.support.coverage_level import LAW
 
@@ -707,6 +718,10 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
 """Values of a step's field by name, in that cluster; by its type when the name is not here."""
 
 
+OF_MASTERS: tuple[type[Step], ...] = (PowerOff, RestartService, Healthy)
+OF_HOSTS: tuple[type[Step], ...] = (PowerOffHost, RestartHost, HealthyHost)
+
+
 def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
     """Any step, about that cluster; a step about the pool only where there is one."""
 
@@ -736,6 +751,10 @@ def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
     there = [
         k for k in kinds or STEPS if cluster.pool is not None or k not in (PoolTarget, TemplateSize)
     ]
+    if not kinds:
+        # The master of a Single Node is stopped and restarted by steps of its own.
+        others = OF_MASTERS if cluster.kind is FleetKind.CO_LOCATED else OF_HOSTS
+        there = [k for k in there if k not in others]
     return st.one_of([of(k) for k in there])
 
 
