@@ -70,6 +70,7 @@ TOPICS: Mapping[str, Topic] = {
     "help": _look("help shutdown"),
     "menu": _look("menu"),
     "status": _look("status media-2"),
+    "logs": _look("logs master-2 caddy --since 2h"),
     "why": _look("why"),
     "cost": _look("cost 2026-10"),
     "observed": _look("observed 14"),

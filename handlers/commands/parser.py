@@ -87,12 +87,13 @@ def _parsed_line(kind: type[Command], words: list[Word]) -> ParsedCommand:
         return _with_rest(kind, words)
     if kind is Observed:
         words = without_days(words)
-    line = read_line(words, all_options=True)
+    line = read_line(words, all_options=True, with_value=_option_names(kind))
     _check_options(kind, line.options)
     if kind is Scale:
         kind, line = _scaling(line)
     flags = _flags(kind, line.options)
-    return _parsed(kind(**flags, **_arguments(kind, line)), line.options)
+    own = _own_options(kind, line.options)
+    return _parsed(kind(**flags, **own, **_arguments(kind, line)), line.options)
 
 
 def _scaling(line: TypedLine) -> tuple[type[Command], TypedLine]:
@@ -293,7 +294,7 @@ def _flag_names(kind: type[Command]) -> dict[str, str]:
 
 def _check_options(kind: type[Command], options: Mapping[str, str]) -> None:
     """Refuse options that a command does not have."""
-    known = [*_flag_names(kind), *common_options(kind)]
+    known = [*_flag_names(kind), *_option_names(kind), *common_options(kind)]
     for name in options:
         if name not in known:
             hint = _usage(kind)
@@ -317,6 +318,20 @@ def _near_option(name: str, known: Sequence[str]) -> str:
 
 def _flags(kind: type[Command], options: Mapping[str, str]) -> dict[str, Any]:
     return {field: True for name, field in _flag_names(kind).items() if name in options}
+
+
+def _option_names(kind: type[Command]) -> dict[str, str]:
+    options = [f for f in kind.parameters() if f.metadata["kind"] == "option"]
+    return {f.name.replace("_", "-"): f.name for f in options}
+
+
+def _own_options(kind: type[Command], options: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of the options that only this command has."""
+    values = {f: options[name] for name, f in _option_names(kind).items() if name in options}
+    for name, value in values.items():
+        if not PLAIN.fullmatch(value):
+            raise Refused(f"--{name} takes a plain word, not “{echo(value)}”; {_usage(kind)}")
+    return values
 
 
 def _arguments(

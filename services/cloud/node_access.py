@@ -17,6 +17,8 @@ from services.common.text import strip_invisible
 
 SSH_SECONDS = 20.0
 RESTART_SECONDS = 180.0
+# More than both timeouts of `scripts.logs`.
+LOGS_SECONDS = 40.0
 NODES_AT_ONCE = 16
 # Looks this many seconds apart share what a node answered, as they share DigitalOcean's listings.
 SHARED = 0.9
@@ -78,6 +80,11 @@ class NodeAccess:
     async def inspect(self, droplet_id: int) -> str:
         """Return what `scripts.INSPECT` prints. It holds log lines, which have to be masked."""
         return (await self._run(droplet_id, scripts.INSPECT, SSH_SECONDS)).stdout
+
+    async def logs(self, droplet_id: int, service: str, seconds: int) -> str:
+        """Return what `scripts.logs` prints. Its lines have to be masked."""
+        command = scripts.logs(service, seconds)
+        return (await self._run(droplet_id, command, LOGS_SECONDS)).stdout
 
     async def _shared_look(self, droplet_id: int, since: float | None) -> Observed[NodeStatus]:
         """Return what the node showed a moment ago, or shows now. A silent node is asked anew."""

@@ -75,6 +75,10 @@ class ClusterGateway(Protocol):
         """Return the raw report of a node. It holds log lines, which have to be masked."""
         ...
 
+    async def logs(self, droplet_id: int, service: str, seconds: int) -> str:
+        """Return the raw log of a container, or of OpenVidu's unit. It has to be masked."""
+        ...
+
     def poll_interval(self, interval: float) -> float:
         """Return the seconds until the next look at DigitalOcean, given the usual interval."""
         ...

@@ -105,6 +105,10 @@ class ClusterWorld(ClusterGateway):
         return await self._nodes.inspect(droplet_id)
 
     @override
+    async def logs(self, droplet_id: int, service: str, seconds: int) -> str:
+        return await self._nodes.logs(droplet_id, service, seconds)
+
+    @override
     def writer(self, cluster: Cluster, fence: WriteFence, since: float | None) -> WriteOperations:
         method = self.config.drain_method
         return ClusterWriter(
@@ -128,9 +132,7 @@ class ClusterWorld(ClusterGateway):
         old (`Age`), also from before `since`.
         """
         now = self._clock.now()
-        age = Age(
-            now, self.account.sharing_window(), since, aged, self.account.books_window()
-        )
+        age = Age(now, self.account.sharing_window(), since, aged, self.account.books_window())
         seen = await self._survey.look(needs, age, tolerates)
         masters, media = seen.masters, seen.media
         droplets = (*masters, *(node.droplet for node in media))

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from simulators.evidence import Source, rests_on
 from simulators.node import scripts_0_1_0
 from simulators.node.docker import Docker, DockerError, processes
+from simulators.node.logs import logs_of
 from simulators.node.metrics import gauges
 from simulators.node.session import Hang, Session
 
@@ -53,7 +54,7 @@ def recognised(script: str) -> Answer:
         UnknownScript: when it is none of those below.
     """
     answer = COMMANDS.get(script) or SCRIPTS.get(digest(script)) or _drain_of(script)
-    answer = answer or scripts_0_1_0.recognised(script)
+    answer = answer or logs_of(script, digest) or scripts_0_1_0.recognised(script)
     if answer is None:
         raise UnknownScript(script)
     return answer
@@ -66,6 +67,8 @@ def script_name(script: str) -> str:
     answer = SCRIPTS.get(digest(script))
     if answer is not None:
         return answer.__name__
+    if logs_of(script, digest) is not None:
+        return "logs"
     return "drain" if DRAIN.search(script) else "script"
 
 

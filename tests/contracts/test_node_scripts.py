@@ -12,6 +12,7 @@ import pytest
 
 from services.cloud import node_scripts as scripts
 from simulators.cloud import SimulatedContainer, SimulatedDroplet
+from simulators.cloud.model import docker_stamp
 from simulators.faults import WorldFaults
 from simulators.node import NodeShell, UnknownScript
 from simulators.node.docker import NO_ANSWER, NOT_SENT, REFUSALS, short_id
@@ -22,7 +23,11 @@ needs_shell = pytest.mark.skipif(
     shutil.which("sh") is None or shutil.which("setsid") is None,
     reason="there is no sh or no setsid to compare with",
 )
-TOOLS = ("sh", "cat", "grep", "cut", "tr", "head", "tail", "mkdir", "nohup", "setsid")
+TOOLS = (
+    *("sh", "cat", "grep", "cut", "tr", "head", "tail", "mkdir", "nohup", "setsid"),
+    *("timeout", "wc"),
+)
+SINCE = 1800
 TARGETS = ("openvidu", "ingress", "egress", "agent-speech-processing")
 STATE = "{{.State.Status}} {{.State.Pid}} {{.RestartCount}} {{.State.StartedAt}}"
 NAMES_AND_LABELS = '{{.Names}}={{.Label "openvidu-agent"}}'
@@ -86,7 +91,15 @@ class Box:
             self._stub("docker", self._docker())
         self._stub("systemctl", {"is-active openvidu": (0, node.droplet.node.unit + "\n", "")})
         journal = "".join(f"{line}\n" for line in node.droplet.node.journal[-20:])
-        self._stub("journalctl", {"-u openvidu -n 20 --no-pager": (0, journal, "")})
+        whole = "".join(f"{line}\n" for line in node.droplet.node.journal)
+        self._stub(
+            "journalctl",
+            {
+                "-u openvidu -n 20 --no-pager": (0, journal, ""),
+                f"-u openvidu --since -{SINCE}s --no-pager -q": (0, whole, ""),
+                f"-u openvidu --since -{SINCE}s -n 3000 --no-pager -q -o short-iso": (0, whole, ""),
+            },
+        )
         self._stub("curl", self._curl())
         if node.has("run-denied", "unprivileged"):
             self._refuse_mkdir("Permission denied")
@@ -155,6 +168,7 @@ class Box:
         answers: Answers = {
             "ps": (0, "", ""),
             "ps -a --format {{.Names}}": (0, "".join(f"{c.name}\n" for c in listed), ""),
+            "ps --all --format {{.Names}}": (0, "".join(f"{c.name}\n" for c in listed), ""),
             f"ps --all --format {NAMES_AND_LABELS}": (
                 0,
                 "".join(f"{c.name}={c.labels.get('openvidu-agent', '')}\n" for c in listed),
@@ -189,7 +203,11 @@ class Box:
         elif self.node.has("kill-lost"):
             kill = (1, "", f"{cannot}: {NO_ANSWER}\n")
         state = f"{c.status} {pid} {c.restarts} {c.started_at}\n"
+        lines = "".join(f"{text}\n" for _, text in c.printed)
+        stamped = "".join(f"{docker_stamp(at, 0)} {text}\n" for at, text in c.printed)
         return {
+            f"logs --since {SINCE}s {name}": (0, lines, ""),
+            f"logs --timestamps --since {SINCE}s --tail 3000 {name}": (0, "", stamped),
             f"inspect {name}": (0, "[]\n", ""),
             f"inspect --format {STATE} {name}": (0, state, ""),
             f"inspect --format {{{{.State.StartedAt}}}} {name}": (0, f"{c.started_at}\n", ""),
@@ -360,6 +378,9 @@ SCRIPTS: dict[str, Callable[[Node], str]] = {
     "drain of another start": drain(start="2027-01-15T09:00:00.000000001Z"),
     "second attempt": drain(attempt=1),
     "vendor's drain": drain("script"),
+    "logs of a container": lambda _node: scripts.logs("caddy", SINCE),
+    "logs of no container": lambda _node: scripts.logs("nginx", SINCE),
+    "logs of the unit": lambda _node: scripts.logs("", SINCE),
 }
 
 
