@@ -16,6 +16,8 @@ SCRIPTS = {
     scripts.INSPECT: "inspect",
     scripts.RESTART: "restart openvidu",
     scripts.STOP: "stop openvidu",
+    scripts.START_UNIT: "begin openvidu",
+    scripts.UNIT: "state of openvidu",
     scripts.START: "start of openvidu",
     "date +%s": "date",
     "id -u": "user id",
@@ -74,6 +76,8 @@ def _read(script: str, line: str, redaction: Redaction) -> Json | None:
             return {"line": "drain", "result": word} if word in DRAIN_WORDS else None
         case "start of openvidu" if re.fullmatch(r"[0-9a-f]{32}", line):
             return {"line": "start", "id": redaction.value("id:start", line)}
+        case "state of openvidu" if line in UNITS:
+            return {"line": "unit", "state": line}
         case "user id" if re.fullmatch(r"\d{1,5}", line):
             return {"line": "user", "root": line == "0"}
         case "date" if re.fullmatch(r"\d{9,11}", line):

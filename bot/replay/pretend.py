@@ -46,6 +46,8 @@ COMMANDS = {
     "inspect": scripts.INSPECT,
     "restart openvidu": scripts.RESTART,
     "stop openvidu": scripts.STOP,
+    "begin openvidu": scripts.START_UNIT,
+    "state of openvidu": scripts.UNIT,
     "start of openvidu": scripts.START,
     "date": "date +%s",
     "user id": "id -u",

@@ -132,7 +132,10 @@ async def _lines(
 
 
 class TerminalScreen:
-    """Prints lines, or stores them in the file `output`; on a terminal a live line replaces the one before, elsewhere it is left out."""
+    """Prints lines; on a terminal a live line replaces the one before, elsewhere it is left out.
+
+    `output`: where files go instead of the screen.
+    """
 
     def __init__(self, output: Path | None = None) -> None:
         self._output = output

@@ -95,6 +95,17 @@ TOPICS: Mapping[str, Topic] = {
         "restart master-2",
         "A media node takes no new meetings until it is back. Restarting a master interrupts it.",
     ),
+    "stop": _ending(
+        CommandGroup.POWER,
+        "stop media-2",
+        "The node is out of service until it is started. A media node finishes its meetings "
+        "first. With one master, the whole cluster is down.",
+    ),
+    "start": _safe(
+        CommandGroup.POWER,
+        "start media-2",
+        "None: it brings the node back into service.",
+    ),
     "wake": _safe(
         CommandGroup.POWER,
         "wake",
@@ -243,6 +254,8 @@ OPPOSITES: tuple[frozenset[str], ...] = (
         for up in ("startup", "wake", "keepup", "unpark")
         for down in ("shutdown", "drain", "park", "window add")
     ),
+    *(frozenset({up, "stop"}) for up in ("startup", "wake", "keepup", "unpark", "start")),
+    *(frozenset({"start", down}) for down in ("shutdown", "drain", "park")),
     frozenset({"freeze", "unfreeze"}),
     frozenset({"hold", "unhold"}),
     frozenset({"window add", "window remove"}),

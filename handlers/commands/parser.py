@@ -27,6 +27,9 @@ UNMARKED = str.maketrans({"<": "‹", ">": "›", "&": "+"})
 LONGEST = 1000  # characters; Slack documents no limit of its own
 # Options that loosen a check or end something: never proposed for another word.
 NEVER_PROPOSED = ("now", "no-drain", "grow-disk", "all", "media-only")
+# Commands about a node, and what they mean without one: the whole cluster.
+WITHOUT_NODE = ("stop", "start")
+NO_NODE = re.compile(r"\d{1,3}|up|down|now", re.IGNORECASE)
 HELP = ("--help", "-h", "-?", "--?")
 
 
@@ -239,11 +242,13 @@ def _spoken(words: list[Word]) -> _Spoken:
     if words[0].text.casefold() == "skip":
         words = [Word("window", 6), *words]
     texts = [w.text.casefold() for w in words]
+    means_cluster = texts[0] in WITHOUT_NODE and _names_no_node(words[1:2])
     for kind in sorted(COMMANDS, key=lambda s: -len(s.command.split())):
         name = kind.command.split()
-        if texts[: len(name)] == name:
+        if texts[: len(name)] == name and not (means_cluster and name == texts[:1]):
             return _Spoken(kind, words[len(name) :])
-    if found := suggestions.spelled_differently(texts):
+    found = suggestions.spelled_differently(texts)
+    if found and not (means_cluster and found[0] == texts[0]):
         return _Spoken(_kind(found[0]), words[found[1] :])
     if meant := suggestions.synonym(texts):
         command, count = meant
@@ -251,6 +256,11 @@ def _spoken(words: list[Word]) -> _Spoken:
         if command != "status" or not rest or rest[0].is_option:
             return _Spoken(_kind(command), rest, " ".join(texts[:count]))
     raise Refused(_unknown_command(words))
+
+
+def _names_no_node(words: Sequence[Word]) -> bool:
+    """Return whether the word after `stop` or `start` is none that can name a node."""
+    return all(w.is_option or NO_NODE.fullmatch(w.text) for w in words)
 
 
 def _kind(command: str) -> type[Command]:

@@ -163,10 +163,8 @@ class TerminalSession:
         files: list[TextFile] = []
         card = await command.answer(self._command_context(parsed, actor, files))
         reader = self._reader(self._cluster_or_none(parsed, actor), width)
-        if card is not None:
-            yield OutputLine(render_card(card, reader))
-        for file in files:
-            yield OutputLine(file.content.rstrip("\n"), file=file.name)
+        for line in _answered(card, files, reader):
+            yield line
         if command.plans and not parsed.dry:
             request = await self._requested_since(began, parsed, actor)
             if request is not None:
@@ -463,6 +461,15 @@ class TerminalSession:
         await self._operations.run(name, actor)
         async for line in self._following(actor, width).run(name):
             yield line
+
+
+def _answered(
+    card: Card | None, files: list[TextFile], reader: TerminalReader
+) -> Iterator[OutputLine]:
+    if card is not None:
+        yield OutputLine(render_card(card, reader))
+    for file in files:
+        yield OutputLine(file.content.rstrip("\n"), file=file.name)
 
 
 def _command_text(order: TerminalCommand) -> str:

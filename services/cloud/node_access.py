@@ -25,6 +25,11 @@ SHARED = 0.9
 NO_SSH = "SSH is not configured for this cluster"
 # The first words that `scripts.drain` prints.
 DRAIN_RESULTS = ("begun", "already", "other-start", "unmarked", "refused")
+# What `systemctl is-active` prints.
+UNIT_STATES = (
+    *("active", "inactive", "failed", "activating", "deactivating", "reloading", "maintenance"),
+    "unknown",
+)
 NOT_SIGNALLED = ("unmarked", "refused")
 
 
@@ -77,6 +82,12 @@ class NodeAccess:
         starts = await eager.gather(*(self._start(m.id) for m in active))
         return {master.id: start for master, start in zip(active, starts, strict=True)}
 
+    async def units(self, droplets: Iterable[Droplet]) -> dict[int, Observed[str]]:
+        """Return by droplet id the state of OpenVidu's unit on each node that is on."""
+        active = [d for d in droplets if d.active and d.id > 0]
+        states = await eager.gather(*(self._unit(d.id) for d in active))
+        return {droplet.id: state for droplet, state in zip(active, states, strict=True)}
+
     async def inspect(self, droplet_id: int) -> str:
         """Return what `scripts.INSPECT` prints. It holds log lines, which have to be masked."""
         return (await self._run(droplet_id, scripts.INSPECT, SSH_SECONDS)).stdout
@@ -127,6 +138,16 @@ class NodeAccess:
         if output.exit_status != 0:
             return Unobserved(f"systemctl ended with status {output.exit_status}")
         return output.stdout.strip()
+
+    async def _unit(self, droplet_id: int) -> Observed[str]:
+        output = await self._read(droplet_id, scripts.UNIT)
+        if isinstance(output, str):
+            return self._not_seen(droplet_id, output)
+        # Its exit status says the same as its word.
+        state = output.stdout.strip()
+        if state not in UNIT_STATES:
+            return self._not_seen(droplet_id, "systemctl did not name the unit's state")
+        return state
 
     async def _read(self, droplet_id: int, command: str) -> Output | str:
         """Return what a command printed, or why it could not run."""

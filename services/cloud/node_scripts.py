@@ -90,6 +90,9 @@ fi
 
 RESTART = "systemctl restart openvidu"
 STOP = "systemctl stop openvidu"
+START_UNIT = "systemctl start openvidu"
+UNIT = "systemctl is-active openvidu"
+"""Prints the state of the unit; its exit status is 0 only for `active`."""
 START = "systemctl show --property=InvocationID --value openvidu"
 """Prints the id of this start of the unit: systemd makes a new one each time."""
 CLOCK = "date +%s"
@@ -114,7 +117,7 @@ exit 0
 """
 
 
-READING = frozenset({LOOK, START, CLOCK, USER, INSPECT})
+READING = frozenset({LOOK, START, UNIT, CLOCK, USER, INSPECT})
 """The scripts without parameters that change nothing on their node."""
 
 LOG_LINES, LOG_BYTES, LOG_LINE = 3000, 200_000, 1000

@@ -47,6 +47,12 @@ class WriteFence(Protocol):
     async def record_powered_on(self, droplet_ids: tuple[int, ...]) -> None:
         """Record which media droplets the next start-up powers on; none: they are on again."""
 
+    async def before_stop(self, droplet_id: int) -> None:
+        """Record that this run stops OpenVidu on that node, where it stays stopped."""
+
+    async def before_start(self, droplet_id: int) -> None:
+        """Record that OpenVidu is no longer stopped on that node."""
+
     async def save_window(self, window: str) -> None:
         """Write an off-hours window into the cluster's schedule."""
 

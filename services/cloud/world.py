@@ -143,7 +143,9 @@ class ClusterWorld(ClusterGateway):
             self._load(needs),
             self._front(needs),
         )
-        starts = await self._starts(masters, needs)
+        starts, units = await eager.gather(
+            self._starts(masters, needs), self._units(droplets, needs)
+        )
         return Cluster(
             name=self.config.name,
             stack=self.config.stack,
@@ -156,10 +158,18 @@ class ClusterWorld(ClusterGateway):
                     master,
                     healthy=healthy.get(master.id, NOT_OBSERVED),
                     start=starts.get(master.id, NOT_OBSERVED),
+                    unit=units.get(master.id, NOT_OBSERVED),
                 )
                 for master in masters
             ),
-            media=tuple(replace(node, look=looks.get(node.id, NOT_OBSERVED)) for node in media),
+            media=tuple(
+                replace(
+                    node,
+                    look=looks.get(node.id, NOT_OBSERVED),
+                    droplet=_with_unit(node.droplet, units),
+                )
+                for node in media
+            ),
             pool=seen.pool,
             kind=seen.kind,
             autoscaler=seen.autoscaler,
@@ -260,10 +270,23 @@ class ClusterWorld(ClusterGateway):
             return {}
         return await self._nodes.starts(masters)
 
+    async def _units(
+        self, droplets: tuple[Droplet, ...], needs: frozenset[Fact]
+    ) -> dict[int, Observed[str]]:
+        if Fact.UNITS not in needs:
+            return {}
+        return await self._nodes.units(droplets)
+
     def _address(self, droplet: Droplet) -> str:
         if self.config.private_addresses:
             return droplet.private_address
         return droplet.address
+
+
+def _with_unit(droplet: Droplet, units: dict[int, Observed[str]]) -> Droplet:
+    if droplet.id not in units:
+        return droplet
+    return replace(droplet, unit=units[droplet.id])
 
 
 def _region(masters: tuple[Droplet, ...]) -> str:

@@ -344,8 +344,9 @@ def _systemctl(verb: str) -> Answer:
             return _no_unit(session, verb)
         if "unprivileged" in session.faults:
             return session.fail(1, f"Failed to {verb} openvidu.service: {RIGHTS}")
-        nodes.stop_unit(droplet)
-        if verb == "restart":
+        if verb != "start":
+            nodes.stop_unit(droplet)
+        if verb == "restart" or (verb == "start" and node.unit != "active"):
             nodes.start_unit(droplet)
         return 0
 
@@ -420,6 +421,7 @@ def find_doctl(session: Session) -> int:
 COMMANDS: dict[str, Answer] = {
     "systemctl restart openvidu": _systemctl("restart"),
     "systemctl stop openvidu": _systemctl("stop"),
+    "systemctl start openvidu": _systemctl("start"),
     "systemctl show --property=InvocationID --value openvidu": invocation,
     "systemctl is-active openvidu": is_active,
     "systemctl is-enabled openvidu": is_enabled,

@@ -71,6 +71,12 @@ class Recorder:
     async def stop_service(self, droplet_id: int) -> None:
         self.asked.append((droplet_id, "stop"))
 
+    async def stop_node(self, droplet_id: int) -> None:
+        self.asked.append((droplet_id, "stop"))
+
+    async def start_node(self, droplet_id: int) -> None:
+        self.asked.append((droplet_id, "start"))
+
     async def set_template_size(self, size: str) -> None:
         self.asked.append(("pool", size))
 

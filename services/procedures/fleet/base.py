@@ -91,6 +91,9 @@ class Fleet(PowerCycle, ABC):
     def check_restart(self, node: MediaNode, target: str) -> None:
         """Refuse when OpenVidu must not be restarted on the node."""
 
+    def check_stop(self, node: MediaNode, target: str) -> None:
+        """Refuse when OpenVidu must not be stopped on the node."""
+
     # What only one kind can do
 
     def freeze(self) -> FleetChange:
