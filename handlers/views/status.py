@@ -24,6 +24,7 @@ from handlers.views.cluster_facts import (
     run_line,
     service_fields,
     state_of,
+    stopped_nodes,
     waiting_line,
 )
 from handlers.views.later import later_line
@@ -145,7 +146,11 @@ def _foot(cluster: Cluster, at: float) -> str:
 
 
 def _nodes(cluster: Cluster) -> list[str]:
-    media = [(n, f"{node_state(n)}{_carries(n)}") for n in cluster.media]
+    stopped = stopped_nodes(cluster)
+    media = [
+        (n, "OpenVidu stopped" if n.id in stopped else f"{node_state(n)}{_carries(n)}")
+        for n in cluster.media
+    ]
     lines = node_lines(cluster, media)
     if len(lines) <= LINES:
         return lines

@@ -1,6 +1,7 @@
 """The operations facade: what people ask for in Slack or a terminal, and windows at their edges."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -178,6 +179,8 @@ class OperationsService:
         cluster = await world.observe(EVERYTHING, tolerates=EVERYTHING)
         if not cluster.masters:
             raise Refused(cluster.problem)
+        with contextlib.suppress(Unreachable):
+            cluster = await self._memory.add_to(cluster)
         node = master_or_media(cluster, term)
         droplet = node if isinstance(node, Droplet) else node.droplet
         try:

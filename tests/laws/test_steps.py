@@ -8,10 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cluster.model import Cluster, Fact, NodeStatus, SecretsState
+from services.cluster.model import Cluster, Fact, NodeStatus, SecretsState, Snapshot
 from services.common.errors import Rejected
 from services.common.serialize import encode
-from services.procedures import PROCEDURES, Procedure, ResizeMedia, Shutdown
+from services.procedures import (
+    PROCEDURES,
+    BackupPrune,
+    Procedure,
+    ResizeMedia,
+    Shutdown,
+    Start,
+)
 from services.procedures.plan import make_plan
 from services.steps import STEPS, Effects, Question, Step
 from services.steps.fixed_nodes import NodeSize
@@ -26,6 +33,7 @@ from tests.support.clusters import (
     procedures,
     ready,
     steps,
+    with_stopped,
 )
 
 about = clusters().flatmap(lambda c: st.tuples(st.just(c), steps(c)))
@@ -304,6 +312,13 @@ def test_every_step_is_used_somewhere() -> None:
             ResizeMedia("s-8vcpu-16gb"),
         ):
             collect(cluster, procedure)
+    backups = tuple(
+        Snapshot(f"{day}-{n}", f"acme-backup-202701{day:02d}T000000Z-master-{n}", n)
+        for day in range(1, 7)
+        for n in range(1, 5)
+    )
+    collect(ready(3, snapshots=backups, secrets_copies=(), keep_backups=1), BackupPrune())
+    collect(with_stopped(ready(3), 2), Start("master-2"))
     assert used == set(STEPS)
 
 

@@ -69,6 +69,8 @@ SEEN = {
 }
 SAMPLES: dict[str, str] = {  # Samples for each field of a command.
     "node": "master-1",
+    "service": "caddy",
+    "since": "30m",
     "number": "5",
     "media": "4",
     "size": "s-8vcpu-16gb",
@@ -241,6 +243,8 @@ def sample_command(kind: type[Command]) -> str:
     for field in kind.parameters():
         if field.metadata["kind"] == "flag":
             continue
+        if field.metadata["kind"] == "option":
+            words.append(f"--{field.name.replace('_', '-')}")
         sample = (
             SAMPLES.get(f"{kind.command}.{field.name}")
             or SAMPLES.get(field.name)
