@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
+from services.cluster.deployment import control_plane_of
 from services.cluster.model import EVERYTHING, Cluster, Droplet, Fact, MediaNode, short_name
 from services.common.command import CommandClass, argument
 from services.common.errors import Refused
@@ -111,10 +112,18 @@ class Stop(Procedure):
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         node = find_node.master_or_media(cluster, self.node)
         name = _name(cluster, node)
-        if isinstance(node, MediaNode) and node.droplet.unit not in STOPPED:
-            floor = fleet.fleet_of(cluster).drain_floor((node,))
-            yield Drain((node.id,), number=1, pool_follows=False, who=name, floor=floor)
+        media = fleet.fleet_of(cluster)
+        if _droplet(node).unit not in STOPPED:
+            if isinstance(node, MediaNode):
+                floor = media.drain_floor((node,))
+                yield Drain((node.id,), number=1, pool_follows=False, who=name, floor=floor)
+            elif not control_plane_of(cluster).can_roll:
+                # Meetings need the only master: they end before it does.
+                yield from media.shutdown_steps(alone=True)
         yield StopUnit(node.id, who=name)
+
+    def _is_master(self, cluster: Cluster) -> bool:
+        return isinstance(find_node.master_or_media(cluster, self.node), Droplet)
 
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
         # A master that did not stop in time is started again: it must not stay in between.
@@ -129,15 +138,21 @@ class Stop(Procedure):
         stays = f"OpenVidu stays stopped there until {start}, or until the droplet boots"
         if isinstance(node, MediaNode):
             return (f"{stays}. The droplet stays on and is billed",)
-        if len(cluster.masters) == 1:
-            return (stays,)
+        plane = control_plane_of(cluster)
+        if not plane.can_roll:
+            return (
+                f"{stays}. It is the only {plane.noun}: running meetings finish first, and "
+                f"{cluster.name} is out of service until it is started",
+            )
         return (
-            f"{stays}. The other masters stay in service, and none of them may be restarted, "
-            "resized or stopped meanwhile",
+            f"{stays}. {plane.others[:1].upper()}{plane.others[1:]} stay in service; none of "
+            "them is restarted, resized or stopped meanwhile",
         )
 
     @override
     def next_step(self, cluster: Cluster) -> str:
+        if not control_plane_of(cluster).can_roll and self._is_master(cluster):
+            return f"Start {cluster.name} again with [[command startup]]"
         return f"Start OpenVidu there again with [[command start {self.node}]]"
 
 
@@ -173,7 +188,7 @@ class Start(Procedure):
             return
         if not cluster.is_up:
             raise Refused(
-                "not all masters are powered on, and media nodes need all of them. "
+                f"{control_plane_of(cluster).not_all_on}, and media nodes need it. "
                 f"Start {cluster.name} with [[command startup]]"
             )
         if node.droplet.unit == "active" and not node.serving:
@@ -191,6 +206,15 @@ class Start(Procedure):
         else:
             yield Healthy((node.name,))
             yield FrontAnswers()
+            if control_plane_of(cluster).hosts_meetings:
+                yield NodesServe((node.id,), who=name)
+
+    @override
+    def next_step(self, cluster: Cluster) -> str:
+        plane = control_plane_of(cluster)
+        if plane.can_roll or plane.hosts_meetings or cluster.serving:
+            return ""
+        return "Bring the media nodes back with [[command startup]]"
 
 
 def start_stopped_masters(cluster: Cluster) -> Iterator[Step]:
@@ -207,6 +231,8 @@ def start_stopped_media(cluster: Cluster) -> Iterator[Step]:
         for n in cluster.media
         if cluster.stopped_by_request(n.id) is not None and n.droplet.active and not n.serving
     ]
+    # The droplet of a Single Node is started as its master.
+    stopped = [n for n in stopped if n.id not in {m.id for m in cluster.masters}]
     for node in stopped:
         yield StartUnit(node.id, who=_name(cluster, node))
     if stopped:

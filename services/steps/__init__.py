@@ -34,6 +34,8 @@ The steps, each by the goal it reaches:
 - `StopUnit`: OpenVidu is stopped on one node and stays stopped.
 - `StartUnit`: OpenVidu is started on one node on which it was stopped.
 - `RestartService`: OpenVidu was restarted on one master.
+- `PowerOffHost`: A Single Node's droplet is powered off. It stays and is billed.
+- `RestartHost`: OpenVidu was restarted on a Single Node, where it had ended its meetings before.
 - `Autoscaling`: The autoscaler is enabled, or paused so that it adds, drains and replaces no
   node.
 - `RunsOver`: No run of the autoscaler is in progress.
@@ -61,6 +63,7 @@ from services.steps.backup import DropBackups, KeepSecrets, Snapshots
 from services.steps.base import Choice, Effects, Question, Step, StepTiming, WriteOperations
 from services.steps.drain import Drain
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
+from services.steps.host import PowerOffHost, RestartHost
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
 from services.steps.media_nodes import MediaServing, Revive, StopService
 from services.steps.node_service import StartUnit, StopUnit
@@ -74,6 +77,7 @@ STEPS: tuple[type[Step], ...] = (
     *(SaveWindow, PromoteSecrets, BreakLock, RestoreSecrets, DropStaged),
     *(Drain, PoolTarget, MediaGone, MediaServing, Revive, PowerOff, PowerOn, Healthy, FrontAnswers),
     *(TemplateSize, Shrunk, OldGone, StopService, RestartService),
+    *(PowerOffHost, RestartHost),
     *(Autoscaling, RunsOver, Left, Uncounted, Deleted, FleetGone, Arrived),
     *(StopUnit, StartUnit),
     *(NodesOff, NodesOn, NodesServe, NodeSize),
@@ -105,10 +109,12 @@ __all__ = [
     "OldGone",
     "PoolTarget",
     "PowerOff",
+    "PowerOffHost",
     "PowerOn",
     "PromoteSecrets",
     "Question",
     "Resize",
+    "RestartHost",
     "RestartService",
     "RestoreSecrets",
     "Revive",

@@ -93,10 +93,11 @@ class StopUnit(Step):
     def blocker(self, cluster: Cluster) -> str:
         if self.is_done(cluster):
             return ""
-        if (master := _master(cluster, self.id)) is not None:
-            if others := other_masters_not_healthy(cluster, master.name):
-                return f"{others}: two masters are never down at once"
-            return ""
+        master = _master(cluster, self.id)
+        others = other_masters_not_healthy(cluster, master.name) if master is not None else ""
+        if others:
+            return f"{others}: two masters are never down at once"
+        # Of a Single Node it is the same droplet.
         node = _media(cluster, self.id)
         if node is None or self.harsh or not node.is_observed or node.drained:
             return ""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.access.policy import AccessResult, Actor, ClusterPolicy, authorize
-from services.cluster.model import Cluster
+from services.cluster.model import Cluster, Deployment
 from services.common.errors import Refused
 from services.common.observed import Unobserved
 from services.procedures import Procedure, Restart, Start, Startup, Stop
@@ -55,10 +55,12 @@ def test_a_master_alone_while_the_others_serve() -> None:
 
 
 def test_the_only_master_is_downtime_and_says_so() -> None:
-    cluster = replace(ready(2), masters=ready(2).masters[:1])
+    cluster = replace(ready(2), masters=ready(2).masters[:1], deployment=Deployment.ELASTIC)
     plan = make_plan(cluster, Stop("master-1"))
+    titles_ = [s.title() for s in plan.steps]
+    assert (titles_[0], titles_[-1]) == ("Drain 2 media nodes", "Stop OpenVidu on master-1")
     assert plan.effects.down
-    assert plan.effects.special == ("no one can meet on acme until OpenVidu is started there",)
+    assert "no one can meet on acme until OpenVidu is started there" in plan.effects.special
 
 
 def test_what_is_stopped_is_not_stopped_again() -> None:
@@ -70,7 +72,7 @@ def test_start() -> None:
     assert steps(with_stopped(ready(3), 2), Start("master-2")) == [
         "Start OpenVidu on master-2",
         "Wait until master 2 is healthy",
-        "Verify the public address through the load balancer",
+        "Verify that the public address answers",
     ]
     plan = make_plan(with_stopped(ready(3), 102), Start("media-2"))
     assert [s.title() for s in plan.steps] == [
@@ -233,6 +235,43 @@ def test_meetings_that_do_not_end_may_be_ended_by_people() -> None:
             assert [s.id for s in (await scene.bot.operations.reader.look("acme")).stopped] == [
                 busy.id
             ]
+
+    virtual.run(story())
+
+
+def test_the_only_master_of_elastic_ends_meetings_first_and_a_start_up_brings_it_back() -> None:
+    async def story() -> None:
+        async with Scene(media=2, deployment="elastic") as scene:
+            scene.estate.open_meeting(people=5, minutes=10)
+            (master,) = scene.estate.masters("acme")
+            await request_and_approve(scene, "stop master", "Stop OpenVidu on master")
+            await run_ended(scene)
+            assert scene.estate.people_disconnected == 0
+            assert master.on
+            assert master.node.unit == "inactive"
+            await scene.ana.type_text("COPS", "/openvidu status")
+            await scene.ephemeral("UANA", "acme is stopped")
+            await scene.ana.type_text("COPS", "/openvidu startup --now")
+            await run_ended(scene, run="acme-2")
+            assert scene.estate.healthy(master)
+            assert len(scene.estate.serving("acme")) == 2
+
+    virtual.run(story())
+
+
+def test_the_droplet_of_a_single_node_is_drained_before_it_stops() -> None:
+    async def story() -> None:
+        async with Scene(deployment="single node") as scene:
+            scene.estate.open_meeting(people=5, minutes=10)
+            (node,) = scene.estate.masters("acme")
+            await request_and_approve(scene, "stop node", "Stop OpenVidu on node")
+            await run_ended(scene)
+            assert scene.estate.people_disconnected == 0
+            assert node.node.unit == "inactive"
+            await scene.ana.type_text("COPS", "/openvidu start node --now")
+            await run_ended(scene, run="acme-2")
+            assert scene.estate.healthy(node)
+            assert len(scene.estate.serving("acme")) == 1
 
     virtual.run(story())
 
