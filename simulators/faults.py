@@ -20,6 +20,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "node": (
         "docker-down", "docker-denied", "docker-slow", "docker-hangs", "docker-empty",
         "kill-refused", "kill-lost", "unprivileged", "run-denied", "run-full", "key-refused",
+        "disk-full", "replica-down", "redis-silent", "clock-off", "route-missing",
         "logs-endless", "metrics-silent", "metrics-empty", "livekit-silent", "livekit-starting",
     ),
     "spaces": ("412", "503", "stale"),

@@ -4,6 +4,7 @@ from handlers.slack.blocks import Block, Card, context, escape, header, section
 from handlers.slack.markup import time_of_day
 from handlers.views import node_state
 from handlers.views.cluster_facts import DROPLET, stopped_nodes, stopped_words
+from handlers.views.conditions import condition_lines, node_facts
 from services.cloud.node_report import NodeInside, NodeReport
 from services.cluster.model import Cluster, Droplet, MediaNode, short_name
 from services.common.observed import Observed, Unobserved
@@ -26,6 +27,8 @@ def node_card(report: NodeReport, at: float) -> Card:
         lines.append(f":warning: OpenVidu was {stopped_words(stop)}")
     if inside:
         lines += _inside(inside)
+        lines += [f":warning: {line}" for line in condition_lines(cluster, report.conditions)]
+        lines += [f"– {fact}" for node in report.conditions for fact in node_facts(node)]
     else:
         lines.append(f":warning: Inside: {escape(report.trouble)}")
     # What is wrong comes first.

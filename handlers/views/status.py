@@ -27,6 +27,7 @@ from handlers.views.cluster_facts import (
     stopped_nodes,
     waiting_line,
 )
+from handlers.views.conditions import condition_lines
 from handlers.views.later import later_line
 from handlers.views.offers import STATUS, Offer
 from handlers.views.run import cancel_button
@@ -104,6 +105,7 @@ def _wrong(status: Status, at: float) -> tuple[str, ...]:
     """Return what is wrong, with what the state store does not show or may lose."""
     busy = status.run is not None
     lines = [*problems(status.cluster, status.certificate, at, busy=busy)]
+    lines += condition_lines(status.cluster, status.conditions)
     if not status.known:
         lines.append(UNREAD)
     return (*lines, *(f"{escape(caution)}." for caution in status.cautions))

@@ -7,8 +7,11 @@ from typing import Protocol
 
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.ssh import Host, Output
+from services.cloud.condition import CONDITION, read_condition
+from services.cloud.condition import SECONDS as CONDITION_SECONDS
 from services.cloud.node_look import parse_look
 from services.cluster.model import Droplet, MediaNode, NodeStatus
+from services.cluster.node_condition import NodeCondition, unseen_condition
 from services.common import eager
 from services.common.clock import Clock
 from services.common.errors import Refused, Rejected, Unreachable
@@ -107,6 +110,34 @@ class NodeAccess:
             return self._silences.note(("health", master.id), reason, self._clock.now())
         self._silences.over(("health", master.id))
         return int(output.stdout) == HTTP_OK
+
+    async def conditions(
+        self, nodes: Iterable[tuple[Droplet, str, bool]]
+    ) -> tuple[NodeCondition, ...]:
+        """Return what each node that is on reports of itself.
+
+        `nodes`: droplet, short name, and whether it is a master.
+        """
+        on = {d.id: (d, name, master) for d, name, master in nodes if d.active and d.id > 0}
+        return tuple(await eager.gather(*(self._condition(*node) for node in on.values())))
+
+    async def _condition(self, droplet: Droplet, name: str, is_master: bool) -> NodeCondition:
+        if self._shell is None:
+            return unseen_condition(droplet.id, name, NO_SSH, is_master=is_master)
+        try:
+            async with self._at_once:
+                asked = self._clock.now()
+                output = await self._run(droplet.id, CONDITION, CONDITION_SECONDS)
+                answered = self._clock.now()
+        except (Unreachable, Refused, Rejected) as error:
+            reason = error.cause or str(error)
+            return unseen_condition(droplet.id, name, reason, is_master=is_master)
+        read = read_condition(
+            output.stdout, droplet.id, name, is_master=is_master, asked=asked, answered=answered
+        )
+        if isinstance(read, str):
+            return unseen_condition(droplet.id, name, read, is_master=is_master)
+        return read
 
     async def inspect(self, droplet_id: int) -> str:
         """Return what `scripts.INSPECT` prints. It holds log lines, which have to be masked."""

@@ -4,6 +4,8 @@ import re
 import shlex
 from collections.abc import Iterable
 
+from services.cloud.condition import CONDITION
+
 # Empty after each boot, as it must be: a new start of the media server may be drained once more.
 MARKERS = "/run/openvidu-bot"
 
@@ -130,7 +132,7 @@ exit 0
 """
 
 
-READING = frozenset({LOOK, HEALTH, START, UNIT, CLOCK, USER, INSPECT})
+READING = frozenset({LOOK, HEALTH, START, UNIT, CLOCK, USER, INSPECT, CONDITION})
 """The scripts without parameters that change nothing on their node."""
 
 LOG_LINES, LOG_BYTES, LOG_LINE = 3000, 200_000, 1000

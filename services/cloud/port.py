@@ -4,6 +4,7 @@ from typing import Protocol
 
 from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.model import Cluster, Fact, MediaNode
+from services.cluster.node_condition import NodeCondition
 from services.steps import WriteOperations
 
 
@@ -79,6 +80,14 @@ class ClusterGateway(Protocol):
 
     async def inspect(self, droplet_id: int) -> str:
         """Return the raw report of a node. It holds log lines, which have to be masked."""
+        ...
+
+    async def conditions(self, cluster: Cluster, only: int = 0) -> tuple[NodeCondition, ...]:
+        """Return what each node that is on reports of itself: disks, databases, clock.
+
+        `cluster`: as the last look showed it. `only`: this droplet alone. A node that does not
+        answer is unknown; nothing is raised.
+        """
         ...
 
     async def logs(self, droplet_id: int, service: str, seconds: int) -> str:

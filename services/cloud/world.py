@@ -28,7 +28,9 @@ from services.cluster.model import (
     NodeStatus,
     SecretsState,
     Timings,
+    short_name,
 )
+from services.cluster.node_condition import NodeCondition, with_names
 from services.common import eager
 from services.common.clock import Clock
 from services.common.errors import BotError
@@ -107,6 +109,19 @@ class ClusterWorld(ClusterGateway):
     @override
     async def inspect(self, droplet_id: int) -> str:
         return await self._nodes.inspect(droplet_id)
+
+    @override
+    async def conditions(self, cluster: Cluster, only: int = 0) -> tuple[NodeCondition, ...]:
+        masters = {m.id for m in cluster.masters}
+        droplets = {d.id: d for d in (*cluster.masters, *(n.droplet for n in cluster.media))}
+        reports = await self._nodes.conditions(
+            (d, short_name(d.name, cluster.stack), d.id in masters)
+            for d in droplets.values()
+            if only in (0, d.id)
+        )
+        # The databases know each other by address.
+        names = {m.private_address: short_name(m.name, cluster.stack) for m in cluster.masters}
+        return tuple(with_names(report, names) for report in reports)
 
     @override
     async def logs(self, droplet_id: int, service: str, seconds: int) -> str:

@@ -132,13 +132,17 @@ class OperationsService:
         self._permissions.must_read(name, actor)
         return await self._reader.look(name)
 
-    async def status(self, name: str, actor: Actor) -> Status:
-        """The cluster as it is now, with its run and requests if the state store answers."""
+    async def status(self, name: str, actor: Actor, *, inside: bool = False) -> Status:
+        """The cluster as it is now, with its run and requests if the state store answers.
+
+        `inside`: with what each node reports of itself, by SSH.
+        """
         self._permissions.must_read(name, actor)
         site = self.clusters.cluster(name)
         observing = site.world.observe(EVERYTHING, tolerates=EVERYTHING)
         cluster, certificate = await asyncio.gather(observing, site.read_certificate())
         self._bindings.saw(cluster)
+        conditions = await site.world.conditions(cluster) if inside else ()
         try:
             cluster = await self._memory.add_to(cluster)
             run = await self._reader.open_run(name)
@@ -151,6 +155,7 @@ class OperationsService:
                 None,
                 None,
                 known=False,
+                conditions=conditions,
                 certificate=certificate,
                 observes=self.clusters.observes,
             )
@@ -164,6 +169,7 @@ class OperationsService:
             progress,
             waiting,
             cautions,
+            conditions=conditions,
             certificate=certificate,
             later=later,
             observes=self.clusters.observes,
@@ -187,7 +193,8 @@ class OperationsService:
             inspection = read_inspection(await world.inspect(droplet.id))
         except (Unreachable, Refused, Rejected) as error:
             return NodeReport(cluster, node, None, str(error))
-        return NodeReport(cluster, node, inspection, "")
+        conditions = await world.conditions(cluster, droplet.id)
+        return NodeReport(cluster, node, inspection, conditions=conditions)
 
     async def logs(
         self, name: str, term: str, service: str, seconds: int, actor: Actor

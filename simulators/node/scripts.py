@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from simulators.evidence import Source, rests_on
 from simulators.node import scripts_0_1_0
+from simulators.node.condition import clock, condition
 from simulators.node.docker import Docker, DockerError, processes
 from simulators.node.logs import logs_of
 from simulators.node.metrics import gauges
@@ -394,7 +395,7 @@ def is_enabled(session: Session) -> int:
 
 def date(session: Session) -> int:
     """Print the node's time, in epoch seconds."""
-    session.echo(str(int(session.estate.now)))
+    session.echo(str(clock(session)))
     return 0
 
 
@@ -453,7 +454,11 @@ COMMANDS: dict[str, Answer] = {
     f"cat {VERSION_FILE}": deployed_version,
     "for d in /usr/bin /bin; do if [ -x $d/doctl ]; then echo $d; fi; done": find_doctl,
 }
-SCRIPTS: dict[str, Answer] = {"609f6153aba0eaea": look, "08bd2815009ac598": inspect}
+SCRIPTS: dict[str, Answer] = {
+    "609f6153aba0eaea": look,
+    "08bd2815009ac598": inspect,
+    "6c4af7e28bd9e756": condition,
+}
 """By their digests."""
 DRAIN = re.compile(
     r"\nwant=([^\n]*)\ntoken=([^\n]*)\nif .*  nohup setsid sh -c (.*) >/dev/null 2>&1 &\n",
