@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from services.cloud import node_scripts as scripts
+from services.cloud.condition import CONDITION
 from simulators.cloud import SimulatedContainer, SimulatedDroplet
 from simulators.cloud.model import docker_stamp
 from simulators.faults import WorldFaults
 from simulators.node import NodeShell, UnknownScript
+from simulators.node.condition import DISK_KIB
 from simulators.node.docker import NO_ANSWER, NOT_SENT, REFUSALS, short_id
 from tests.contracts.small_world import World
 from tests.support.patience import HANG
@@ -25,13 +27,14 @@ needs_shell = pytest.mark.skipif(
 )
 TOOLS = (
     *("sh", "cat", "grep", "cut", "tr", "head", "tail", "mkdir", "nohup", "setsid"),
-    *("timeout", "wc"),
+    *("timeout", "wc", "sed"),
 )
 SINCE = 1800
 TARGETS = ("openvidu", "ingress", "egress", "agent-speech-processing")
 STATE = "{{.State.Status}} {{.State.Pid}} {{.RestartCount}} {{.State.StartedAt}}"
+CONDITION_STATE = "{{.State.Status}} {{.RestartCount}} {{.State.ExitCode}} {{.State.StartedAt}}"
 NAMES_AND_LABELS = '{{.Names}}={{.Label "openvidu-agent"}}'
-PATHS = re.compile(r"(?<![\w:/])/(var/run|run|proc|var/log|usr/local)(?=[/ \"'\n])")
+PATHS = re.compile(r"(?<![\w:/])/(var/run|run|proc|var/log|usr/local|opt)(?=[/ \"'\n])")
 """The node's own paths in a script: in the real shell they lie in a box."""
 NOT_FOUND = re.compile(r"(docker: )\S*sh: .*not found")
 SIGNALS = 0x4006
@@ -101,6 +104,15 @@ class Box:
             },
         )
         self._stub("curl", self._curl())
+        now = int(node.estate.now)
+        self._stub("date", {"+%s": (0, f"{now}\n", "")})
+        device = f"/dev/vda1 {DISK_KIB} 1 {DISK_KIB * 66 // 100} 34% /\n"
+        # df names a file system once for each directory on it.
+        rows = device * (3 if node.droplet.node.installed else 1)
+        asked = f"-P -k / {path}/opt/openvidu /var/lib/docker"
+        self._stub("df", {asked: (0, f"Filesystem\n{rows}", "")})
+        local = "local 127.0.0.1 dev lo proto kernel scope host src 127.0.0.1\n"
+        self._stub("ip", {"-4 route show table local": (0, local, "")})
         if node.has("run-denied", "unprivileged"):
             self._refuse_mkdir("Permission denied")
         elif node.has("run-full"):
@@ -209,6 +221,11 @@ class Box:
             f"logs --since {SINCE}s {name}": (0, lines, ""),
             f"logs --timestamps --since {SINCE}s --tail 3000 {name}": (0, "", stamped),
             f"inspect {name}": (0, "[]\n", ""),
+            f"inspect --format {CONDITION_STATE} {name}": (
+                0,
+                f"{c.status} {c.restarts} {c.exit_code} {c.started_at}\n",
+                "",
+            ),
             f"inspect --format {STATE} {name}": (0, state, ""),
             f"inspect --format {{{{.State.StartedAt}}}} {name}": (0, f"{c.started_at}\n", ""),
             f"inspect --format {{{{.State.Status}}}} {{{{.RestartCount}}}} {name}": (
@@ -380,6 +397,7 @@ SCRIPTS: dict[str, Callable[[Node], str]] = {
     "vendor's drain": drain("script"),
     "logs of a container": lambda _node: scripts.logs("caddy", SINCE),
     "logs of no container": lambda _node: scripts.logs("nginx", SINCE),
+    "condition": lambda _node: CONDITION,
     "logs of the unit": lambda _node: scripts.logs("", SINCE),
 }
 
@@ -402,6 +420,59 @@ def test_a_script_answers_as_in_a_real_shell(state: str, script: str, tmp_path: 
     if written != before.get(marker, b""):
         expected = written.decode().splitlines()
         assert box.signals(len(expected)) == expected
+
+
+REDIS = """# Replication\r
+role:master\r
+connected_slaves:3\r
+slave0:ip=10.10.10.3,port=7000,state=online,offset=1184,lag=0\r
+slave1:ip=10.10.10.4,port=7000,state=online,offset=1184,lag=0\r
+slave2:ip=10.10.10.5,port=7000,state=online,offset=1184,lag=0\r
+master_failover_state:no-failover\r
+master_replid:8371b4fb1155b71f4a04d3e1bc3e18c4a990aeeb\r
+"""
+MONGO = """10.10.10.2:20000 PRIMARY 1 0
+10.10.10.3:20000 SECONDARY 1 0
+10.10.10.4:20000 SECONDARY 1 0
+10.10.10.5:20000 SECONDARY 1 0
+Warning: a line of another kind
+"""
+
+
+@needs_shell
+def test_the_condition_of_a_master_as_in_a_real_shell(tmp_path: Path) -> None:
+    """The databases get their passwords by environment, from the node's own files."""
+    node = Node(STATES["idle"])
+    node.droplet = node.estate.masters("acme")[0]
+    box = Box(node, tmp_path)
+    for file, line in (
+        ("node/master_node.env", "REDIS_PASSWORD=horse"),
+        ("cluster/openvidu.env", "MONGO_ADMIN_USERNAME=admin\nMONGO_ADMIN_PASSWORD=battery"),
+    ):
+        path = tmp_path / "opt/openvidu/config" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{line}\nOTHER=x\n")
+    docker = (tmp_path / "bin/docker").read_text()
+    (tmp_path / "redis").write_text(REDIS)
+    (tmp_path / "mongo").write_text(MONGO)
+    (tmp_path / "bin/docker").write_text(
+        'case "$1 $2 $3 $4 $5 $6" in\n'
+        '"exec -e REDISCLI_AUTH redis-server redis-cli -p")'
+        f' [ "$REDISCLI_AUTH" = horse ] && cat {tmp_path}/redis; exit;;\n'
+        '"exec -e BOT_USER -e BOT_PASSWORD mongo")'
+        ' [ "$BOT_USER/$BOT_PASSWORD" = admin/battery ] && [ -z "$REDISCLI_AUTH" ]'
+        f" && cat {tmp_path}/mongo; exit;;\nesac\n{docker.removeprefix('#!/bin/sh')}"
+    )
+    (tmp_path / "bin/docker").write_text("#!/bin/sh\n" + (tmp_path / "bin/docker").read_text())
+    (tmp_path / "bin/curl").write_text("#!/bin/sh\nprintf 200\n")
+    route = "local 203.0.113.9 dev eth0 proto boot scope host\n"
+    (tmp_path / "bin/ip").write_text(f"#!/bin/sh\nprintf %s '{route}'\n")
+    real = box.run(CONDITION)
+    assert node.pretend(CONDITION) == real
+    assert "redis=connected_slaves:3" in real[1]
+    assert "mongo=10.10.10.5:20000 SECONDARY 1 0" in real[1]
+    assert "horse" not in real[1]
+    assert "battery" not in real[1]
 
 
 @pytest.mark.parametrize(
