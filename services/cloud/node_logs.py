@@ -68,7 +68,7 @@ def read_logs(text: str) -> PrintedLog:
     # Nothing but a line feed parts lines: a name and its value stay together.
     lines = printed.removesuffix("\n").split("\n") if printed else []
     if len(printed.encode(errors="replace")) >= scripts.LOG_BYTES - scripts.LOG_LINE:
-        # Its beginning was cut off: half a secret has no name before it.
+        # Its beginning was truncated: half a secret has no name before it.
         lines = lines[1:]
     left_out = max(0, total - len(lines))
     return PrintedLog(tuple(lines), left_out, refused, missing, tuple(sorted(existing)))

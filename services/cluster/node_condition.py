@@ -163,7 +163,7 @@ def findings(
     """Return what is wrong with these nodes, the most urgent first.
 
     `idle`: droplets on which OpenVidu is stopped or drained on purpose: containers that ended there
-    are as wished, and no database of theirs is missing.
+    are no finding, and no database of theirs is missing.
     """
     working = [n for n in nodes if n.id not in idle]
     found = [
@@ -299,7 +299,7 @@ def _clocks(nodes: Sequence[NodeCondition]) -> Iterable[ConditionFinding]:
     seen = [(n, n.offset) for n in nodes if isinstance(n.offset, float)]
     wrong = [(n, offset) for n, offset in seen if abs(offset) > CLOCK]
     if len(wrong) > 1 and len(wrong) == len(seen) and _agree([offset for _, offset in wrong]):
-        text = f"The bot's own clock is {_off(-wrong[0][1])}: every node says so"
+        text = f"The bot's own clock is {_off(-wrong[0][1])}: every node reports it"
         remedy = "`timedatectl` on the bot's machine shows whether it is synchronised"
         yield ConditionFinding("clock", "bot", text, remedy, Severity.URGENT)
         return
