@@ -13,8 +13,8 @@ MASKED = "What looks like a secret is masked."
 def logs_card(logs: NodeLogs, where: str = "") -> Card:
     """Return the answer to `logs`. `where`: where its file is; "" for right here."""
     lines = count_of(len(logs.lines), "line")
-    what = f"*{escape(logs.source)}* of {logs.cluster}: {lines} of the last {_length(logs)}"
-    sentences = [f"{what}."]
+    what = f"{escape(logs.source)} of {logs.cluster}"
+    sentences = [f"{what}: {lines} of the last {_length(logs)}."]
     if where:
         sentences.append(
             f"The file is in {where}: Slack shows no file in an answer that only you see."
@@ -23,7 +23,7 @@ def logs_card(logs: NodeLogs, where: str = "") -> Card:
         older = f"At least {count_of(logs.left_out, 'older line')}"
         sentences.append(f"{older} did not fit. A shorter `--since` narrows it.")
     text = " ".join(sentences)
-    return Card(f"{text} {MASKED}".replace("*", ""), (section(text), context(MASKED)))
+    return Card(f"{text} {MASKED}", (section(text), context(MASKED)))
 
 
 def no_lines_card(logs: NodeLogs) -> Card:

@@ -256,7 +256,7 @@ def test_a_planted_fault_is_named_in_the_status(fault: str) -> None:
 @pytest.mark.parametrize("kind", ["pool", "fixed", "autoscaler"])
 def test_a_healthy_world_shows_none(kind: str) -> None:
     async def story() -> None:
-        async with Scene(media=2, kind=kind) as scene:  # type: ignore[arg-type]
+        async with Scene(media=2, kind=kind) as scene:
             scene.estate.open_meeting(people=5, minutes=60)
             cluster = await scene.bot.operations.reader.look("acme")
             world = scene.bot.operations.service.clusters.cluster("acme").world
