@@ -22,7 +22,7 @@ def startup(cluster: Cluster, number: int) -> Iterator[Step]:
     for name in names:
         yield PowerOn(name)
     yield from start_stopped_masters(cluster)
-    yield Healthy(names)
+    yield fleet.fleet_of(cluster).masters_healthy()
     yield FrontAnswers()
     if number:
         yield from start_stopped_media(cluster)
