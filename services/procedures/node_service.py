@@ -33,6 +33,13 @@ def _name(cluster: Cluster, node: Droplet | MediaNode) -> str:
     return short_name(node.name, cluster.stack)
 
 
+def _healthy(cluster: Cluster, master: Droplet) -> Step:
+    """Return the step that waits for a master's health, as its deployment does."""
+    if control_plane_of(cluster).can_roll:
+        return Healthy((master.name,))
+    return fleet.fleet_of(cluster).masters_healthy()
+
+
 def _check_power(cluster: Cluster, node: Droplet | MediaNode, remedy: str) -> None:
     """Refuse where OpenVidu can neither be stopped nor started: the droplet is not on, or unseen.
 
@@ -130,7 +137,7 @@ class Stop(Procedure):
         for master in cluster.masters:
             if isinstance(step, StopUnit) and master.id == step.id:
                 yield StartUnit(step.id, who=step.who)
-                yield Healthy((master.name,))
+                yield _healthy(cluster, master)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         node = find_node.master_or_media(cluster, self.node)
@@ -204,7 +211,7 @@ class Start(Procedure):
         if isinstance(node, MediaNode):
             yield NodesServe((node.id,), who=name)
         else:
-            yield Healthy((node.name,))
+            yield _healthy(cluster, node)
             yield FrontAnswers()
             if control_plane_of(cluster).hosts_meetings:
                 yield NodesServe((node.id,), who=name)

@@ -16,6 +16,7 @@ from services.procedures import (
     BackupPrune,
     Procedure,
     ResizeMedia,
+    Restart,
     Shutdown,
     Start,
 )
@@ -26,6 +27,7 @@ from tests.support.clusters import (
     SOLD,
     autoscaled,
     clusters,
+    elastic,
     fixed,
     folded,
     law,
@@ -302,6 +304,9 @@ def test_every_step_is_used_somewhere() -> None:
         secrets=SecretsState("d1", 60.0),
     )
     up = replace(up, masters=tuple(replace(m, start="a1") for m in up.masters))
+    for cluster in (up, elastic(up)):
+        for service in (False, True):
+            collect(cluster, Restart(cluster.masters[0].name, service=service))
     for kind in PROCEDURES:
         law(given(st.just(up) | clusters(), procedures(kind))(collect))()
     for cluster in (ready(3, sizes=SOLD), fixed(2, sizes=SOLD), autoscaled(2)):

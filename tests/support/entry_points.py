@@ -542,7 +542,8 @@ def modal_of(text: str) -> JSON:
 def orders(p: EntryScene, verbs: dict[str, tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Return every verb of the terminal with everything that may follow it."""
     options = {
-        "status": ["", "master-1"], "logs": ["master-1", "media-1 egress"], "plan": [], "run": [], "rehearse": ["shutdown"],
+        "status": ["", "master-1"], "logs": ["master-1", "media-1 egress"],
+        "plan": [], "run": [], "rehearse": ["shutdown"],
         "say": [], "runs": ["", *p.runs],
         "watch": ["", *p.runs], "approve": ["", *(r[:8] for r in p.requests), "zzz"], "reject": ["",
         *(r[:8] for r in p.requests), "zzz"], "show": ["", *(r[:8] for r in p.requests), "zzz"],
