@@ -15,6 +15,7 @@ from services.procedures import (
     PROCEDURES,
     BackupPrune,
     Procedure,
+    ResizeMasters,
     ResizeMedia,
     Restart,
     Shutdown,
@@ -324,6 +325,7 @@ def test_every_step_is_used_somewhere() -> None:
     )
     collect(ready(3, snapshots=backups, secrets_copies=(), keep_backups=1), BackupPrune())
     collect(with_stopped(ready(3), 2), Start("master-2"))
+    collect(ready(3, sizes=SOLD), ResizeMasters("s-8vcpu-16gb"))
     assert used == set(STEPS)
 
 
