@@ -8,16 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cluster.model import Cluster, Fact, NodeStatus, SecretsState
+from services.cluster.model import Cluster, Fact, NodeStatus, SecretsState, Snapshot
 from services.common.errors import Rejected
 from services.common.serialize import encode
 from services.procedures import (
     PROCEDURES,
+    BackupPrune,
     Procedure,
     ResizeMasters,
     ResizeMedia,
     Restart,
     Shutdown,
+    Start,
 )
 from services.procedures.plan import make_plan
 from services.steps import STEPS, Effects, Question, Step
@@ -35,6 +37,7 @@ from tests.support.clusters import (
     ready,
     single,
     steps,
+    with_stopped,
 )
 
 about = clusters().flatmap(lambda c: st.tuples(st.just(c), steps(c)))
@@ -79,6 +82,12 @@ class Recorder:
 
     async def stop_service(self, droplet_id: int) -> None:
         self.asked.append((droplet_id, "stop"))
+
+    async def stop_node(self, droplet_id: int) -> None:
+        self.asked.append((droplet_id, "stop"))
+
+    async def start_node(self, droplet_id: int) -> None:
+        self.asked.append((droplet_id, "start"))
 
     async def set_template_size(self, size: str) -> None:
         self.asked.append(("pool", size))
@@ -313,6 +322,14 @@ def test_every_step_is_used_somewhere() -> None:
             ResizeMedia("s-8vcpu-16gb"),
         ):
             collect(cluster, procedure)
+    backups = tuple(
+        Snapshot(f"{day}-{n}", f"acme-backup-202701{day:02d}T000000Z-master-{n}", n)
+        for day in range(1, 7)
+        for n in range(1, 5)
+    )
+    collect(ready(3, snapshots=backups, secrets_copies=(), keep_backups=1), BackupPrune())
+    collect(with_stopped(ready(3), 2), Start("master-2"))
+    collect(ready(3, sizes=SOLD), ResizeMasters("s-8vcpu-16gb"))
     assert used == set(STEPS)
 
 

@@ -44,6 +44,7 @@ from services.cluster.model import (
     SigquitEffect,
     Size,
     Snapshot,
+    StoppedNode,
 )
 from services.common.errors import Refused
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
@@ -158,6 +159,10 @@ def names(stack: str = "acme") -> tuple[str, ...]:
 # --- clusters
 
 
+def _unit(status: str) -> Observed[str]:
+    return "active" if status == "active" else NOT_OBSERVED
+
+
 @st.composite
 def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
     """Four masters: mostly all up or all down, sometimes in between."""
@@ -191,6 +196,7 @@ def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
                 Decimal(48),
                 healthy=healthy,
                 start=start,
+                unit=_unit(status),
             )
         )
     return tuple(nodes)
@@ -235,6 +241,7 @@ def media_node(draw: st.DrawFn, number: int) -> MediaNode:
         f"127.0.1.{number}",
         hourly=Decimal("0.07143"),
         created_at=created,
+        unit=_unit(status),
     )
     return MediaNode(droplet, member, look)
 
@@ -323,7 +330,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
         )
     )
     if kind is FleetKind.POOL:
-        return cluster
+        return _with_a_stopped_node(draw, cluster)
     media = (
         ()
         if kind is FleetKind.NONE
@@ -332,7 +339,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
     autoscaler = draw(autoscalers()) if kind is FleetKind.AUTOSCALER else None
     parked = tuple(n.id for n in media if draw(st.booleans())) if kind is FleetKind.FIXED else ()
     declared = draw(st.sampled_from((None, 1, 2)))
-    return replace(
+    made = replace(
         cluster,
         kind=kind,
         pool=None,
@@ -342,6 +349,31 @@ def clusters(draw: st.DrawFn) -> Cluster:
         autoscaler_minimum=declared,
         zero_refused=False,
     )
+    return _with_a_stopped_node(draw, made)
+
+
+def _with_a_stopped_node(draw: st.DrawFn, cluster: Cluster) -> Cluster:
+    """Return the cluster, sometimes with one node on which people stopped OpenVidu."""
+    if draw(st.integers(0, 4)):
+        return cluster
+    nodes = [d.id for d in (*cluster.masters, *(n.droplet for n in cluster.media)) if d.active]
+    return with_stopped(cluster, draw(st.sampled_from(nodes))) if nodes else cluster
+
+
+def with_stopped(cluster: Cluster, droplet_id: int) -> Cluster:
+    """Return the cluster with OpenVidu stopped by request on that node."""
+    masters_now = {
+        m.name: replace(m, unit="inactive", healthy=False)
+        for m in cluster.masters
+        if m.id == droplet_id
+    }
+    media = {
+        n.id: replace(n, droplet=replace(n.droplet, unit="inactive"), look=IDLE)
+        for n in cluster.media
+        if n.id == droplet_id
+    }
+    stop = StoppedNode(droplet_id, "Ana", NOW - 900.0, "acme-3")
+    return replace(cluster.with_masters(masters_now).with_media(media), stopped=(stop,))
 
 
 def _of_kind(draw: st.DrawFn, node: MediaNode, number: int, kind: FleetKind) -> MediaNode:
@@ -457,6 +489,7 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
                 SIZES[0],
                 hourly=Decimal("0.07143"),
                 created_at=f"2027-01-{10 + n}",
+                unit="active",
             ),
             "active",
             replace(SERVING, rooms=rooms if n == 1 else 0, people=5 * rooms if n == 1 else 0),
@@ -473,6 +506,7 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
             f"127.0.0.{i}",
             hourly=Decimal("0.07143"),
             healthy=True,
+            unit="active",
         )
         for i, name in enumerate(names(), 1)
     )
