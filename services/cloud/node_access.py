@@ -6,8 +6,11 @@ from dataclasses import replace
 from typing import Protocol
 
 from services.cloud import node_scripts as scripts
+from services.cloud import update_scripts
 from services.cloud.clients.ssh import Host, Output
+from services.cloud.installation_look import parse_installation
 from services.cloud.node_look import parse_look
+from services.cluster.installation import Installation
 from services.cluster.model import Droplet, MediaNode, NodeStatus
 from services.common import eager
 from services.common.clock import Clock
@@ -17,6 +20,7 @@ from services.common.text import strip_invisible
 
 SSH_SECONDS = 20.0
 RESTART_SECONDS = 180.0
+FETCH_SECONDS = 90.0
 NODES_AT_ONCE = 16
 # Looks this many seconds apart share what a node answered, as they share DigitalOcean's listings.
 SHARED = 0.9
@@ -75,6 +79,12 @@ class NodeAccess:
         starts = await eager.gather(*(self._start(m.id) for m in active))
         return {master.id: start for master, start in zip(active, starts, strict=True)}
 
+    async def installations(self, nodes: Iterable[Droplet]) -> dict[int, Observed[Installation]]:
+        """Return by droplet id what is installed on each node that is on."""
+        active = [d for d in nodes if d.active and d.id > 0]
+        found = await eager.gather(*(self._installation(d.id) for d in active))
+        return {droplet.id: here for droplet, here in zip(active, found, strict=True)}
+
     async def inspect(self, droplet_id: int) -> str:
         """Return what `scripts.INSPECT` prints. It holds log lines, which have to be masked."""
         return (await self._run(droplet_id, scripts.INSPECT, SSH_SECONDS)).stdout
@@ -121,6 +131,15 @@ class NodeAccess:
             return Unobserved(f"systemctl ended with status {output.exit_status}")
         return output.stdout.strip()
 
+    async def _installation(self, droplet_id: int) -> Observed[Installation]:
+        output = await self._read(droplet_id, update_scripts.INSTALLED)
+        if isinstance(output, str):
+            return Unobserved(output)
+        if output.exit_status != 0:
+            return Unobserved(f"its shell ended with status {output.exit_status}")
+        found = parse_installation(output.stdout)
+        return Unobserved(found) if isinstance(found, str) else found
+
     async def _read(self, droplet_id: int, command: str) -> Output | str:
         """Return what a command printed, or why it could not run."""
         if self._shell is None:
@@ -161,6 +180,23 @@ class NodeAccess:
             raise Rejected(
                 f"{doing} openvidu on droplet {droplet_id}: systemctl ended with status {status}"
             )
+
+    async def update(
+        self, droplet_id: int, doing: str, command: str, accepts: tuple[str, ...]
+    ) -> None:
+        """Run a script of `update_scripts`. Rejected unless it prints one of `accepts`.
+
+        `doing`: for an error, such as `updating OpenVidu`.
+        """
+        output = await self._run(droplet_id, command, FETCH_SECONDS)
+        words = strip_invisible(output.stdout).strip()
+        if output.exit_status != 0 or not words:
+            status = output.exit_status
+            raise Unreachable(
+                f"{doing} on droplet {droplet_id}: its shell ended with status {status}"
+            )
+        if words.split(" ", 1)[0] not in accepts:
+            raise Rejected(f"{doing} on droplet {droplet_id}: {words[:200]}")
 
     async def _run(self, droplet_id: int, command: str, seconds: float) -> Output:
         if self._shell is None:

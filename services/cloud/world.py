@@ -17,6 +17,7 @@ from services.cloud.survey import Survey
 from services.cloud.writer import ClusterWriter
 from services.cluster.account_facts import NO_FACTS, AccountFacts
 from services.cluster.fleet_kind import ResourceNames
+from services.cluster.installation import Installation
 from services.cluster.model import (
     Cluster,
     Droplet,
@@ -128,9 +129,7 @@ class ClusterWorld(ClusterGateway):
         old (`Age`), also from before `since`.
         """
         now = self._clock.now()
-        age = Age(
-            now, self.account.sharing_window(), since, aged, self.account.books_window()
-        )
+        age = Age(now, self.account.sharing_window(), since, aged, self.account.books_window())
         seen = await self._survey.look(needs, age, tolerates)
         masters, media = seen.masters, seen.media
         droplets = (*masters, *(node.droplet for node in media))
@@ -142,6 +141,7 @@ class ClusterWorld(ClusterGateway):
             self._front(needs),
         )
         starts = await self._starts(masters, needs)
+        installed = await self._installations(droplets, needs)
         return Cluster(
             name=self.config.name,
             stack=self.config.stack,
@@ -154,10 +154,18 @@ class ClusterWorld(ClusterGateway):
                     master,
                     healthy=healthy.get(master.id, NOT_OBSERVED),
                     start=starts.get(master.id, NOT_OBSERVED),
+                    installation=installed.get(master.id, NOT_OBSERVED),
                 )
                 for master in masters
             ),
-            media=tuple(replace(node, look=looks.get(node.id, NOT_OBSERVED)) for node in media),
+            media=tuple(
+                replace(
+                    node,
+                    look=looks.get(node.id, NOT_OBSERVED),
+                    droplet=_with_installation(node.droplet, installed),
+                )
+                for node in media
+            ),
             pool=seen.pool,
             kind=seen.kind,
             autoscaler=seen.autoscaler,
@@ -258,10 +266,23 @@ class ClusterWorld(ClusterGateway):
             return {}
         return await self._nodes.starts(masters)
 
+    async def _installations(
+        self, droplets: tuple[Droplet, ...], needs: frozenset[Fact]
+    ) -> dict[int, Observed[Installation]]:
+        if Fact.VERSIONS not in needs:
+            return {}
+        return await self._nodes.installations(droplets)
+
     def _address(self, droplet: Droplet) -> str:
         if self.config.private_addresses:
             return droplet.private_address
         return droplet.address
+
+
+def _with_installation(droplet: Droplet, installed: dict[int, Observed[Installation]]) -> Droplet:
+    if droplet.id not in installed:
+        return droplet
+    return replace(droplet, installation=installed[droplet.id])
 
 
 def _region(masters: tuple[Droplet, ...]) -> str:

@@ -41,6 +41,7 @@ from services.procedures.media_nodes import (
 from services.procedures.power import Shutdown, Startup
 from services.procedures.resize_masters import ResizeMasters
 from services.procedures.restart import Restart
+from services.procedures.upgrade import Upgrade
 from services.procedures.windows import AddWindow
 
 PROCEDURES: tuple[type[Procedure], ...] = (
@@ -48,6 +49,7 @@ PROCEDURES: tuple[type[Procedure], ...] = (
     *(ResizeMedia, ResizeMasters, BackupCreate, BackupPrune),
     *(AddWindow, Configure),
     *(Freeze, Unfreeze, Roll, Park, Unpark),
+    Upgrade,
 )
 
 __all__ = [
@@ -69,4 +71,5 @@ __all__ = [
     "Startup",
     "Unfreeze",
     "Unpark",
+    "Upgrade",
 ]
