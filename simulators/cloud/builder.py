@@ -20,12 +20,11 @@ from simulators.cloud.model import (
     SimulatedPool,
     ZeroMode,
 )
-from simulators.cloud.nodes import NodeSystem
+from simulators.cloud.nodes import FIRST_VERSION, INFO, NodeSystem, deployment_info
 from simulators.cloud.state import CloudState
 
 Addresses = Callable[[int], str]
 IMAGE = "ubuntu-24-04-x64"
-INFO, VERSION = "/opt/openvidu/deployment-info.yaml", b"edition: pro\nversion: 3.6.1\n"
 
 
 @dataclass(frozen=True)
@@ -206,7 +205,7 @@ class Builder:
             master.node.files |= boot_script.first_files(values)
             master.node.files |= {
                 "/opt/openvidu/secrets.env": boot_script.text(values),
-                INFO: VERSION,
+                INFO: deployment_info(FIRST_VERSION),
             }
         for droplet in [*masters, *state.media(cluster.stack)]:
             droplet.creating, droplet.status, droplet.node.installed = False, "active", True
@@ -225,6 +224,7 @@ class Builder:
             state.read_secrets = reader
         else:
             droplet.on, droplet.node.boot_id = True, state.uuid()
+            droplet.node.files[INFO] = deployment_info(FIRST_VERSION)
             droplet.node.has_tag_watcher = state.clusters[droplet.stack].kind == "autoscaler"
             self.nodes.start_unit(droplet)
 

@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Callable
 
 from simulators.evidence import Source, rests_on
-from simulators.node import scripts_0_1_0
+from simulators.node import scripts_0_1_0, updates
 from simulators.node.docker import Docker, DockerError, processes
 from simulators.node.metrics import gauges
 from simulators.node.session import Hang, Session
@@ -53,6 +53,7 @@ def recognised(script: str) -> Answer:
         UnknownScript: when it is none of those below.
     """
     answer = COMMANDS.get(script) or SCRIPTS.get(digest(script)) or _drain_of(script)
+    answer = answer or _update_of(script)
     answer = answer or scripts_0_1_0.recognised(script)
     if answer is None:
         raise UnknownScript(script)
@@ -66,7 +67,10 @@ def script_name(script: str) -> str:
     answer = SCRIPTS.get(digest(script))
     if answer is not None:
         return answer.__name__
-    return "drain" if DRAIN.search(script) else "script"
+    if DRAIN.search(script):
+        return "drain"
+    update = UPDATES.get(digest(updates.parameters_of(script)[0]))
+    return update.__name__ if update is not None else "script"
 
 
 # --- the look at a media node
@@ -292,6 +296,15 @@ def _vendor(session: Session, out: str, _targets: list[str]) -> None:
     session.files.append(out, "sent openvidu")
 
 
+def _update_of(script: str) -> Answer | None:
+    """Return what a script of an update does; None when it is none of them."""
+    blank, values = updates.parameters_of(script)
+    work = UPDATES.get(digest(blank))
+    if work is None:
+        return None
+    return lambda session: work(session, values)
+
+
 # --- the report on one node
 
 
@@ -425,7 +438,12 @@ COMMANDS: dict[str, Answer] = {
     f"cat {VERSION_FILE}": deployed_version,
     "for d in /usr/bin /bin; do if [ -x $d/doctl ]; then echo $d; fi; done": find_doctl,
 }
-SCRIPTS: dict[str, Answer] = {"06a5e787b798d1d5": look, "08bd2815009ac598": inspect}
+SCRIPTS: dict[str, Answer] = {
+    "06a5e787b798d1d5": look,
+    "08bd2815009ac598": inspect,
+    "48b1d223df883fa6": updates.installed,
+    "4d62f5aa3f4e8aaa": updates.start,
+}
 """By their digests."""
 DRAIN = re.compile(
     r"\nwant=([^\n]*)\ntoken=([^\n]*)\nif .*  nohup setsid sh -c (.*) >/dev/null 2>&1 &\n",
@@ -433,6 +451,12 @@ DRAIN = re.compile(
 )
 WORK = re.compile(r"out=([^\n]*)\ntargets=([^\n]*)\n(.*)", re.DOTALL)
 """What a drain runs detached: its parameters, and the rest."""
+UPDATES: dict[str, Callable[[Session, dict[str, str]], int]] = {
+    "f45ef5984c227379": updates.fetch,
+    "75c9f975d6a34208": updates.update,
+    "71106744f00877e6": updates.restore,
+}
+"""By the digests of the scripts without their parameters."""
 DRAINS: dict[tuple[str, str], Callable[[Session, str, list[str]], None]] = {
     ("e5a2f0e9884e65c5", "6d22962b8f4144ab"): _signal,
     ("e5a2f0e9884e65c5", "18d59c7eab0d5d2d"): _vendor,
@@ -446,6 +470,11 @@ rests_on(
     "look",
     "inspect",
     "drain",
+    "installed",
+    "start",
+    "fetch",
+    "update",
+    "restore",
 )
 rests_on(
     "scripts",
