@@ -12,6 +12,7 @@ from typing import Protocol
 
 from services.cluster import model
 from services.cluster.account_facts import AccountFact, AccountFacts
+from services.cluster.installation import Installation, Updater, UpdateRecord
 from services.common.observed import Unobserved
 from services.common.serialize import Classes
 from services.procedures import Procedure
@@ -287,6 +288,9 @@ CLASSES: Classes = {
                 AccountFacts,
                 model.KnownFleet,
                 model.SecretsState,
+                Installation,
+                Updater,
+                UpdateRecord,
                 model.Timings,
                 Unobserved,
                 SecretsUnread,

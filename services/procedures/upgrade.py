@@ -122,9 +122,9 @@ class Upgrade(Procedure):
             # Before them the drain's own choices apply; after them databases may be newer.
             return
         for name in reversed(names):
-            yield RestoreMaster(name, step.was, self.version)
-        yield RecordVersion(self.version, step.was)
-        yield StartServices(names, step.was)
+            yield RestoreMaster(name, step.old, self.version)
+        yield RecordVersion(self.version, step.old)
+        yield StartServices(names, step.old)
         yield Healthy(names)
         yield FrontAnswers()
         if step.media:

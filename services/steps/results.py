@@ -109,16 +109,24 @@ def subjects(step: Step) -> frozenset[str]:
             return frozenset({"pool template"})
         case Autoscaling():
             return frozenset({"autoscaler"})
-        case UpdateMaster(name=name) | RestoreMaster(name=name):
-            return _each("openvidu", (name,))
-        case StartServices(names=names):
-            return _each("service", names)
-        case PromoteSecrets() | RestoreSecrets() | RecordVersion():
+        case PromoteSecrets() | RestoreSecrets():
             return frozenset({"secrets.env"})
         case SaveWindow(words=words):
             return _each("window", words.split(" ", 1)[:1])
         case _:
-            return _of_media(step)
+            return _of_upgrade(step) or _of_media(step)
+
+
+def _of_upgrade(step: Step) -> frozenset[str]:
+    match step:
+        case UpdateMaster(name=name) | RestoreMaster(name=name):
+            return _each("openvidu", (name,))
+        case StartServices(names=names):
+            return _each("service", names)
+        case RecordVersion():
+            return frozenset({"secrets.env"})
+        case _:
+            return frozenset()
 
 
 def _of_media(step: Step) -> frozenset[str]:

@@ -65,7 +65,7 @@ class FetchUpdater(Step):
     leaves_change: ClassVar[bool] = False
 
     names: tuple[str, ...]
-    was: str
+    old: str
     version: str
 
     def title(self) -> str:
@@ -109,8 +109,8 @@ class FetchUpdater(Step):
             if updater.release != self.version:
                 named = updater.release or "no version"
                 return f"update.sh on {name} is of {named}, not of {self.version}"
-            if not updater.leads_from(self.was):
-                return f"OpenVidu's update.sh of {self.version} does not update {self.was}"
+            if not updater.leads_from(self.old):
+                return f"OpenVidu's update.sh of {self.version} does not update {self.old}"
         return ""
 
     @override
@@ -136,7 +136,7 @@ class UpdateMaster(Step):
     interruptible: ClassVar[bool] = False
 
     name: str
-    was: str
+    old: str
     version: str
     # Media nodes that a rollback brings back.
     media: int = 0
@@ -177,8 +177,8 @@ class UpdateMaster(Step):
         if record is not None and record.fault:
             return f"{record.fault} on {name}, and is never repeated"
         running = _version(cluster.master(self.name).installation)
-        if record is None and running not in ("", self.was):
-            return f"{name} has OpenVidu {running}, not {self.was}"
+        if record is None and running not in ("", self.old):
+            return f"{name} has OpenVidu {running}, not {self.old}"
         if record is not None and record.succeeded and running != self.version:
             return f"update.sh ended on {name}, which still has OpenVidu {running}"
         if cluster.media and any(not (n.parked or n.drained) for n in cluster.media):
@@ -193,7 +193,7 @@ class UpdateMaster(Step):
 
     @override
     async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
-        await world.update_openvidu(cluster.master(self.name).id, self.was, self.version)
+        await world.update_openvidu(cluster.master(self.name).id, self.old, self.version)
 
     def waits_for(self, cluster: Cluster) -> str:
         name, record = short_name(self.name, cluster.stack), self._record(cluster)
@@ -215,7 +215,7 @@ class RecordVersion(Step):
     needs: ClassVar[frozenset[Fact]] = VERSION_FACTS | {Fact.POOL, Fact.SECRETS}
     interruptible: ClassVar[bool] = False
 
-    was: str
+    old: str
     version: str
     media: int = 0
 
@@ -243,14 +243,14 @@ class RecordVersion(Step):
         return unlocked and not self.is_done(cluster)
 
     def blocker(self, cluster: Cluster) -> str:
-        if cluster.secrets is None or cluster.secrets.version in (self.was, self.version):
+        if cluster.secrets is None or cluster.secrets.version in (self.old, self.version):
             return ""
         now = cluster.secrets.version or "no version"
-        return f"secrets.env names {now} of OpenVidu, not {self.was}. Nothing was written"
+        return f"secrets.env names {now} of OpenVidu, not {self.old}. Nothing was written"
 
     @override
     async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
-        await world.record_version(self.was, self.version)
+        await world.record_version(self.old, self.version)
 
     def waits_for(self, cluster: Cluster) -> str:
         if cluster.secrets is None:
@@ -344,21 +344,21 @@ class RestoreMaster(Step):
     interruptible: ClassVar[bool] = False
 
     name: str
-    was: str
+    old: str
     version: str
 
     def title(self) -> str:
-        return f"Restore OpenVidu {self.was} on {master_names((self.name,))} from its backup"
+        return f"Restore OpenVidu {self.old} on {master_names((self.name,))} from its backup"
 
     def _record(self, cluster: Cluster) -> UpdateRecord | None:
         return _record(cluster.master(self.name), self.version)
 
     def is_done(self, cluster: Cluster) -> bool:
         installation = cluster.master(self.name).installation
-        return _version(installation) == self.was and self._record(cluster) is None
+        return _version(installation) == self.old and self._record(cluster) is None
 
     def after(self, cluster: Cluster) -> Cluster:
-        master = _installed(cluster.master(self.name), self.was, runs=False)
+        master = _installed(cluster.master(self.name), self.old, runs=False)
         if isinstance(master.installation, Installation):
             others = tuple(u for u in master.installation.updates if u.version != self.version)
             installation = replace(master.installation, updates=others)
@@ -383,16 +383,16 @@ class RestoreMaster(Step):
 
     @override
     async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
-        await world.restore_openvidu(cluster.master(self.name).id, self.was, self.version)
+        await world.restore_openvidu(cluster.master(self.name).id, self.old, self.version)
 
     def waits_for(self, cluster: Cluster) -> str:
         name, record = short_name(self.name, cluster.stack), self._record(cluster)
         if record is not None and record.state is UpdateState.RUNNING:
             return f"update.sh to end on {name}"
-        return _unseen(cluster, (self.name,)) or f"{name} to have OpenVidu {self.was}"
+        return _unseen(cluster, (self.name,)) or f"{name} to have OpenVidu {self.old}"
 
     def residue(self) -> str:
-        return f"OpenVidu {self.was} restored on {master_names((self.name,))}"
+        return f"OpenVidu {self.old} restored on {master_names((self.name,))}"
 
 
 @dataclass(frozen=True)

@@ -225,7 +225,7 @@ def test_after_the_start_nothing_is_rolled_back_by_itself() -> None:
         async with Scene(media=2) as scene:
             await request_and_approve(scene, "upgrade 3.7.0", SEES)
             await _until(scene, "Wait until masters 1-4 are healthy")
-            scene.environment.faults.add("web", "503", match=":7880", times=-1)
+            scene.environment.faults.add("web", "503", match=SECOND, times=-1)
             run = await scene.run_is("acme-1", State.STOPPED, timeout=24 * 3600.0)
             assert not run.recovering
             assert {version_of(m) for m in scene.estate.masters("acme")} == {"3.7.0"}
@@ -395,9 +395,7 @@ AN_APPLY = "only `terraform apply` replaces with"
             "master-2 is not powered on, and every master is upgraded",
         ),
         (
-            seen(
-                ready(2).with_masters({SECOND: replace(ready(2).masters[1], healthy=False)})
-            ),
+            seen(ready(2).with_masters({SECOND: replace(ready(2).masters[1], healthy=False)})),
             "3.7.0",
             "master-2 is not healthy, and only a healthy cluster is upgraded",
         ),

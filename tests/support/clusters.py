@@ -503,6 +503,7 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     ),
     "media": st.integers(1, 8),
     "size": st.sampled_from(SIZES),
+    "version": st.sampled_from(("3.6.1", "3.7.0")),
     "node": st.sampled_from(
         ("master-2", "media-1", "MEDIA-2", "103", "acme-master-node-4", "all", "nobody", "1", "2")
     ),
@@ -615,6 +616,8 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "instead_of": lambda c: st.sampled_from([(), tuple(n.id for n in c.media[:2])]),
     "back": lambda _: st.just(()),
     "gives_up": lambda _: st.sampled_from((0.0, 1800.0)),
+    "version": lambda _: st.sampled_from(("3.6.1", "3.7.0")),
+    "old": lambda _: st.just("3.6.1"),
     "snapshots": lambda c: st.just(tuple(s.id for s in c.snapshots or ())[:4]),
 }
 """Values of a step's field by name, in that cluster; by its type when the name is not here."""
