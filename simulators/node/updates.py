@@ -38,7 +38,9 @@ def installed(session: Session) -> int:
             session.echo("started=yes")
         before = (session.files.read(f"{marker}/errors") or "").strip()
         session.echo(f"errors={before} {(session.files.read(ERRORS_LOG) or '').count(chr(10))}")
-    for path in sorted(p for p in node.files if p.startswith(f"{BOT}/scripts/")):
+    for path in sorted(
+        p for p in node.files if p.startswith(f"{BOT}/scripts/") and p.endswith(".sh")
+    ):
         text = session.files.read(path) or ""
         named = NAMED.search(text)
         name = path.rpartition("/")[2].removesuffix(".sh")
