@@ -1,6 +1,6 @@
 """The procedure that upgrades OpenVidu in place, in the order of the vendor's page.
 
-What it rests on, and what is not verified, is in docs/adr/0014-upgrade-in-place.md.
+What it rests on, and what is not verified, is in docs/adr/0018-upgrade-in-place.md.
 """
 
 from collections.abc import Iterator
