@@ -24,6 +24,7 @@ FETCH_SECONDS = 90.0
 NODES_AT_ONCE = 16
 # Looks this many seconds apart share what a node answered, as they share DigitalOcean's listings.
 SHARED = 0.9
+HTTP_OK = 200
 NO_SSH = "SSH is not configured for this cluster"
 # The first words that `scripts.drain` prints.
 DRAIN_RESULTS = ("begun", "already", "other-start", "unmarked", "refused")
@@ -84,6 +85,24 @@ class NodeAccess:
         active = [d for d in nodes if d.active and d.id > 0]
         found = await eager.gather(*(self._installation(d.id) for d in active))
         return {droplet.id: here for droplet, here in zip(active, found, strict=True)}
+
+    async def health_pages(self, masters: Iterable[Droplet]) -> dict[int, Observed[bool]]:
+        """Return by droplet id whether its health page answers on each master, asked there."""
+        known = tuple(masters)
+        answers = await eager.gather(*(self._health_page(m) for m in known))
+        return {master.id: answer for master, answer in zip(known, answers, strict=True)}
+
+    async def _health_page(self, master: Droplet) -> Observed[bool]:
+        if not master.active:
+            return False
+        output = await self._read(master.id, scripts.HEALTH)
+        if isinstance(output, str):
+            return self._silences.note(("health", master.id), output, self._clock.now())
+        if output.exit_status != 0 or not output.stdout.strip().isdigit():
+            reason = "curl on the node did not report a status"
+            return self._silences.note(("health", master.id), reason, self._clock.now())
+        self._silences.over(("health", master.id))
+        return int(output.stdout) == HTTP_OK
 
     async def inspect(self, droplet_id: int) -> str:
         """Return what `scripts.INSPECT` prints. It holds log lines, which have to be masked."""

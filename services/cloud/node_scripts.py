@@ -8,6 +8,10 @@ from services.cloud import update_scripts
 # Empty after each boot, as it must be: a new start of the media server may be drained once more.
 MARKERS = "/run/openvidu-bot"
 
+LIVEKIT_CONFIG = "/opt/openvidu/config/livekit.yaml"
+"""Of a Single Node, where Caddy listens at 7880 and LiveKit at another port (2026-11-30: its number
+is not documented). Media nodes have no such file, and LiveKit at 7880."""
+
 LOOK = f"""
 LC_ALL=C
 export LC_ALL
@@ -54,7 +58,9 @@ elif docker logs --since 30s openvidu 2>&1 | grep -q 'waiting for participants t
 elif [ ! -w /run ] && [ ! -w {MARKERS} ]; then
   echo "unmarked=/run cannot be written by this user"
 fi
-echo "livekit=$(curl -s -o /dev/null -m 2 -w '%{{http_code}}' http://127.0.0.1:7880/ 2>/dev/null)"
+port=$(sed -n 's/^port:[[:space:]]*\\([0-9][0-9]*\\).*/\\1/p' {LIVEKIT_CONFIG} 2>/dev/null)
+echo "livekit=$(curl -s -o /dev/null -m 2 -w '%{{http_code}}' \
+http://127.0.0.1:${{port:-7880}}/ 2>/dev/null)"
 curl -s -m 2 http://127.0.0.1:6789/metrics 2>/dev/null | grep '^livekit_'
 echo "end"
 exit 0
@@ -89,6 +95,13 @@ else
 fi
 """
 
+HEALTH = (
+    "curl -s -o /dev/null -m 5 -w '%{http_code}' http://127.0.0.1:7880/health/caddy 2>/dev/null"
+    " || true"
+)
+"""Prints the status of a master's health page, 000 where nothing answers, as its own script
+`check_app_ready.sh` asks for it: some deployments' firewalls let nobody else reach it."""
+
 RESTART = "systemctl restart openvidu"
 STOP = "systemctl stop openvidu"
 START = "systemctl show --property=InvocationID --value openvidu"
@@ -115,7 +128,7 @@ exit 0
 """
 
 
-READING = frozenset({LOOK, START, CLOCK, USER, INSPECT, update_scripts.INSTALLED})
+READING = frozenset({LOOK, HEALTH, START, CLOCK, USER, INSPECT, update_scripts.INSTALLED})
 """Every script that changes nothing on its node: all that a bot that only observes may run."""
 
 

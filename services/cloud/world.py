@@ -13,9 +13,10 @@ from services.cloud.listings import SharedAccount
 from services.cloud.node_access import NodeAccess, Shell
 from services.cloud.port import ClusterGateway, WriteFence
 from services.cloud.secrets_bucket import ObjectStore, SecretsBucket
-from services.cloud.survey import Survey
+from services.cloud.survey import Survey, Surveyed
 from services.cloud.writer import ClusterWriter
 from services.cluster.account_facts import NO_FACTS, AccountFacts
+from services.cluster.deployment import CONTROL_PLANES
 from services.cluster.fleet_kind import ResourceNames
 from services.cluster.installation import Installation
 from services.cluster.model import (
@@ -37,6 +38,9 @@ from services.common.values import replace
 from services.secrets_env import SecretsFindings, SecretsUnread
 from services.steps import WriteOperations
 
+# Where the vendor's masters show their health, unless the settings name another page.
+HEALTH_URL = "http://{address}:7880/health/caddy"
+
 
 class MeetingSource(Protocol):
     """Knows the meetings of a cluster."""
@@ -53,7 +57,7 @@ class ClusterConfig:
     name: str
     stack: str
     region: str = ""
-    health_url: str = "http://{address}:7880/health/caddy"
+    health_url: str = HEALTH_URL
     public_url: str = ""
     private_addresses: bool = False
     zero_policy: str = "ask"
@@ -135,7 +139,7 @@ class ClusterWorld(ClusterGateway):
         droplets = (*masters, *(node.droplet for node in media))
         self._nodes.note_addresses({droplet.id: self._address(droplet) for droplet in droplets})
         healthy, looks, load, front = await eager.gather(
-            self._health(masters, needs),
+            self._health(seen, needs),
             self._looks(media, needs, since),
             self._load(needs),
             self._front(needs),
@@ -168,6 +172,7 @@ class ClusterWorld(ClusterGateway):
             ),
             pool=seen.pool,
             kind=seen.kind,
+            deployment=seen.deployment,
             autoscaler=seen.autoscaler,
             autoscaler_minimum=self.config.declared,
             load=load,
@@ -217,11 +222,12 @@ class ClusterWorld(ClusterGateway):
 
     # Health, meetings and nodes
 
-    async def _health(
-        self, masters: tuple[Droplet, ...], needs: frozenset[Fact]
-    ) -> dict[int, Observed[bool]]:
+    async def _health(self, seen: Surveyed, needs: frozenset[Fact]) -> dict[int, Observed[bool]]:
+        masters = seen.masters
         if Fact.HEALTH not in needs:
             return {}
+        if CONTROL_PLANES[seen.deployment].hides_health and self.config.health_url == HEALTH_URL:
+            return await self._nodes.health_pages(masters)
         return await self._pages.of_masters({m.id: self._health_page(m) for m in masters})
 
     def _health_page(self, master: Droplet) -> str:

@@ -32,6 +32,8 @@ The steps, each by the goal it reaches:
 - `OldGone`: No pool member of another size is left.
 - `StopService`: OpenVidu is stopped on media nodes, whatever runs there. Only people choose this.
 - `RestartService`: OpenVidu was restarted on one master.
+- `PowerOffHost`: A Single Node's droplet is powered off. It stays and is billed.
+- `RestartHost`: OpenVidu was restarted on a Single Node, where it had ended its meetings before.
 - `Autoscaling`: The autoscaler is enabled, or paused so that it adds, drains and replaces no
   node.
 - `RunsOver`: No run of the autoscaler is in progress.
@@ -65,6 +67,7 @@ from services.steps.backup import DropBackups, KeepSecrets, Snapshots
 from services.steps.base import Choice, Effects, Question, Step, StepTiming, WriteOperations
 from services.steps.drain import Drain
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
+from services.steps.host import PowerOffHost, RestartHost
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
 from services.steps.media_nodes import MediaServing, Revive, StopService
 from services.steps.pool import PoolTarget, TemplateSize
@@ -85,6 +88,7 @@ STEPS: tuple[type[Step], ...] = (
     *(SaveWindow, PromoteSecrets, BreakLock, RestoreSecrets, DropStaged),
     *(Drain, PoolTarget, MediaGone, MediaServing, Revive, PowerOff, PowerOn, Healthy, FrontAnswers),
     *(TemplateSize, Shrunk, OldGone, StopService, RestartService),
+    *(PowerOffHost, RestartHost),
     *(Autoscaling, RunsOver, Left, Uncounted, Deleted, FleetGone, Arrived),
     *(NodesOff, NodesOn, NodesServe, NodeSize),
     *(Resize, Settled, Snapshots, KeepSecrets, DropBackups),
@@ -117,11 +121,13 @@ __all__ = [
     "OldGone",
     "PoolTarget",
     "PowerOff",
+    "PowerOffHost",
     "PowerOn",
     "PromoteSecrets",
     "Question",
     "RecordVersion",
     "Resize",
+    "RestartHost",
     "RestartService",
     "RestoreMaster",
     "RestoreSecrets",

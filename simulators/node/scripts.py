@@ -24,10 +24,12 @@ MARKERS = "/run/openvidu-bot"
 LINES, LONGEST_LINE = 20, 300
 """How much of a log is shown: `tail -n 20`, `cut -c1-300`."""
 LONGEST_NAME = 80
+BAD_GATEWAY = 502
 VENDOR = "/usr/local/bin/graceful_shutdown.sh"
 RIGHTS = "Interactive authentication required."
 ERRORS_LOG = "/var/log/openvidu/nodes_errors.log"
 VERSION_FILE = "/opt/openvidu/deployment-info.yaml"
+LIVEKIT_CONFIG = "/opt/openvidu/config/livekit.yaml"
 
 
 class UnknownScript(AssertionError):
@@ -86,6 +88,7 @@ def look(session: Session) -> int:
         session.echo(f"refused=docker: {error}")
         return session.end()
     _marker(session, docker, start)
+    session.substitute()
     session.substitute()
     session.echo(f"livekit={_livekit(session):03d}")
     for line in gauges(session):
@@ -187,13 +190,16 @@ def _marker(session: Session, docker: Docker, start: str) -> None:
 
 
 def _livekit(session: Session) -> int:
-    """Return the status that curl sees at port 7880."""
+    """Return the status that curl sees at LiveKit's port, which is 7880 unless a file names it."""
     estate, droplet = session.estate, session.droplet
     if droplet.role == "master" and estate.up(droplet):
         return _health_page(session)
     status = estate.livekit_status(droplet)
     if not status or "livekit-silent" in session.faults:
-        return 0
+        # Single Node's caddy listens there, too, and answers for whom it does not reach.
+        own = re.search(r"^port:\s*\d", session.files.read(LIVEKIT_CONFIG) or "", re.MULTILINE)
+        proxied = droplet.role == "single" and droplet.node.running("caddy") and not own
+        return BAD_GATEWAY if proxied else 0
     if "livekit-starting" in session.faults:
         return 406
     return status
@@ -427,7 +433,24 @@ def find_doctl(session: Session) -> int:
     return 0
 
 
+def health_page(session: Session) -> int:
+    """Print the status of the node's own health page."""
+    session.step()
+    status = 0
+    if session.droplet.is_master and session.estate.up(session.droplet):
+        status = _health_page(session)
+    session.out.append(f"{status:03d}")
+    if not status:
+        session.step()  # true
+    return session.end()
+
+
+ASK_HEALTH = (
+    "curl -s -o /dev/null -m 5 -w '%{http_code}' http://127.0.0.1:7880/health/caddy 2>/dev/null"
+    " || true"
+)
 COMMANDS: dict[str, Answer] = {
+    ASK_HEALTH: health_page,
     "systemctl restart openvidu": _systemctl("restart"),
     "systemctl stop openvidu": _systemctl("stop"),
     "systemctl show --property=InvocationID --value openvidu": invocation,
@@ -439,7 +462,7 @@ COMMANDS: dict[str, Answer] = {
     "for d in /usr/bin /bin; do if [ -x $d/doctl ]; then echo $d; fi; done": find_doctl,
 }
 SCRIPTS: dict[str, Answer] = {
-    "06a5e787b798d1d5": look,
+    "609f6153aba0eaea": look,
     "08bd2815009ac598": inspect,
     "48b1d223df883fa6": updates.installed,
     "4d62f5aa3f4e8aaa": updates.start,
@@ -481,4 +504,11 @@ rests_on(
     Source.DOCUMENT,
     "the manual pages of systemctl, date, id and cat",
     *COMMANDS,
+)
+rests_on(
+    "scripts",
+    Source.NOTHING,
+    "which of both listens at port 7880 of Single Node, where caddy's health page is, and whether"
+    " livekit.yaml names a port of LiveKit's own",
+    "caddy answers 502 at port 7880 of Single Node without a media server",
 )
