@@ -149,13 +149,13 @@ class Upgrade(Procedure):
             lines += [
                 "[[strong No two versions run together]]: OpenVidu is stopped on each master in "
                 "turn, and started when all are updated",
-                "[[strong Way back]]: until OpenVidu is started, a failure restores the old "
+                "[[strong Rollback]]: until OpenVidu is started, a failure restores the old "
                 "version by itself, from the backup folders of `update.sh`",
                 f"[[strong Point of no return]]: “Start OpenVidu {self.version}”. "
                 "Later only the snapshots lead back, restored by people",
                 "`update.sh` comes from OpenVidu's server by plain HTTP, as on its page. It runs "
                 "as root with `--no-tty`, so no one reviews its changes of the configuration",
-                "The snapshots are taken while the cluster serves, so they are crash-consistent",
+                "The snapshots are taken while the cluster is in service: they are crash-consistent",
             ]
         lines.append("OpenVidu recommends a new deployment instead of an upgrade in place")
         return tuple(lines)

@@ -143,8 +143,8 @@ def _check_path(cluster: Cluster, version: str, wanted: tuple[int, int, int]) ->
     if len(others) > 1 or (others and _mixed_by_hand(cluster, version)):
         each = join_words(f"{short_name(n, cluster.stack)} {v}" for n, v in versions.items())
         raise Refused(
-            f"the masters have different versions of OpenVidu ({each}). Update or restore them "
-            "by hand to one version first"
+            f"the masters have different versions of OpenVidu ({each}). Bring them to one "
+            "version manually first"
         )
     if not others:
         return
@@ -195,11 +195,11 @@ def _check_order(
 
 
 def _check_single(now: str, version: str, path: list[str]) -> None:
-    """Refuse a jump: each version has a run, a snapshot and a way back of its own."""
+    """Refuse a jump: each version has a run, snapshots and a rollback of its own."""
     if len(path) > 1:
         raise Refused(
             f"{now} to {version} leads through {join_words(path[:-1])}. "
-            f"Run [[command upgrade {path[0]}]] first: each version has its own way back"
+            f"Run [[command upgrade {path[0]}]] first: each version has its own rollback"
         )
 
 
@@ -236,8 +236,8 @@ def _check_records(cluster: Cluster, version: str) -> None:
         if record.fault:
             raise Refused(
                 f"{record.fault} on {name} and is not repeated. Read "
-                f"/var/lib/openvidu-bot/update-{version}/log there, restore the master by hand, "
-                "and move that folder away"
+                f"/var/lib/openvidu-bot/update-{version}/log there, restore the master "
+                "manually, and move that folder away"
             )
         if record.state is UpdateState.ENDED and here.version != version:
             raise Refused(

@@ -90,7 +90,7 @@ class CoLocatedFleet(Fleet):
     def check_upgrade(self) -> None:
         raise Refused(
             f"{self.cluster.name} is {self.name}: its meetings run on the droplet that update.sh "
-            "stops, and no bucket names its version. Upgrade it by hand, or by a new deployment"
+            "stops, and no bucket names its version. Upgrade it manually, or by a new deployment"
         )
 
     @override
