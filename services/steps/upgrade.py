@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from services.cluster.installation import Installation, UpdateRecord, UpdateState
+from services.cluster.installation import Installation, Updater, UpdateRecord, UpdateState
 from services.cluster.model import Cluster, Droplet, Fact, MediaNode, SecretsState, short_name
 from services.common.observed import Observed, Unobserved
 from services.common.text import count_of, join_words, plural
@@ -49,9 +49,22 @@ def _installed(master: Droplet, version: str, *, runs: bool) -> Droplet:
     """Return the master with that version on it, as planned."""
     before = master.installation
     known = before if isinstance(before, Installation) else Installation(version)
+    ended = tuple(
+        replace(u, state=UpdateState.ENDED, status=0) if u.version == version else u
+        for u in known.updates
+    )
     unit = "active" if runs else "inactive"
     healthy: Observed[bool] = master.healthy if runs else False
-    return replace(master, installation=replace(known, version=version, unit=unit), healthy=healthy)
+    installation = replace(known, version=version, unit=unit, updates=ended)
+    return replace(master, installation=installation, healthy=healthy)
+
+
+def _with_updater(master: Droplet, updater: Updater) -> Droplet:
+    """Return the master with that script on it, as planned."""
+    before = master.installation
+    known = before if isinstance(before, Installation) else Installation(updater.paths[0][0])
+    others = tuple(u for u in known.updaters if u.version != updater.version)
+    return replace(master, installation=replace(known, updaters=(*others, updater)))
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,9 @@ class FetchUpdater(Step):
         return not self._missing(cluster) and not self.blocker(cluster)
 
     def after(self, cluster: Cluster) -> Cluster:
-        return cluster
+        updater = Updater(self.version, self.version, ((self.old, self.version),))
+        fetched = {m.name: _with_updater(m, updater) for m in _named(cluster, self.names)}
+        return cluster.with_masters(fetched)
 
     @override
     def needs_ask(self, cluster: Cluster, again: int) -> bool:

@@ -4,7 +4,7 @@ Everything that a look could show, and more.
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import MISSING, fields, replace
 from decimal import Decimal
@@ -25,6 +25,7 @@ from services.cluster.account_facts import (
     AccountFacts,
 )
 from services.cluster.backups import backups
+from services.cluster.installation import Installation, UpdateRecord, UpdateState
 from services.cluster.model import (
     EVERYTHING,
     Agent,
@@ -126,6 +127,23 @@ UNTOLD = replace(
     signals=(Signal("openvidu", SignalResult.REFUSED, "Cannot connect to the Docker daemon"),),
 )
 LYING = replace(IDLE, livekit=200)  # docker says that it has ended, LiveKit answers.
+OLD = Installation("3.6.1", "active", 80_000)
+"""OpenVidu as it is on a node before an upgrade."""
+UPDATED = replace(
+    OLD,
+    version="3.7.0",
+    unit="inactive",
+    updates=(UpdateRecord("3.7.0", UpdateState.ENDED, 0, ("2027_3.6.1",)),),
+)
+BROKEN = replace(OLD, updates=(UpdateRecord("3.7.0", UpdateState.INTERRUPTED),))
+UNSEEN_VERSION = Unobserved("ssh does not answer")
+INSTALLED: tuple[tuple[Observed[Installation], ...], ...] = (
+    *((OLD,),) * 4,
+    (OLD, UNSEEN_VERSION),
+    (UPDATED, OLD),
+    (BROKEN, OLD),
+)
+"""What the nodes of a cluster show of their versions, in turn."""
 STARTS: tuple[Observed[str], ...] = (Unobserved("ssh does not answer"), "a1", "a1")
 FRONTS: tuple[Observed[bool], ...] = (True, False, Unobserved("no such host", since=NOW - 30.0))
 NO_LIVEKIT = Unobserved("LiveKit does not answer", since=NOW - 30.0)
@@ -355,20 +373,32 @@ def account_facts() -> st.SearchStrategy[AccountFacts]:
     return st.one_of(st.just(NO_FACTS), st.just(NO_FACTS), seen)
 
 
+def _showing(
+    droplets: Iterable[Droplet], installed: tuple[Observed[Installation], ...]
+) -> tuple[Droplet, ...]:
+    """Return the droplets that are on with what they show of their versions."""
+    shown = zip(droplets, itertools.cycle(installed))
+    return tuple(replace(d, installation=i) if d.active else d for d, i in shown)
+
+
 @st.composite
 def pooled(draw: st.DrawFn) -> Cluster:
     """A cluster with a pool."""
     media = tuple(draw(media_node(n)) for n in range(1, draw(st.integers(0, 5)) + 1))
     here = len([n for n in media if n.member_status not in (None, "deleting")])
     target = draw(st.sampled_from((here, here, here, 0, here + 1)))
+    installed = draw(st.sampled_from(INSTALLED))
     return Cluster(
         name="acme",
         stack="acme",
         seen_at=NOW,
         region="ams3",
         known=EVERYTHING,
-        masters=draw(masters()),
-        media=media,
+        masters=_showing(draw(masters()), installed),
+        media=tuple(
+            replace(n, droplet=d)
+            for n, d in zip(media, _showing([n.droplet for n in media], installed), strict=True)
+        ),
         pool=Pool("pool-1", "acme-media-node-pool", target, size=SIZES[0], template="t-1"),
         load=draw(loads()),
         front=draw(st.sampled_from(FRONTS)),
@@ -389,8 +419,8 @@ def pooled(draw: st.DrawFn) -> Cluster:
             st.sampled_from(
                 (
                     None,
-                    SecretsState("d1"),
-                    SecretsState("d1", 60.0, staged=("0a1b2c3d4e5f6071",)),
+                    SecretsState("d1", version="3.6.1"),
+                    SecretsState("d1", 60.0, staged=("0a1b2c3d4e5f6071",), version="3.6.1"),
                     SecretsState("d2"),
                 )
             )
