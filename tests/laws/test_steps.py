@@ -21,6 +21,7 @@ from tests.support.clusters import (
     SOLD,
     autoscaled,
     clusters,
+    elastic,
     fixed,
     folded,
     law,
@@ -305,10 +306,12 @@ def test_every_step_is_used_somewhere() -> None:
         secrets=SecretsState("d1", 60.0, version=OLD.version),
     )
     up = replace(up, masters=tuple(replace(m, start="a1", installation=OLD) for m in up.masters))
+    for cluster in (up, elastic(up)):
+        for service in (False, True):
+            collect(cluster, Restart(cluster.masters[0].name, service=service))
     for kind in PROCEDURES:
         law(given(st.just(up) | clusters(), procedures(kind))(collect))()
     collect(replace(up, lint=SecretsFindings()), Upgrade("3.7.0"))
-    collect(up, Restart("master-2", service=True))
     for cluster in (ready(3, sizes=SOLD), fixed(2, sizes=SOLD), autoscaled(2)):
         for procedure in (
             Shutdown(),

@@ -4,6 +4,7 @@ Everything that a look could show, and more.
 """
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import MISSING, fields, replace
@@ -31,6 +32,7 @@ from services.cluster.model import (
     Agent,
     Autoscaler,
     Cluster,
+    Deployment,
     Droplet,
     FleetKind,
     Load,
@@ -287,8 +289,13 @@ def snapshots(draw: st.DrawFn) -> tuple[Snapshot, ...] | None:
 
 @st.composite
 def clusters(draw: st.DrawFn) -> Cluster:
-    """A healthy cluster in any state of going up or down, with any kind of media fleet."""
+    """A cluster in any state of going up or down, with any kind of media fleet.
+
+    High Availability, or Elastic.
+    """
     cluster = draw(pooled())
+    if draw(st.integers(0, 3)) == 3:
+        cluster = with_one_master(cluster)
     kind = draw(
         st.sampled_from(
             (FleetKind.POOL, FleetKind.POOL, FleetKind.FIXED, FleetKind.AUTOSCALER, FleetKind.NONE)
@@ -471,6 +478,23 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
     )  # fmt: skip
 
 
+def with_one_master(cluster: Cluster) -> Cluster:
+    """Return the same cluster as an Elastic deployment, with the first of its masters."""
+    master = replace(cluster.masters[0], name=f"{cluster.stack}-master-node")
+    taken = cluster.snapshots
+    if taken is not None:
+        firsts = [s for s in taken if not re.search(r"-master-[2-4](-off)?$", s.name)]
+        taken = tuple(
+            replace(s, name=re.sub(r"-master-1(?=$|-off)", "-master", s.name)) for s in firsts
+        )
+    return replace(cluster, deployment=Deployment.ELASTIC, masters=(master,), snapshots=taken)
+
+
+def elastic(cluster: Cluster | None = None, **more: Any) -> Cluster:
+    """Return an Elastic deployment with the media fleet of a cluster, by default a pool of 3."""
+    return replace(with_one_master(cluster or ready(3)), **more)
+
+
 def fixed(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
     """Return one with media nodes that Terraform made one by one."""
     cluster = ready(media, rooms)
@@ -535,7 +559,18 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "size": st.sampled_from(SIZES),
     "version": st.sampled_from(("3.6.1", "3.7.0")),
     "node": st.sampled_from(
-        ("master-2", "media-1", "MEDIA-2", "103", "acme-master-node-4", "all", "nobody", "1", "2")
+        (
+            "master-2",
+            "master",
+            "media-1",
+            "MEDIA-2",
+            "103",
+            "acme-master-node-4",
+            "all",
+            "nobody",
+            "1",
+            "2",
+        )
     ),
 }
 """Values of a procedure's argument by name; by its type when the name is not here."""
@@ -603,7 +638,10 @@ def end_of(cluster: Cluster, steps: tuple[Step, ...]) -> Cluster:
 
 FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "names": lambda c: st.sampled_from(
-        [names(), names()[:1], names()[1:3], tuple(m.name for m in c.masters)]
+        [
+            tuple(m.name for m in c.masters[some]) or (c.masters[0].name,)
+            for some in (slice(None), slice(1), slice(1, 3), slice(None))
+        ]
     ),
     "name": lambda c: st.sampled_from([m.name for m in c.masters]),
     "ids": lambda c: st.sampled_from(

@@ -98,8 +98,8 @@ class CoLocatedFleet(Fleet):
         if alone:
             raise Refused(
                 f"{self.cluster.name} is {self.name}: its meetings run on the node itself, so "
-                "there are no media nodes to remove. [[command drain]] ends its meetings and leaves "
-                "the node powered on; [[command shutdown]] powers it off too"
+                "there are no media nodes to remove. [[command drain]] ends its meetings and "
+                "leaves the node powered on; [[command shutdown]] powers it off too"
             )
 
     @override
