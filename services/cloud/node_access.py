@@ -217,10 +217,21 @@ class NodeAccess:
         if words.split(" ", 1)[0] not in accepts:
             raise Rejected(f"{doing} on droplet {droplet_id}: {words[:200]}")
 
-    async def _run(self, droplet_id: int, command: str, seconds: float) -> Output:
+    async def ask(self, droplet_id: int, command: str, sent: str = "") -> str:
+        """Return what a command prints. `sent`: its standard input."""
+        output = await self._run(droplet_id, command, SSH_SECONDS, sent)
+        if output.exit_status != 0:
+            raise Rejected(
+                f"asking droplet {droplet_id}: its shell ended with status {output.exit_status}"
+            )
+        return output.stdout.strip()
+
+    async def _run(self, droplet_id: int, command: str, seconds: float, sent: str = "") -> Output:
         if self._shell is None:
             raise Refused(f"{NO_SSH}, and this requires it")
         address = self._addresses.get(droplet_id, "")
         if not address:
             raise Unreachable(f"droplet {droplet_id} has no address yet", sent=False)
-        return await self._shell.run(Host(droplet_id, address), command, timeout=seconds)
+        return await self._shell.run(
+            Host(droplet_id, address), command, stdin=sent, timeout=seconds
+        )

@@ -46,6 +46,8 @@ class ControlPlane:
     buckets: tuple[str, ...]
     # The meetings run on the master itself.
     hosts_meetings: bool = False
+    # Its masters read secrets.env on their own disk, not in the bucket.
+    own_secrets: bool = False
     # Its firewall lets no one outside its network reach a master's health page, or no one at all:
     # it is asked for on the node, by SSH.
     hides_health: bool = False
@@ -118,6 +120,7 @@ CONTROL_PLANES = {
         front="the reserved IP",
         buckets=("STACK-space-...",),
         hosts_meetings=True,
+        own_secrets=True,
         hides_health=True,
     ),
     Deployment.UNKNOWN: ControlPlane(

@@ -674,6 +674,12 @@ class Cluster:
         return tuple(sorted(staying, key=lambda n: (n.droplet.created_at, n.droplet.id)))
 
     @property
+    def separate_media(self) -> tuple[MediaNode, ...]:
+        """Return the media nodes with a droplet of their own: none on a Single Node."""
+        ids = {m.id for m in self.masters}
+        return tuple(n for n in self.media if n.id not in ids)
+
+    @property
     def serving(self) -> tuple[MediaNode, ...]:
         return tuple(n for n in self.media if n.serving)
 

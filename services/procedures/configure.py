@@ -226,7 +226,13 @@ class Configure(Procedure):
             )
         else:
             lines.append("Only the file is written; masters read it at their next start")
-        lines += _conditional_write(cluster)
+        if plane.own_secrets:
+            lines.append(
+                f"It is written on the {plane.noun} itself, over SSH: {plane.title} never reads "
+                "the bucket's copy, which stays as it is"
+            )
+        else:
+            lines += _conditional_write(cluster)
         if self.one_way:
             lines.append(
                 f"If {master_names((cluster.masters[0].name,))} does not start, the previous file "

@@ -9,10 +9,11 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from services.cluster.model import Cluster, Fact, MediaNode
+from services.cluster.model import Cluster, Droplet, Fact, MediaNode
+from services.common.observed import NOT_OBSERVED
 from services.common.values import replace
 from services.steps.base import Effects, Step
-from services.steps.masters import PowerOff, RestartService, master_names
+from services.steps.masters import Healthy, PowerOff, RestartService, master_names
 from services.steps.node_text import load_text, node_names, unseen_nodes
 
 
@@ -85,6 +86,21 @@ class PowerOffHost(PowerOff):
 
 
 @dataclass(frozen=True)
+class HealthyHost(Healthy):
+    """A Single Node answers its own health page.
+
+    It is restarted for it only while nothing is seen to run there: people may meet although its
+    pages do not answer.
+    """
+
+    needs: ClassVar[frozenset[Fact]] = Healthy.needs | {Fact.POOL, Fact.NODES}
+
+    def _unhealthy(self, cluster: Cluster) -> list[Droplet]:
+        empty = {n.id for n in _hosts(cluster, self.names) if n.is_observed and n.drained}
+        return [m for m in super()._unhealthy(cluster) if m.id in empty]
+
+
+@dataclass(frozen=True)
 class RestartHost(RestartService):
     """OpenVidu was restarted on a Single Node, where it had ended its meetings before."""
 
@@ -96,6 +112,11 @@ class RestartHost(RestartService):
 
     # People approved restarting before meetings have ended.
     harsh: bool = False
+
+    def after(self, cluster: Cluster) -> Cluster:
+        # What was drained is not any more: its media server starts anew.
+        anew = {n.id: replace(n, look=NOT_OBSERVED) for n in _hosts(cluster, (self.name,))}
+        return super().after(cluster).with_media(anew)
 
     def missing_evidence(self, cluster: Cluster) -> str:
         if self.harsh or self.is_done(cluster):

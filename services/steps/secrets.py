@@ -13,6 +13,7 @@ from services.cluster.model import Cluster, Fact, SecretsState
 from services.common.text import duration, join_words
 from services.common.values import replace
 from services.steps.base import Choice, Effects, Question, Step, StepTiming, WriteOperations
+from services.steps.host import PowerOffHost
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn
 
 LOST = "another writer's change may be lost"
@@ -267,9 +268,12 @@ def restart_first(cluster: Cluster) -> tuple[Step, ...]:
     It reads the file at boot, and what it applies goes to all masters. A restart of the service
     alone would keep the old values, and hide that the new file was not applied.
     """
-    names = tuple(m.name for m in cluster.masters)
+    names, plane = tuple(m.name for m in cluster.masters), control_plane_of(cluster)
+    off = PowerOff(names[:1], media_stays=plane.can_roll)
+    if plane.hosts_meetings:
+        off = PowerOffHost(names[:1], returns=True)
     return (
-        PowerOff(names[:1], media_stays=control_plane_of(cluster).can_roll),
+        off,
         PowerOn(names[0]),
         Healthy(names, restarts=False),
         FrontAnswers(),

@@ -8,11 +8,14 @@ Every simple command of a script takes a `step()`, in its order, so that a conne
 between any two.
 """
 
+import base64
+import binascii
 import hashlib
 import re
 import shlex
 from collections.abc import Callable
 
+from simulators.cloud import boot_script
 from simulators.evidence import Source, rests_on
 from simulators.node import scripts_0_1_0, updates
 from simulators.node.docker import Docker, DockerError, processes
@@ -347,6 +350,61 @@ def _tail(lines: list[str]) -> list[str]:
     return [line[:LONGEST_LINE] for line in lines[-LINES:]]
 
 
+# --- a Single Node's own secrets.env
+
+
+def read_secrets(session: Session) -> int:
+    """Print the digest and the content of the node's secrets.env."""
+    session.step()  # [ -e ... ]
+    content = session.files.stored.get(boot_script.SECRETS)
+    if content is None:
+        session.echo("absent")
+        return session.end()
+    session.substitute()
+    session.substitute()
+    session.echo(f"{_sha256(content)} {base64.b64encode(content).decode()}")
+    return session.end()
+
+
+def write_secrets(session: Session) -> int:
+    """Replace the node's secrets.env as a whole, if it is the one that is to be replaced."""
+    session.step()  # export LC_ALL
+    session.step()  # umask
+    before, after, encoded = (*session.stdin.split("\n"), "", "", "")[:3]
+    for _ in ("before", "after", "base64"):
+        session.step()
+    stored = session.files.stored
+    try:
+        content = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        content = b""
+    session.substitute()
+    session.step()  # [ ... = "$after" ]
+    if _sha256(content) != after:
+        session.echo("incomplete")
+    else:
+        now = _sha256(stored[boot_script.SECRETS]) if boot_script.SECRETS in stored else "absent"
+        session.step()  # [ -e ... ]
+        session.step()  # [ "$before" != any ]
+        if before not in ("any", now):
+            session.echo("changed")
+        else:
+            session.step()  # mv
+            stored[boot_script.SECRETS] = content
+            session.echo("written")
+    session.step()  # rm
+    return session.end()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def reads_stdin(script: str) -> bool:
+    """Return whether a script waits for what is sent to it."""
+    return SCRIPTS.get(digest(script)) is write_secrets
+
+
 # --- single commands
 
 
@@ -462,8 +520,10 @@ COMMANDS: dict[str, Answer] = {
     "for d in /usr/bin /bin; do if [ -x $d/doctl ]; then echo $d; fi; done": find_doctl,
 }
 SCRIPTS: dict[str, Answer] = {
-    "609f6153aba0eaea": look,
+    "0e900cfabe717011": look,
     "08bd2815009ac598": inspect,
+    "6ef0110d4bdee872": read_secrets,
+    "ad0cc264d116fb79": write_secrets,
     "48b1d223df883fa6": updates.installed,
     "4d62f5aa3f4e8aaa": updates.start,
 }
@@ -498,6 +558,8 @@ rests_on(
     "fetch",
     "update",
     "restore",
+    "read_secrets",
+    "write_secrets",
 )
 rests_on(
     "scripts",
