@@ -14,7 +14,9 @@ from services.common.clock import Clock
 from services.common.errors import NotFound, Refused, Rejected, Unreachable
 from services.secrets_env import (
     ABSENT,
+    OF_HIGH_AVAILABILITY,
     Danger,
+    Installation,
     Reader,
     SecretsFile,
     SecretsFindings,
@@ -69,6 +71,7 @@ class _LastLint:
 
     etag: str
     pool: bool
+    of: Installation
     linted: SecretsFindings
 
 
@@ -102,6 +105,8 @@ class SecretsBucket:
     def __init__(self, objects: ObjectStore, clock: Clock) -> None:
         self._objects = objects
         self._clock = clock
+        # What the deployment's installation writes; set by whoever sees which deployment it is.
+        self.of = OF_HIGH_AVAILABILITY
         self._last_lint: _LastLint | None = None
 
     async def aclose(self) -> None:
@@ -118,7 +123,7 @@ class SecretsBucket:
         Takes one GET, which transfers the content only when it has changed.
         """
         last = self._last_lint
-        if last is not None and last.pool is not pool:
+        if last is not None and (last.pool is not pool or last.of != self.of):
             last = None
         try:
             async with asyncio.timeout(LINT_SECONDS):
@@ -140,8 +145,8 @@ class SecretsBucket:
         content, etag = answer
         if len(content) > LARGEST:
             return SecretsUnread(f"it has {len(content)} bytes, which no deployment writes")
-        linted = SecretsFindings(findings(SecretsFile(content), pool=pool))
-        self._last_lint = _LastLint(etag, pool, linted)
+        linted = SecretsFindings(findings(SecretsFile(content, self.of), pool=pool))
+        self._last_lint = _LastLint(etag, pool, self.of, linted)
         return linted
 
     async def _get_if_changed(self, etag: str) -> tuple[bytes, str] | None:
@@ -171,7 +176,8 @@ class SecretsBucket:
 
     async def read(self) -> SecretsFile:
         """Return the file itself; for linting and staging only."""
-        return SecretsFile((await self._file())[0])
+        content, _ = await self._file()
+        return SecretsFile(content, self.of)
 
     async def _file(self) -> tuple[bytes, str]:
         """Return content and etag; both empty where the file is missing: one can be restored."""
@@ -185,7 +191,8 @@ class SecretsBucket:
     async def version(self, name: str) -> SecretsFile:
         """Return an earlier file. Refused when there is none of that name."""
         try:
-            return SecretsFile((await self._objects.get(f"{VERSIONS}{name}"))[0])
+            content, _ = await self._objects.get(f"{VERSIONS}{name}")
+            return SecretsFile(content, self.of)
         except NotFound:
             raise Refused(
                 "there is no such version. List them with [[command config history]]"
@@ -275,7 +282,7 @@ class SecretsBucket:
             raise Refused(
                 "another writer changed secrets.env since this was requested. Nothing was written"
             )
-        raise_unless_bootable(SecretsFile(new))
+        raise_unless_bootable(SecretsFile(new, self.of))
         check()
         await self._objects.put(f"{VERSIONS}{name}", old)
         await self._replace(new, etag, check, conditional=conditional)
@@ -290,7 +297,7 @@ class SecretsBucket:
             return
         if digest(now) != after:
             raise Refused(OVERWRITTEN)
-        raise_unless_bootable(SecretsFile(old))
+        raise_unless_bootable(SecretsFile(old, self.of))
         await self._replace(old, etag, check, conditional=conditional)
 
     async def record_version(

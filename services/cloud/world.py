@@ -210,6 +210,8 @@ class ClusterWorld(ClusterGateway):
         plane = CONTROL_PLANES[seen.deployment]
         if plane.masters is not None and not plane.missing(len(seen.masters)):
             self._seen = plane, seen.masters
+            if self.secrets_bucket is not None:
+                self.secrets_bucket.of = plane.installation
 
     async def _secrets_host(self) -> int | None:
         """Return the droplet on whose disk secrets.env is; None: it is in the bucket."""

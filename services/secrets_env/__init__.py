@@ -15,7 +15,16 @@ from services.secrets_env.findings import (
     remedy,
     worst_consequence,
 )
-from services.secrets_env.keys import KEYS, ChangePolicy, SecretsKey, nearest
+from services.secrets_env.keys import (
+    KEYS,
+    OF_ELASTIC,
+    OF_HIGH_AVAILABILITY,
+    OF_SINGLE_NODE,
+    ChangePolicy,
+    Installation,
+    SecretsKey,
+    nearest,
+)
 from services.secrets_env.lint import LintVerdict, lint, may_change
 from services.secrets_env.mask import Masker, mask
 from services.secrets_env.problems import Harm, Problem
@@ -23,6 +32,9 @@ from services.secrets_env.problems import Harm, Problem
 __all__ = [
     "ABSENT",
     "KEYS",
+    "OF_ELASTIC",
+    "OF_HIGH_AVAILABILITY",
+    "OF_SINGLE_NODE",
     "Change",
     "ChangeKind",
     "ChangePolicy",
@@ -30,6 +42,7 @@ __all__ = [
     "Danger",
     "Finding",
     "Harm",
+    "Installation",
     "LintVerdict",
     "Masker",
     "Problem",

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from services.common.errors import Refused
-from services.secrets_env.keys import KEYS, URLS
+from services.secrets_env.keys import KEYS, OF_HIGH_AVAILABILITY, URLS, Installation
 from services.secrets_env.lint import lint
 from services.secrets_env.problems import Line, Problem, problems
 
@@ -14,6 +14,8 @@ class SecretsFile:
     """The bytes of a `secrets.env`, immutable; its repr and errors never contain a value."""
 
     data: bytes = field(repr=False)
+    # What the installation of its deployment writes into it.
+    of: Installation = field(default=OF_HIGH_AVAILABILITY, compare=False)
 
     def __repr__(self) -> str:
         return f"SecretsFile({len(self.names())} keys)"
@@ -73,7 +75,7 @@ class SecretsFile:
 
     def problems(self) -> list[Problem]:
         """Return its problems."""
-        return list(problems(self.lines))
+        return list(problems(self.lines, has_media_nodes=self.of.has_media_nodes))
 
     def secrets(self) -> frozenset[str]:
         """Return what must be masked: values of secret keys, and all lines of unknown kinds."""
@@ -96,7 +98,7 @@ class SecretsFile:
             raws.append(new)
         else:
             raws[old.number - 1] = new
-        return SecretsFile(b"".join(raws))
+        return SecretsFile(b"".join(raws), self.of)
 
 
 def _ended(raw: bytes) -> bytes:

@@ -9,7 +9,6 @@ from enum import StrEnum
 
 from services.secrets_env.file import SecretsFile
 from services.secrets_env.keys import (
-    ADDRESSES,
     IN_A_COMMAND,
     INSTALLED_KEYS,
     KEYS,
@@ -213,10 +212,12 @@ def _last_line(file: SecretsFile, key: str) -> int:
 
 def _missing(file: SecretsFile, pool: bool) -> Iterator[Finding]:
     """Yield what a media node that installs would not find."""
+    if not file.of.has_media_nodes:
+        return
     names = file.names()
     required = ["REDIS_PASSWORD", "OPENVIDU_VERSION"]
-    if pool or any(name in names for name in ADDRESSES):
-        required += ADDRESSES
+    if pool or any(name in names for name in file.of.addresses):
+        required += file.of.addresses
     for name in required:
         if name not in names:
             text = f"{name} is missing, and new media nodes do not install without it"
@@ -229,7 +230,7 @@ def _missing(file: SecretsFile, pool: bool) -> Iterator[Finding]:
 
 def _lost(file: SecretsFile) -> Iterator[Finding]:
     """Yield keys of the installation that are missing: masters keep the values they have."""
-    for name in INSTALLED_KEYS:
+    for name in (key for key in INSTALLED_KEYS if key not in file.of.unwritten):
         if name not in file.names() and name not in IN_A_COMMAND and name != READY_KEY:
             text = f"{name} is missing; masters keep the value they have"
             yield Finding(Danger.MISSING, Reader.EDITS, text, 0, name, may_change(name).ok)

@@ -319,13 +319,11 @@ def single_nodes(draw: st.DrawFn) -> Cluster:
 def clusters(draw: st.DrawFn) -> Cluster:
     """A cluster in any state of going up or down, with any kind of media fleet.
 
-    High Availability, or Elastic.
+    High Availability, Elastic, or Single Node.
     """
     if draw(st.integers(0, 7)) == 7:
         return draw(single_nodes())
     cluster = draw(pooled())
-    if draw(st.integers(0, 3)) == 3:
-        cluster = with_one_master(cluster)
     kind = draw(
         st.sampled_from(
             (FleetKind.POOL, FleetKind.POOL, FleetKind.FIXED, FleetKind.AUTOSCALER, FleetKind.NONE)
