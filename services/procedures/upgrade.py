@@ -155,7 +155,7 @@ class Upgrade(Procedure):
                 "Later only the snapshots lead back, restored by people",
                 "`update.sh` comes from OpenVidu's server by plain HTTP, as on its page. It runs "
                 "as root with `--no-tty`, so no one reviews its changes of the configuration",
-                "The snapshots are taken while the cluster is in service: they are crash-consistent",
+                "The snapshots are taken while it is in service, so they are crash-consistent",
             ]
         lines.append("OpenVidu recommends a new deployment instead of an upgrade in place")
         return tuple(lines)
