@@ -28,10 +28,18 @@ def _named(cluster: Cluster, names: tuple[str, ...]) -> list[Droplet]:
 def _unseen(cluster: Cluster, names: tuple[str, ...]) -> str:
     """Return which of these masters do not show what is installed; "" when all do."""
     for master in _named(cluster, names):
-        if isinstance(master.installation, Unobserved):
+        if isinstance(master.installation, Unobserved) and master.status != "off":
             name = short_name(master.name, cluster.stack)
             return f"{name} to show its version: {master.installation.reason}"
     return ""
+
+
+def _off(cluster: Cluster, names: tuple[str, ...]) -> str:
+    """Return which of these masters is powered off; "" when none is."""
+    off = tuple(m.name for m in _named(cluster, names) if m.status == "off")
+    if not off:
+        return ""
+    return f"{master_names(off)} {plural(len(off), 'is', 'are')} powered off"
 
 
 def _version(installation: Observed[Installation]) -> str:
@@ -114,6 +122,8 @@ class FetchUpdater(Step):
 
     @override
     def blocker(self, cluster: Cluster) -> str:
+        if off := _off(cluster, self.names):
+            return off
         for master in _named(cluster, self.names):
             if isinstance(master.installation, Unobserved):
                 continue
@@ -188,6 +198,8 @@ class UpdateMaster(Step):
     def blocker(self, cluster: Cluster) -> str:
         if self.is_done(cluster):
             return ""
+        if off := _off(cluster, (self.name,)):
+            return off
         name, record = short_name(self.name, cluster.stack), self._record(cluster)
         if record is not None and record.fault:
             return f"{record.fault} on {name}, and is never repeated"
@@ -302,7 +314,10 @@ class StartServices(Step):
         ]
 
     def is_done(self, cluster: Cluster) -> bool:
-        return not _unseen(cluster, self.names) and not self._stopped(cluster)
+        return all(
+            isinstance(m.installation, Installation) and m.installation.runs
+            for m in _named(cluster, self.names)
+        )
 
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_masters(
@@ -319,7 +334,7 @@ class StartServices(Step):
             if version not in ("", self.version):
                 name = short_name(master.name, cluster.stack)
                 return f"{name} has OpenVidu {version}: no two versions are started together"
-        return ""
+        return _off(cluster, self.names)
 
     @override
     def needs_ask(self, cluster: Cluster, again: int) -> bool:
@@ -389,7 +404,7 @@ class RestoreMaster(Step):
         if record is not None and record.started:
             name = short_name(self.name, cluster.stack)
             return f"OpenVidu {self.version} was started on {name}: its databases may be newer"
-        return ""
+        return _off(cluster, (self.name,))
 
     @override
     def needs_ask(self, cluster: Cluster, again: int) -> bool:

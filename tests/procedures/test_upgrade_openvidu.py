@@ -206,6 +206,23 @@ def test_a_reboot_in_the_middle_is_seen_and_update_sh_is_not_repeated() -> None:
 
 
 @pytest.mark.thorough
+def test_a_master_that_others_power_off_stops_the_run_and_nothing_runs_twice() -> None:
+    async def story() -> None:
+        async with quick(media=2) as scene:
+            await request_and_approve(scene, "upgrade 3.7.0", SEES)
+            await _until_updating(scene, SECOND)
+            master = next(m for m in scene.estate.masters("acme") if m.name == SECOND)
+            with scene.estate.by_administrator():
+                scene.estate.nodes.power_down(master, "somebody")
+                master.status = "off"
+            run = await scene.run_is("acme-1", State.STOPPED, timeout=24 * 3600.0)
+            assert "master 2 is powered off" in run.stopped
+            assert [n for n, _ in scene.estate.updates.runs].count(SECOND) == 1
+
+    virtual.run(story())
+
+
+@pytest.mark.thorough
 def test_a_lost_connection_does_not_interrupt_the_update() -> None:
     async def story() -> None:
         async with quick(media=2) as scene:
