@@ -19,6 +19,7 @@ from services.cloud.writer import ClusterWriter
 from services.cluster.account_facts import NO_FACTS, AccountFacts
 from services.cluster.deployment import CONTROL_PLANES, ControlPlane
 from services.cluster.fleet_kind import ResourceNames
+from services.cluster.installation import Installation
 from services.cluster.model import (
     Cluster,
     Droplet,
@@ -169,8 +170,10 @@ class ClusterWorld(ClusterGateway):
             self._load(needs),
             self._front(needs),
         )
-        starts, units = await eager.gather(
-            self._starts(masters, needs), self._units(droplets, needs)
+        starts, units, installed = await eager.gather(
+            self._starts(masters, needs),
+            self._units(droplets, needs),
+            self._installations(droplets, needs),
         )
         return Cluster(
             name=self.config.name,
@@ -185,6 +188,7 @@ class ClusterWorld(ClusterGateway):
                     healthy=healthy.get(master.id, NOT_OBSERVED),
                     start=starts.get(master.id, NOT_OBSERVED),
                     unit=units.get(master.id, NOT_OBSERVED),
+                    installation=installed.get(master.id, NOT_OBSERVED),
                 )
                 for master in masters
             ),
@@ -192,7 +196,7 @@ class ClusterWorld(ClusterGateway):
                 replace(
                     node,
                     look=looks.get(node.id, NOT_OBSERVED),
-                    droplet=_with_unit(node.droplet, units),
+                    droplet=_with_installation(_with_unit(node.droplet, units), installed),
                 )
                 for node in media
             ),
@@ -343,6 +347,13 @@ class ClusterWorld(ClusterGateway):
             return {}
         return await self._nodes.units(droplets)
 
+    async def _installations(
+        self, droplets: tuple[Droplet, ...], needs: frozenset[Fact]
+    ) -> dict[int, Observed[Installation]]:
+        if Fact.VERSIONS not in needs:
+            return {}
+        return await self._nodes.installations(droplets)
+
     def _address(self, droplet: Droplet) -> str:
         if self.config.private_addresses:
             return droplet.private_address
@@ -353,6 +364,12 @@ def _with_unit(droplet: Droplet, units: dict[int, Observed[str]]) -> Droplet:
     if droplet.id not in units:
         return droplet
     return replace(droplet, unit=units[droplet.id])
+
+
+def _with_installation(droplet: Droplet, installed: dict[int, Observed[Installation]]) -> Droplet:
+    if droplet.id not in installed:
+        return droplet
+    return replace(droplet, installation=installed[droplet.id])
 
 
 def _region(masters: tuple[Droplet, ...]) -> str:
