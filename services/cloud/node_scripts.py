@@ -3,6 +3,8 @@
 import shlex
 from collections.abc import Iterable
 
+from services.cloud import config_scripts
+
 # Empty after each boot, as it must be: a new start of the media server may be drained once more.
 MARKERS = "/run/openvidu-bot"
 
@@ -113,7 +115,7 @@ exit 0
 """
 
 
-READING = frozenset({LOOK, START, CLOCK, USER, INSPECT})
+READING = frozenset({LOOK, START, CLOCK, USER, INSPECT, *config_scripts.READING})
 """Every script that changes nothing on its node: all that a bot that only observes may run."""
 
 

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.model import Cluster, Fact, MediaNode
+from services.config_files import ConfigFile, ConfigText
 from services.steps import WriteOperations
 
 
@@ -73,6 +74,10 @@ class ClusterGateway(Protocol):
 
     async def inspect(self, droplet_id: int) -> str:
         """Return the raw report of a node. It holds log lines, which have to be masked."""
+        ...
+
+    async def config_file(self, droplet_id: int, file: ConfigFile) -> ConfigText:
+        """Return the content of a configuration file of a node. It holds secrets."""
         ...
 
     def poll_interval(self, interval: float) -> float:

@@ -16,6 +16,7 @@ from services.cloud.secrets_bucket import ObjectStore, SecretsBucket
 from services.cloud.survey import Survey
 from services.cloud.writer import ClusterWriter
 from services.cluster.account_facts import NO_FACTS, AccountFacts
+from services.cluster.configuration import NodeConfiguration
 from services.cluster.fleet_kind import ResourceNames
 from services.cluster.model import (
     Cluster,
@@ -33,6 +34,7 @@ from services.common.clock import Clock
 from services.common.errors import BotError
 from services.common.observed import NOT_OBSERVED, Observed, UnknownSince, Unobserved
 from services.common.values import replace
+from services.config_files import ConfigFile, ConfigText
 from services.secrets_env import SecretsFindings, SecretsUnread
 from services.steps import WriteOperations
 
@@ -105,6 +107,10 @@ class ClusterWorld(ClusterGateway):
         return await self._nodes.inspect(droplet_id)
 
     @override
+    async def config_file(self, droplet_id: int, file: ConfigFile) -> ConfigText:
+        return await self._nodes.config_file(droplet_id, file)
+
+    @override
     def writer(self, cluster: Cluster, fence: WriteFence, since: float | None) -> WriteOperations:
         method = self.config.drain_method
         return ClusterWriter(
@@ -142,6 +148,7 @@ class ClusterWorld(ClusterGateway):
             self._front(needs),
         )
         starts = await self._starts(masters, needs)
+        configuration = await self._configuration(masters, needs)
         return Cluster(
             name=self.config.name,
             stack=self.config.stack,
@@ -177,6 +184,7 @@ class ClusterWorld(ClusterGateway):
             secrets_copies=await self._copies(needs),
             secrets=await self._secrets(needs),
             lint=await self._lint(needs, seen.kind),
+            configuration=configuration,
             has_bucket=self.secrets_bucket is not None,
             keep_backups=self.config.keep_backups,
             zone=self.config.zone,
@@ -257,6 +265,13 @@ class ClusterWorld(ClusterGateway):
         if Fact.SERVICES not in needs:
             return {}
         return await self._nodes.starts(masters)
+
+    async def _configuration(
+        self, masters: tuple[Droplet, ...], needs: frozenset[Fact]
+    ) -> tuple[tuple[int, Observed[NodeConfiguration]], ...]:
+        if Fact.CONFIGURATION not in needs:
+            return ()
+        return await self._nodes.configurations(masters)
 
     def _address(self, droplet: Droplet) -> str:
         if self.config.private_addresses:

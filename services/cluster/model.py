@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from services.cluster.account_facts import NO_FACTS, AccountFacts
+from services.cluster.configuration import NodeConfiguration
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
 from services.common.values import replace
 from services.secrets_env.findings import SecretsFindings, SecretsUnread
@@ -37,6 +38,8 @@ class Fact(StrEnum):
     SECRETS = "secrets"
     # Problems in secrets.env: lines and keys, never values.
     LINT = "lint"
+    # The configuration files of each master as digests, and what runs there, by SSH.
+    CONFIGURATION = "configuration"
     # Snapshots of the masters, and the copies of secrets.env with them.
     SNAPSHOTS = "snapshots"
 
@@ -45,7 +48,7 @@ class Fact(StrEnum):
 RUN_SECONDS = 120.0
 TURN_SECONDS = 240.0
 # Without the facts that only one procedure needs.
-EVERYTHING = frozenset(Fact) - {Fact.SERVICES, Fact.SECRETS}
+EVERYTHING = frozenset(Fact) - {Fact.SERVICES, Fact.SECRETS, Fact.CONFIGURATION}
 
 
 class FleetKind(StrEnum):
@@ -623,6 +626,8 @@ class Cluster:
     secrets_copies: tuple[str, ...] | None = None
     secrets: SecretsState | None = None
     lint: SecretsFindings | SecretsUnread = field(default_factory=SecretsUnread)
+    # By master: its configuration files and what runs there; empty: not looked at.
+    configuration: tuple[tuple[int, Observed[NodeConfiguration]], ...] = ()
     # A bucket is configured: secrets.env can be read and copied.
     has_bucket: bool = False
     keep_backups: int = 3
@@ -644,6 +649,11 @@ class Cluster:
     def size(self, slug: str) -> Size | None:
         """Return a size; None if DigitalOcean does not list it, as for legacy sizes."""
         return next((s for s in self.sizes if s.slug == slug), None)
+
+    def configuration_of(self, name: str) -> Observed[NodeConfiguration]:
+        """Return the configuration of the master of that name, or why it was not seen."""
+        ids = {m.id for m in self.masters if m.name == name}
+        return next((seen for id_, seen in self.configuration if id_ in ids), NOT_OBSERVED)
 
     @property
     def members(self) -> tuple[MediaNode, ...]:

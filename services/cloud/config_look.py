@@ -1,0 +1,121 @@
+"""Reads what the scripts about configuration files print. Pure."""
+
+import base64
+import binascii
+import hashlib
+from datetime import datetime, timedelta
+
+from services.cloud.config_scripts import END
+from services.cloud.node_report import masked
+from services.cluster.configuration import KeptFile, NodeConfiguration
+from services.common.errors import Refused, Unreachable
+from services.common.text import strip_invisible
+from services.config_files import LARGEST, ConfigFile, ConfigText, KnownKeys
+
+# A container that was restarted and runs for less than this may crash again.
+SETTLED = timedelta(seconds=45)
+SHOWN_ERRORS = 5
+LONGEST = 160
+# Containers that end when their work is done.
+ONE_SHOT = frozenset({"openvidu-init"})
+
+
+def parse_configuration(text: str) -> NodeConfiguration | str:
+    """Return what a look printed, or why nothing was seen."""
+    lines = text.splitlines()
+    refused = next((line for line in lines if line.startswith("refused=")), "")
+    if refused:
+        return masked(strip_invisible(refused.partition("=")[2]))
+    if not lines or lines[-1] != END:
+        return "the node's answer was not complete"
+    files, kept, running, troubled, errors = [], [], [], [], []
+    values: dict[str, str] = {}
+    for line in lines:
+        key, _, value = line.partition("=")
+        words = value.split()
+        if key == "file" and len(words) == 2:
+            files.append((words[0], words[1]))
+        elif key == "kept" and len(words) >= 2:
+            kept.append(KeptFile(words[0], words[1], words[2] if len(words) > 2 else ""))
+        elif key == "container" and words:
+            name, state = words[0], _container(words, values.get("now", ""))
+            (troubled if state else running).append(name)
+        elif key == "error":
+            errors.append(value)
+        else:
+            values[key] = value
+    return NodeConfiguration(
+        values.get("layout", ""),
+        tuple(files),
+        tuple(kept),
+        values.get("start", ""),
+        values.get("unit", ""),
+        tuple(sorted(running)),
+        tuple(sorted(troubled)),
+        _since(errors, values.get("since", "")),
+    )
+
+
+def _container(words: list[str], now: str) -> bool:
+    """Return whether a container is in trouble: it restarts, or it ended."""
+    name, status, restarts, started = [*words, "", "", "", ""][:4]
+    if name in ONE_SHOT:
+        # It ends when the configuration is written. It restarts for ever on one that is wrong.
+        return status == "restarting" or (status == "running" and restarts not in ("", "0"))
+    if status != "running":
+        return True
+    if not restarts.isdigit() or restarts == "0":
+        return False
+    try:
+        age = _moment(now) - _moment(started)
+    except ValueError:
+        return True
+    return age < SETTLED
+
+
+def _moment(stamp: str) -> datetime:
+    """Return a moment as date or docker print it, to the second."""
+    return datetime.fromisoformat(f"{stamp[:19]}+00:00")
+
+
+def _since(errors: list[str], since: str) -> tuple[str, ...]:
+    """Return the lines of nodes_errors.log from this start of OpenVidu on, masked and bounded.
+
+    A line without a time belongs to the one before it. Without a known start all lines count.
+    """
+    counted, is_new = [], not since
+    for line in errors:
+        if line.startswith("["):
+            is_new = not since or line[1:20] >= since[:19]
+        if is_new and line.strip():
+            counted.append(masked(strip_invisible(line.rstrip()))[:LONGEST])
+    return tuple(counted[-SHOWN_ERRORS:])
+
+
+def parse_content(file: ConfigFile, text: str) -> ConfigText:
+    """Return the file that a node printed.
+
+    Raises:
+        Refused: it has no such file, or one that is too large or no text.
+        Unreachable: the answer was not complete.
+    """
+    head, _, body = text.partition("\ncontent\n")
+    lines = dict(line.partition("=")[::2] for line in head.splitlines())
+    if "absent" in lines:
+        raise Refused(f"this cluster has no {file.name}")
+    try:
+        data = base64.b64decode("".join(body.split()), validate=True)
+    except binascii.Error:
+        raise _incomplete(file) from None
+    if len(data) > LARGEST:
+        raise Refused(f"{file.name} is larger than {LARGEST} bytes, which no deployment writes")
+    if hashlib.sha256(data).hexdigest() != lines.get("digest"):
+        raise _incomplete(file)
+    if b"\0" in data:
+        raise Refused(f"{file.name} is not a text file")
+    names = (frozenset(lines.get(key, "").split()) for key in ("openvidu", "master_node"))
+    return ConfigText(file, data, KnownKeys(*names))
+
+
+def _incomplete(file: ConfigFile) -> Unreachable:
+    return Unreachable(f"reading {file.name}: the node's answer was not complete", sent=False)
