@@ -17,6 +17,7 @@ from simulators.environment import SimulatedEnvironment
 from simulators.node import KeyRefused
 
 NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
+TIMED_OUT = "connecting timed out"
 SSH_SECONDS, HTTP_SECONDS, BUCKET_SECONDS = 0.2, 0.05, 0.1
 
 
@@ -59,6 +60,8 @@ class InProcessHttp(HttpClient):
             )
         except ConnectionRefusedError:
             raise Unreachable(f"get {url}: {REFUSED}", sent=False, cause=REFUSED) from None
+        except TimeoutError:
+            raise Unreachable(f"get {url}: {TIMED_OUT}", sent=False, cause=TIMED_OUT) from None
 
     async def post(
         self, url: str, json: object, *, headers: Any = None, timeout: float = 10.0

@@ -13,6 +13,7 @@ from handlers.views.text import health, load_words, requested_by, run_place, sen
 from services.billing.prices import hourly, per_hour, total_price
 from services.cluster.backups import backups
 from services.cluster.certificates import CertificateSeen
+from services.cluster.deployment import control_plane_of
 from services.cluster.model import (
     Cluster,
     Droplet,
@@ -26,7 +27,6 @@ from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words, plural
 from services.procedures import Shutdown, Startup, fleet
 from services.procedures import secrets_env_check as bootfile
-from services.runs.doubts import MASTERS
 from services.runs.request import Request
 from services.runs.run import Run, State
 from services.steps.node_text import load_on_nodes
@@ -243,7 +243,7 @@ def _missing(cluster: Cluster) -> int:
     """Return how many masters a complete list of droplets does not have."""
     if cluster.missing_facts_reason(frozenset({Fact.DROPLETS})):
         return 0
-    return max(0, MASTERS - len(cluster.masters))
+    return control_plane_of(cluster).missing(len(cluster.masters))
 
 
 def _healthy(cluster: Cluster) -> int:

@@ -134,9 +134,7 @@ class ClusterWorld(ClusterGateway):
         old (`Age`), also from before `since`.
         """
         now = self._clock.now()
-        age = Age(
-            now, self.account.sharing_window(), since, aged, self.account.books_window()
-        )
+        age = Age(now, self.account.sharing_window(), since, aged, self.account.books_window())
         seen = await self._survey.look(needs, age, tolerates)
         masters, media = seen.masters, seen.media
         droplets = (*masters, *(node.droplet for node in media))
@@ -167,6 +165,7 @@ class ClusterWorld(ClusterGateway):
             media=tuple(replace(node, look=looks.get(node.id, NOT_OBSERVED)) for node in media),
             pool=seen.pool,
             kind=seen.kind,
+            deployment=seen.deployment,
             autoscaler=seen.autoscaler,
             autoscaler_minimum=self.config.declared,
             load=load,

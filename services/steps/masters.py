@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from services.cluster.model import Cluster, Droplet, Fact, short_name
+from services.cluster.model import Cluster, Droplet, Fact, only_name, short_name
 from services.common.observed import Unobserved
 from services.common.text import join_words, plural
 from services.common.values import replace
@@ -21,7 +21,12 @@ MASTERS_SEEN = 20.0
 
 
 def master_names(names: tuple[str, ...]) -> str:
-    """Return `masters 1-4`, `master 2`, `masters 1 and 3`."""
+    """Return `masters 1-4`, `master 2`, `masters 1 and 3`; `the master` or `the node` if only one.
+
+    `the master` is Elastic's, `the node` is the droplet of a Single Node.
+    """
+    if len(names) == 1 and (only := only_name(names[0])):
+        return f"the {only}"
     numbers = [name.rsplit("-", 1)[-1] for name in names]
     if len(numbers) == 1:
         return f"master {numbers[0]}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from simulators.cloud import events
 from simulators.cloud.model import (
     MEDIA_SERVERS,
+    QUORUMS,
     Loss,
     SimulatedDroplet,
     SimulatedMeeting,
@@ -155,7 +156,8 @@ class Invariants:
             for m in self.state.masters(stack)
             if not m.on
         ]
-        if len(touched) > 1 and max(touched) > began - UNKNOWABLE:
+        needed, of_all = QUORUMS[self.state.clusters[stack].deployment]
+        if len(touched) > of_all - needed and max(touched) > began - UNKNOWABLE:
             return EventCause("hand", "switched a master off", max(touched))
         return None
 
@@ -183,8 +185,10 @@ class Invariants:
             self._one_at_a_time(master)
             return
         # Fixed media nodes are never removed: it is enough that nothing runs on them.
-        stay = self.state.clusters[stack].kind == "fixed"
+        stay = self.state.clusters[stack].kind in ("fixed", "co-located")
         present = [d for d in self.state.media(stack) if self._knowable(d)]
+        if terms.thrown_out:  # Who agreed to lose the meetings of a master's own droplet, did.
+            present = [d for d in present if d is not master]
         left = [d.name for d in present if not ((stay or d.id in terms.kept) and is_drained(d))]
         if left:
             text = f"{master.name} stops while {', '.join(left)} is there"

@@ -24,6 +24,7 @@ MARKERS = "/run/openvidu-bot"
 LINES, LONGEST_LINE = 20, 300
 """How much of a log is shown: `tail -n 20`, `cut -c1-300`."""
 LONGEST_NAME = 80
+BAD_GATEWAY = 502
 VENDOR = "/usr/local/bin/graceful_shutdown.sh"
 RIGHTS = "Interactive authentication required."
 ERRORS_LOG = "/var/log/openvidu/nodes_errors.log"
@@ -189,7 +190,8 @@ def _livekit(session: Session) -> int:
         return _health_page(session)
     status = estate.livekit_status(droplet)
     if not status or "livekit-silent" in session.faults:
-        return 0
+        # Single Node's caddy listens there, too, and answers for whom it does not reach.
+        return BAD_GATEWAY if droplet.role == "single" and droplet.node.running("caddy") else 0
     if "livekit-starting" in session.faults:
         return 406
     return status
@@ -452,4 +454,10 @@ rests_on(
     Source.DOCUMENT,
     "the manual pages of systemctl, date, id and cat",
     *COMMANDS,
+)
+rests_on(
+    "scripts",
+    Source.NOTHING,
+    "which of both listens at port 7880 of Single Node, where caddy's health page is",
+    "caddy answers 502 at port 7880 of Single Node without a media server",
 )

@@ -78,7 +78,8 @@ class Scene:
     those in which nothing is due, too.
     `shared`: the bots divide the clusters, as on a Redis. `stage`: where changes are rehearsed.
     `sites` are a stack's settings beside `site`, `each` the options of its cluster beside the
-    common ones.
+    common ones. `cluster`: how clusters are built, as for `Estate.build_cluster`: `deployment`
+    ("elastic", "single node") and `kind` of the media fleet among others.
     """
 
     def __init__(
@@ -184,6 +185,7 @@ class Scene:
                     "endpoint": "https://ams3.digitaloceanspaces.com",
                     "bucket": self.estate.clusters[stack].bucket,
                 },
+                **self._health_url(stack),
                 **_usual(),
                 **self.site,
                 **self.sites.get(stack, {}),
@@ -206,6 +208,12 @@ class Scene:
             return load(path, env)
         finally:
             path.unlink()
+
+    def _health_url(self, stack: str) -> dict[str, str]:
+        """Elastic's health page is open to its VPC alone: the bot is in it."""
+        if self.estate.clusters[stack].deployment != "elastic":
+            return {}
+        return {"health_url": "http://{private_address}:7880/health/caddy"}
 
     def change_channel(self, channel: str) -> None:
         """Edit the settings file of a scene with `reread`: this is every cluster's channel now."""
