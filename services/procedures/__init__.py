@@ -27,7 +27,9 @@ and in CHANGELOG.md. An override that ignores an argument has `@override`.
 
 from services.procedures.backup import BackupCreate, BackupPrune
 from services.procedures.base import Procedure
+from services.procedures.config_file import ChangeConfigFile
 from services.procedures.configure import Configure
+from services.procedures.switch_module import SwitchModule
 from services.procedures.media_nodes import (
     DrainNodes,
     Freeze,
@@ -46,7 +48,7 @@ from services.procedures.windows import AddWindow
 PROCEDURES: tuple[type[Procedure], ...] = (
     *(Shutdown, Startup, Scale, DrainNodes, Restart),
     *(ResizeMedia, ResizeMasters, BackupCreate, BackupPrune),
-    *(AddWindow, Configure),
+    *(AddWindow, Configure, ChangeConfigFile, SwitchModule),
     *(Freeze, Unfreeze, Roll, Park, Unpark),
 )
 
@@ -55,6 +57,7 @@ __all__ = [
     "AddWindow",
     "BackupCreate",
     "BackupPrune",
+    "ChangeConfigFile",
     "Configure",
     "DrainNodes",
     "Freeze",
@@ -67,6 +70,7 @@ __all__ = [
     "Scale",
     "Shutdown",
     "Startup",
+    "SwitchModule",
     "Unfreeze",
     "Unpark",
 ]
