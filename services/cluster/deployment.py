@@ -46,6 +46,8 @@ class ControlPlane:
     buckets: tuple[str, ...]
     # The meetings run on the master itself.
     hosts_meetings: bool = False
+    # How media nodes reach the services of the masters, as in LiveKit's webhooks.
+    webhook_host: str = "127.0.0.1"
 
     @property
     def title(self) -> str:
@@ -97,6 +99,7 @@ CONTROL_PLANES = {
         can_roll=False,
         front="the reserved IP",
         buckets=("STACK-space-...",),
+        webhook_host="master-node",
     ),
     Deployment.SINGLE_NODE: ControlPlane(
         Deployment.SINGLE_NODE,

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from services.cluster import model
 from services.cluster.account_facts import AccountFact, AccountFacts
+from services.cluster.configuration import KeptFile, NodeConfiguration
 from services.common.observed import Unobserved
 from services.common.serialize import Classes
 from services.procedures import Procedure
@@ -285,6 +286,8 @@ CLASSES: Classes = {
             *(
                 AccountFact,
                 AccountFacts,
+                KeptFile,
+                NodeConfiguration,
                 model.KnownFleet,
                 model.SecretsState,
                 model.Timings,

@@ -88,6 +88,8 @@ class Configure(Procedure):
     repairs: bool = False
     # A master that boots with the previous file fails: it is never put back.
     one_way: bool = False
+    # The configuration file in which the change was requested; "": secrets.env.
+    instead_of: str = ""
 
     def target_text(self, name: str) -> str:
         words = [*self.keys[:NAMED]] or ["the configuration"]
@@ -170,6 +172,11 @@ class Configure(Procedure):
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         impact = consequences(self.keys)
         lines = [f"Changes {join_words(self.keys)} in secrets.env; values are never shown"]
+        if self.instead_of:
+            lines.append(
+                f"Requested for {self.instead_of}. Masters copy these keys from secrets.env at "
+                f"each boot, so a change of {self.instead_of} alone would be lost"
+            )
         if self._applies(cluster):
             lines += [
                 f"Restarts {what}. The other three masters stay in service"
