@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import re
 from datetime import datetime, timedelta
 
 from services.cloud.config_scripts import END
@@ -15,14 +16,15 @@ from services.config_files import LARGEST, ConfigFile, ConfigText, KnownKeys
 # A container that was restarted and runs for less than this may crash again.
 SETTLED = timedelta(seconds=45)
 SHOWN_ERRORS = 5
-LONGEST = 160
+LONGEST = 200
+_STAMP = re.compile(r"\[(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)[^\]]*\]")
 # Containers that end when their work is done.
 ONE_SHOT = frozenset({"openvidu-init"})
 
 
 def parse_configuration(text: str) -> NodeConfiguration | str:
     """Return what a look printed, or why nothing was seen."""
-    lines = text.splitlines()
+    lines = text.split("\n")[:-1]
     refused = next((line for line in lines if line.startswith("refused=")), "")
     if refused:
         return masked(strip_invisible(refused.partition("=")[2]))
@@ -52,7 +54,8 @@ def parse_configuration(text: str) -> NodeConfiguration | str:
         values.get("unit", ""),
         tuple(sorted(running)),
         tuple(sorted(troubled)),
-        _since(errors, values.get("since", "")),
+        values.get("since", "")[:19],
+        _entries(errors),
     )
 
 
@@ -78,18 +81,22 @@ def _moment(stamp: str) -> datetime:
     return datetime.fromisoformat(f"{stamp[:19]}+00:00")
 
 
-def _since(errors: list[str], since: str) -> tuple[str, ...]:
-    """Return the lines of nodes_errors.log from this start of OpenVidu on, masked and bounded.
+def _entries(lines: list[str]) -> tuple[tuple[str, str], ...]:
+    """Return the errors of nodes_errors.log with their times, masked and bounded.
 
-    A line without a time belongs to the one before it. Without a known start all lines count.
+    A line without a time belongs to the one before it.
     """
-    counted, is_new = [], not since
-    for line in errors:
-        if line.startswith("["):
-            is_new = not since or line[1:20] >= since[:19]
-        if is_new and line.strip():
-            counted.append(masked(strip_invisible(line.rstrip()))[:LONGEST])
-    return tuple(counted[-SHOWN_ERRORS:])
+    entries: list[tuple[str, str]] = []
+    for line in lines:
+        text = masked(strip_invisible(line.strip()))
+        stamp = _STAMP.match(line)
+        if stamp is not None:
+            entries.append((stamp[1], text[stamp.end() :].strip()))
+        elif text and entries:
+            entries[-1] = (entries[-1][0], f"{entries[-1][1]} {text}")
+        elif text:
+            entries.append(("", text))
+    return tuple((at, text[:LONGEST]) for at, text in entries[-SHOWN_ERRORS:])
 
 
 def parse_content(file: ConfigFile, text: str) -> ConfigText:

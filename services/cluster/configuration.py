@@ -23,7 +23,8 @@ class NodeConfiguration:
     `layout`: `cluster` where several nodes share it, `flat` where one node has everything.
     `files`: the digest of each file, by its path below the directory of the configuration.
     `start`: this start of OpenVidu's unit. `running`: containers that run. `troubled`: containers
-    that restart again and again, or ended. `errors`: lines of nodes_errors.log since this start.
+    that restart again and again, or ended. `since`: when the unit started, as the node's clock
+    says. `errors`: of nodes_errors.log, each with its time; "" where none is written.
     """
 
     layout: str
@@ -33,7 +34,12 @@ class NodeConfiguration:
     unit: str = ""
     running: tuple[str, ...] = ()
     troubled: tuple[str, ...] = ()
-    errors: tuple[str, ...] = ()
+    since: str = ""
+    errors: tuple[tuple[str, str], ...] = ()
+
+    def errors_since(self, moment: str) -> tuple[str, ...]:
+        """Return the errors from that moment on. An error without a time always counts."""
+        return tuple(text for at, text in self.errors if not at or not moment or at >= moment)
 
     def digest(self, path: str) -> str:
         """Return the digest of a file; "" if there is none."""

@@ -20,6 +20,7 @@ from services.steps.configuration import (
     ForgetConfig,
     RestoreConfigFile,
     WriteConfigFile,
+    errors_of,
 )
 from services.steps.masters import master_names
 from services.steps.secrets import DropStaged
@@ -95,22 +96,13 @@ class ChangeConfigFile(Procedure):
             name = short_name(master.name, cluster.stack)
             if isinstance(look, Unobserved):
                 raise Refused(f"the configuration of {name} cannot be read: {look.reason}")
-            if look.errors or look.troubled:
-                trouble = (
-                    f"nodes_errors.log has errors: {look.errors[0]}"
-                    if look.errors
-                    else f"{join_words(look.troubled)} keep restarting"
+            if look.troubled:
+                raise Refused(
+                    f"{join_words(look.troubled)} on {name} keep restarting or ended, so a change "
+                    "could not be verified"
                 )
-                if self.file not in trouble and not self._may_be_the_remedy(look.errors):
-                    raise Refused(
-                        f"{name} has a fault already, so a change could not be verified. {trouble}"
-                    )
         if reason := self.obsolete_reason(cluster):
             raise Refused(reason)
-
-    def _may_be_the_remedy(self, errors: tuple[str, ...]) -> bool:
-        """Return whether the errors are of a configuration that this change may correct."""
-        return bool(errors) and all("config" in line or "yaml" in line for line in errors)
 
     def obsolete_reason(self, cluster: Cluster) -> str:
         look = cluster.configuration_of(self._first(cluster))
@@ -179,6 +171,7 @@ class ChangeConfigFile(Procedure):
                 lines.append(f"{left} more lines are in the answer to your command")
         if self.hides:
             lines.append(f"It changes {OFTEN_SECRET}")
+        lines += [f"[[warning]] There is an error already: {text}" for text in errors_of(cluster)]
         lines.append(_way(file))
         lines += self._restarts(plane, file)
         lines.append(

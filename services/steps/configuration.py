@@ -55,6 +55,14 @@ def _with_file(look: NodeConfiguration, file: str, digest: str) -> NodeConfigura
     return replace(look, files=tuple(files.items()))
 
 
+def errors_of(cluster: Cluster) -> list[str]:
+    """Return what nodes_errors.log says on any master, since OpenVidu started on the first one."""
+    looks = [look for m in cluster.masters if (look := _look(cluster, m.name))]
+    since = looks[0].since if looks else ""
+    errors = dict.fromkeys(text for look in looks for text in look.errors_since(since))
+    return [f"nodes_errors.log: {text}" for text in errors]
+
+
 def _silence(cluster: Cluster, name: str) -> str:
     """Return that a master does not answer over SSH, with the reason; "" if it does."""
     look = cluster.configuration_of(name)
@@ -367,8 +375,7 @@ class ConfigAccepted(Step):
                 faults.append(f"openvidu-init keeps restarting on {name}: a file has a wrong syntax")
             elif look.troubled:
                 faults.append(f"{join_words(look.troubled)} on {name} keep restarting or ended")
-        errors = [look.errors[0] for _, look in looks if look.errors]
-        return faults + [f"nodes_errors.log: {errors[0]}"] if errors else faults
+        return [*faults, *errors_of(cluster)[:1]]
 
     @override
     def waits_for(self, cluster: Cluster) -> str:

@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Callable
 
 from simulators.evidence import Source, rests_on
-from simulators.node import scripts_0_1_0
+from simulators.node import config_scripts, scripts_0_1_0
 from simulators.node.docker import Docker, DockerError, processes
 from simulators.node.metrics import gauges
 from simulators.node.session import Hang, Session
@@ -54,7 +54,7 @@ def recognised(script: str) -> Answer:
         UnknownScript: when it is none of those below.
     """
     answer = COMMANDS.get(script) or SCRIPTS.get(digest(script)) or _drain_of(script)
-    answer = answer or scripts_0_1_0.recognised(script)
+    answer = answer or config_scripts.recognised(script) or scripts_0_1_0.recognised(script)
     if answer is None:
         raise UnknownScript(script)
     return answer

@@ -34,7 +34,9 @@ class Session:
         droplet: SimulatedDroplet,
         faults: Mapping[str, WorldFault],
         budget: int | None = None,
+        stdin: str = "",
     ) -> None:
+        self.stdin = stdin
         self.estate, self.droplet, self.faults, self.budget = estate, droplet, faults, budget
         self.files = Files(droplet.node.files, faults)
         self.seconds = 0.0

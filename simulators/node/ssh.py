@@ -65,8 +65,9 @@ class SshServers:
     async def serve(self, droplet_id: int, process: "asyncssh.SSHServerProcess[bytes]") -> None:
         """Run one command; a lost connection is closed without an answer."""
         output, began, command = None, time.monotonic(), process.command or ""
+        stdin = (await process.stdin.read()).decode(errors="replace")
         with suppress(ConnectionRefusedError, KeyRefused):
-            output = self.shell.execute(droplet_id, command)
+            output = self.shell.execute(droplet_id, command, stdin)
         if output is not None and output.seconds:
             await self.estate.clock.sleep(output.seconds)
         if self._on_call is not None:
