@@ -21,6 +21,7 @@ from simulators.cloud.delays import Delays
 # The durations of the simulated cloud that decide how long a kind of step takes.
 DECIDES: dict[str, tuple[str, ...]] = {
     "PowerOff": ("shutdown",),
+    "PowerOffHost": ("shutdown",),
     "PowerOn": ("power_on",),
     "Healthy": ("master_ready",),
     "FrontAnswers": ("front",),

@@ -104,8 +104,9 @@ class SecretsBucket:
 
     async def aclose(self) -> None:
         """Stop the bucket's threads."""
-        if isinstance(self._objects, SpacesClient | ReadingBucket):
-            await self._objects.aclose()
+        bucket = getattr(self._objects, "bucket", self._objects)
+        if isinstance(bucket, SpacesClient | ReadingBucket):
+            await bucket.aclose()
 
     # Reads
 
@@ -223,7 +224,9 @@ class SecretsBucket:
         try:
             content, _ = await self._objects.get(f"{STAGED}{name}")
         except NotFound:
-            raise Refused("the staged file is gone. Nothing was written. Request it again") from None
+            raise Refused(
+                "the staged file is gone. Nothing was written. Request it again"
+            ) from None
         if digest(content) != after:
             raise Refused("the staged file is not the approved one. Nothing was written")
         return content

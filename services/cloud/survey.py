@@ -14,7 +14,7 @@ from services.cloud.listings import SharedAccount
 from services.cloud.parse import DropletEntry, Listed, Member, PoolEntry, limit_of
 from services.cloud.unseen_facts import UnseenFacts
 from services.cluster.backups import made_by_bot
-from services.cluster.deployment import NOT_OPERATED, TITLES, detect_deployment
+from services.cluster.deployment import TITLES, detect_deployment
 from services.cluster.fleet_kind import ResourceNames
 from services.cluster.model import (
     Autoscaler,
@@ -165,7 +165,7 @@ class Survey:
         except Unconfirmed as why:
             unseen.require(Fact.DROPLETS, why)
             return Deployment.UNKNOWN, unseen.problem(self._names.stack)
-        return deployment, NOT_OPERATED.get(deployment, "").format(stack=self._names.stack)
+        return deployment, ""
 
     def _on_the_only_droplet(
         self,

@@ -48,6 +48,11 @@ class ControlPlane:
     hosts_meetings: bool = False
     # How media nodes reach the services of the masters, as in LiveKit's webhooks.
     webhook_host: str = "127.0.0.1"
+    # Its masters read secrets.env on their own disk, not in the bucket.
+    own_secrets: bool = False
+    # Its firewall lets no one outside its network reach a master's health page, or no one at all:
+    # it is asked for on the node, by SSH.
+    hides_health: bool = False
 
     @property
     def title(self) -> str:
@@ -60,6 +65,13 @@ class ControlPlane:
         if self.masters is None:
             return f"an unknown number of {self.noun}s"
         return f"{COUNTS[self.masters]} {self.noun}{'' if self.masters == 1 else 's'}"
+
+    @property
+    def not_all_on(self) -> str:
+        """Return that a master is powered off: `not all masters are powered on`."""
+        if self.masters == 1:
+            return f"{self.all_masters} is not powered on"
+        return "not all masters are powered on"
 
     @property
     def others(self) -> str:
@@ -100,6 +112,7 @@ CONTROL_PLANES = {
         front="the reserved IP",
         buckets=("STACK-space-...",),
         webhook_host="master-node",
+        hides_health=True,
     ),
     Deployment.SINGLE_NODE: ControlPlane(
         Deployment.SINGLE_NODE,
@@ -110,6 +123,8 @@ CONTROL_PLANES = {
         front="the reserved IP",
         buckets=("STACK-space-...",),
         hosts_meetings=True,
+        own_secrets=True,
+        hides_health=True,
     ),
     Deployment.UNKNOWN: ControlPlane(
         Deployment.UNKNOWN,
@@ -120,12 +135,6 @@ CONTROL_PLANES = {
         front="the public address",
         buckets=(),
     ),
-}
-
-
-# Why a deployment is shown and not changed.
-NOT_OPERATED = {
-    Deployment.SINGLE_NODE: "{stack} is a Single Node deployment, which the bot only shows",
 }
 
 
@@ -185,7 +194,6 @@ def _wrong_number(stack: str, kind: Deployment, droplets: list[str]) -> str:
 
 __all__ = [
     "CONTROL_PLANES",
-    "NOT_OPERATED",
     "TITLES",
     "ControlPlane",
     "Deployment",

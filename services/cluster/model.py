@@ -678,6 +678,12 @@ class Cluster:
         return tuple(sorted(staying, key=lambda n: (n.droplet.created_at, n.droplet.id)))
 
     @property
+    def separate_media(self) -> tuple[MediaNode, ...]:
+        """Return the media nodes with a droplet of their own: none on a Single Node."""
+        ids = {m.id for m in self.masters}
+        return tuple(n for n in self.media if n.id not in ids)
+
+    @property
     def serving(self) -> tuple[MediaNode, ...]:
         return tuple(n for n in self.media if n.serving)
 
@@ -746,11 +752,33 @@ class Cluster:
 
     def with_media(self, change: "dict[int, MediaNode]") -> "Cluster":
         """Return the cluster with some media nodes replaced, by id."""
-        return replace(self, media=tuple(change.get(n.id, n) for n in self.media))
+        droplets = {n.id: n.droplet for n in change.values()}
+        masters = tuple(_as_host(m, droplets.get(m.id)) for m in self.masters)
+        return replace(self, media=tuple(change.get(n.id, n) for n in self.media), masters=masters)
 
     def with_masters(self, change: "dict[str, Droplet]") -> "Cluster":
         """Return the cluster with some masters replaced, by name."""
-        return replace(self, masters=tuple(change.get(m.name, m) for m in self.masters))
+        masters = {m.id: m for m in change.values()}
+        media = tuple(_on_host(n, masters.get(n.id)) for n in self.media)
+        return replace(
+            self, masters=tuple(change.get(m.name, m) for m in self.masters), media=media
+        )
+
+
+def _as_host(master: Droplet, droplet: Droplet | None) -> Droplet:
+    """Return a master whose droplet changed as the media node that it is too."""
+    if droplet is None:
+        return master
+    healthy = master.healthy if droplet.status == "active" else False
+    return replace(droplet, healthy=healthy, start=master.start)
+
+
+def _on_host(node: MediaNode, droplet: Droplet | None) -> MediaNode:
+    """Return a media node whose droplet changed as the master that it is too."""
+    if droplet is None:
+        return node
+    look = node.look if droplet.status == node.droplet.status else NOT_OBSERVED
+    return replace(node, droplet=droplet, look=look)
 
 
 # Of a deployment with one droplet besides media nodes: what follows the stack, and its short name.

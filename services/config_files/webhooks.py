@@ -51,8 +51,7 @@ def webhooks(text: str) -> tuple[Webhook, ...]:
     lines = text.split("\n")
     section = _section(lines)
     found = [
-        Webhook(number, line, url)
-        for number, (line, url) in enumerate(_items(lines, section), 1)
+        Webhook(number, line, url) for number, (line, url) in enumerate(_items(lines, section), 1)
     ]
     try:
         listed = ((parsed(text) or {}).get("webhook") or {}).get("urls") or []

@@ -20,6 +20,7 @@ from services.cluster.model import Fact
 from services.common.clock import Clock
 from services.common.command import CommandClass
 from services.common.errors import Refused
+from services.config_files import ConfigFile, ConfigText
 from services.operations.approval_decisions import ApprovalDecisions
 from services.operations.approvals import Approvals
 from services.operations.guards import ChangeGuards, freeze_words
@@ -32,7 +33,6 @@ from services.operations.results import (
     Started,
     WaitingForApproval,
 )
-from services.config_files import ConfigFile, ConfigText
 from services.operations.staged_secrets import (
     StagedSecrets,
     configure_procedure,

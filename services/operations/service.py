@@ -13,6 +13,7 @@ from services.cluster.model import EVERYTHING, Cluster, Droplet
 from services.common.clock import Clock
 from services.common.command import Command, CommandClass
 from services.common.errors import Refused, Rejected, Unreachable
+from services.config_files import ConfigFile, ConfigText
 from services.memory.bindings import ClusterIdentities
 from services.memory.cluster import ClusterMemory
 from services.memory.schedule import Book
@@ -28,7 +29,6 @@ from services.operations.results import Outcome, Planned, Status
 from services.operations.run_control import RunControl
 from services.operations.scheduled_changes import ScheduledChanges
 from services.operations.staged_secrets import StagedSecrets
-from services.config_files import ConfigFile, ConfigText
 from services.procedures import Configure, Procedure
 from services.procedures.find_node import master_or_media
 from services.runs.journal import Journal

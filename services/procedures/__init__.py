@@ -29,7 +29,6 @@ from services.procedures.backup import BackupCreate, BackupPrune
 from services.procedures.base import Procedure
 from services.procedures.config_file import ChangeConfigFile
 from services.procedures.configure import Configure
-from services.procedures.switch_module import SwitchModule
 from services.procedures.media_nodes import (
     DrainNodes,
     Freeze,
@@ -43,6 +42,7 @@ from services.procedures.media_nodes import (
 from services.procedures.power import Shutdown, Startup
 from services.procedures.resize_masters import ResizeMasters
 from services.procedures.restart import Restart
+from services.procedures.switch_module import SwitchModule
 from services.procedures.windows import AddWindow
 
 PROCEDURES: tuple[type[Procedure], ...] = (

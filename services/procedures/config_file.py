@@ -123,7 +123,7 @@ class ChangeConfigFile(Procedure):
         return cluster.masters[0].name if cluster.masters else ""
 
     def _ends_meetings(self, cluster: Cluster) -> bool:
-        return self._file().ends_meetings or control_plane_of(cluster).hosts_meetings
+        return self._file().ends_meetings or not control_plane_of(cluster).can_roll
 
     # What is done
 
@@ -183,7 +183,7 @@ class ChangeConfigFile(Procedure):
         noun = f"the {plane.noun}" if plane.masters == 1 else "master 1"
         lines = [f"Restarts OpenVidu on {noun}; {_stays(plane)}"]
         services = join_words(file.restarts)
-        if self._file().ends_meetings and not plane.hosts_meetings:
+        if file.ends_meetings and not plane.hosts_meetings:
             lines.append(
                 f"[[warning]] OpenVidu then restarts {services} on every media node at once: "
                 "running meetings end"
@@ -201,9 +201,7 @@ class ChangeConfigFile(Procedure):
 def _stays(plane: ControlPlane) -> str:
     if plane.others:
         return f"{plane.others} stay in service"
-    if plane.hosts_meetings:
-        return "running meetings end, and it is out of service until OpenVidu runs again"
-    return "no new meeting can begin until OpenVidu runs again"
+    return "running meetings end, and none can begin until OpenVidu runs again"
 
 
 def _way(file: ConfigFile) -> str:

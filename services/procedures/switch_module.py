@@ -1,6 +1,6 @@
 """The procedure that turns a module of OpenVidu on or off."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -47,11 +47,6 @@ class SwitchModule(Configure):
     def check(self, cluster: Cluster) -> None:
         if not self.module:
             raise Refused("name a module: [[command module list]] shows which there are")
-        if control_plane_of(cluster).hosts_meetings:
-            raise Refused(
-                "a Single Node reads its modules from secrets.env on its own droplet, and never "
-                "from the bucket. Change /opt/openvidu/secrets.env there over SSH"
-            )
         super().check(cluster)
         for master in cluster.masters:
             look = cluster.configuration_of(master.name)
@@ -68,25 +63,34 @@ class SwitchModule(Configure):
                 )
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
+        return self._verified(super().steps(cluster))
+
+    def replan(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
+        return self._verified(super().replan(cluster, left))
+
+    def _verified(self, steps: Iterable[Step]) -> Iterator[Step]:
+        """Yield the steps, and before the staged file is deleted that the modules are right."""
         present, absent = ((self.module,), ()) if self.on else ((), (self.module,))
-        for step in super().steps(cluster):
+        for step in steps:
             if isinstance(step, DropStaged):
                 yield ConfigAccepted(present=present, absent=absent)
-            yield step
+            if not isinstance(step, ConfigAccepted):
+                yield step
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
-        module = self._module()
+        module, plane = self._module(), control_plane_of(cluster)
+        where = f"the {plane.noun}" if plane.masters == 1 else f"every {plane.noun}"
         names = join_words(names[0] for names in module.containers)
         if self.on:
             lines = [
-                f"Starts {names} on every master ({module.title})",
+                f"Starts {names} on {where} ({module.title})",
                 f"Licence: {module.licence}",
             ]
             if module.webhook:
                 lines.append("Its webhook is in livekit.yaml")
         else:
             lines = [
-                f"[[warning]] Removes {names} from every master: {module.without}",
+                f"[[warning]] Removes {names} from {where}: {module.without}",
             ]
             if module.webhook:
                 lines.append(

@@ -37,6 +37,8 @@ The steps, each by the goal it reaches:
 - `OldGone`: No pool member of another size is left.
 - `StopService`: OpenVidu is stopped on media nodes, whatever runs there. Only people choose this.
 - `RestartService`: OpenVidu was restarted on one master.
+- `PowerOffHost`: A Single Node's droplet is powered off. It stays and is billed.
+- `RestartHost`: OpenVidu was restarted on a Single Node, where it had ended its meetings before.
 - `Autoscaling`: The autoscaler is enabled, or paused so that it adds, drains and replaces no
   node.
 - `RunsOver`: No run of the autoscaler is in progress.
@@ -71,6 +73,7 @@ from services.steps.configuration import (
 )
 from services.steps.drain import Drain
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
+from services.steps.host import PowerOffHost, RestartHost
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
 from services.steps.media_nodes import MediaServing, Revive, StopService
 from services.steps.pool import PoolTarget, TemplateSize
@@ -84,6 +87,7 @@ STEPS: tuple[type[Step], ...] = (
     *(WriteConfigFile, RestoreConfigFile, ApplyConfig, ConfigAccepted, ForgetConfig),
     *(Drain, PoolTarget, MediaGone, MediaServing, Revive, PowerOff, PowerOn, Healthy, FrontAnswers),
     *(TemplateSize, Shrunk, OldGone, StopService, RestartService),
+    *(PowerOffHost, RestartHost),
     *(Autoscaling, RunsOver, Left, Uncounted, Deleted, FleetGone, Arrived),
     *(NodesOff, NodesOn, NodesServe, NodeSize),
     *(Resize, Settled, Snapshots, KeepSecrets, DropBackups),
@@ -102,8 +106,8 @@ __all__ = [
     "DropBackups",
     "DropStaged",
     "Effects",
-    "ForgetConfig",
     "FleetGone",
+    "ForgetConfig",
     "FrontAnswers",
     "Healthy",
     "KeepSecrets",
@@ -117,10 +121,12 @@ __all__ = [
     "OldGone",
     "PoolTarget",
     "PowerOff",
+    "PowerOffHost",
     "PowerOn",
     "PromoteSecrets",
     "Question",
     "Resize",
+    "RestartHost",
     "RestartService",
     "RestoreConfigFile",
     "RestoreSecrets",

@@ -372,7 +372,9 @@ class ConfigAccepted(Step):
         for master, look in looks:
             name = short_name(master.name, cluster.stack)
             if "openvidu-init" in look.troubled:
-                faults.append(f"openvidu-init keeps restarting on {name}: a file has a wrong syntax")
+                faults.append(
+                    f"openvidu-init keeps restarting on {name}: a file has a wrong syntax"
+                )
             elif look.troubled:
                 faults.append(f"{join_words(look.troubled)} on {name} keep restarting or ended")
         return [*faults, *errors_of(cluster)[:1]]

@@ -37,8 +37,13 @@ def recognised(script: str) -> Answer | None:
         answer = answers.get(_blank(script, found)) if found is not None else None
         if found is not None and answer is not None:
             words = [_plain(g) for g in found.groups() if g is not None]
-            return lambda session: answer(session, words)  # noqa: B023 - called for this one only
+            return lambda session: answer(session, words)
     return None
+
+
+def reads_stdin(script: str) -> bool:
+    """Return whether a script reads its standard input."""
+    return "base64 -d" in script and _CHANGE.search(script) is not None
 
 
 def _plain(word: str) -> str:
@@ -236,7 +241,10 @@ def _forget(session: Session, kept: str) -> int:
 
 LOOKS: dict[str, Callable[[Session, list[str]], int]] = {"f4191f0e26142c2b": look}
 READS: dict[str, Callable[[Session, list[str]], int]] = {"b123eebcc85ee212": read}
-CHANGES: dict[str, Callable[[Session, list[str]], int]] = {"089d28b2234778e9": write, "82c0418c414d6b2a": restore}
+CHANGES: dict[str, Callable[[Session, list[str]], int]] = {
+    "089d28b2234778e9": write,
+    "82c0418c414d6b2a": restore,
+}
 """By the digests of the scripts without their parameters."""
 
 rests_on(

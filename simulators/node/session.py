@@ -36,8 +36,8 @@ class Session:
         budget: int | None = None,
         stdin: str = "",
     ) -> None:
-        self.stdin = stdin
         self.estate, self.droplet, self.faults, self.budget = estate, droplet, faults, budget
+        self.stdin = stdin
         self.files = Files(droplet.node.files, faults)
         self.seconds = 0.0
         self.out: list[str] = []

@@ -40,7 +40,7 @@ class NodeShell:
         """Scripts that no node knew: a test with one of them has tested nothing."""
 
     def execute(self, droplet_id: int, command: str, stdin: str = "") -> ShellOutput:
-        """Run a script as root.
+        """Run a script as root, with this standard input.
 
         Raises:
             ConnectionRefusedError: when the droplet is off, or does not exist.

@@ -185,7 +185,6 @@ class Scene:
                     "endpoint": "https://ams3.digitaloceanspaces.com",
                     "bucket": self.estate.clusters[stack].bucket,
                 },
-                **self._health_url(stack),
                 **_usual(),
                 **self.site,
                 **self.sites.get(stack, {}),
@@ -208,12 +207,6 @@ class Scene:
             return load(path, env)
         finally:
             path.unlink()
-
-    def _health_url(self, stack: str) -> dict[str, str]:
-        """Elastic's health page is open to its VPC alone: the bot is in it."""
-        if self.estate.clusters[stack].deployment != "elastic":
-            return {}
-        return {"health_url": "http://{private_address}:7880/health/caddy"}
 
     def change_channel(self, channel: str) -> None:
         """Edit the settings file of a scene with `reread`: this is every cluster's channel now."""
