@@ -122,7 +122,7 @@ class ConfigFileSet(InstantCommand):
     classes = CONFIG
     plans: ClassVar[bool] = True
     later: ClassVar[bool] = True
-    # All words, so that a refusal repeats none of them, and not stored before the answer: one may be a secret.
+    # All words, so that a refusal repeats none of them: one may be a secret. So it is not stored.
     words: str = rest("the file, the key and the value", syntax="FILE KEY VALUE")
 
     async def answer(self, ctx: CommandContext) -> Card | None:
@@ -171,16 +171,17 @@ def editable(content: ConfigText, part: str) -> tuple[str, str]:
         begin, end = section_of(content.file, content.text, part)
         shown = "\n".join(shown.split("\n")[begin:end])
     if len(shown) > MOST_TEXT:
-        parts = ", ".join(sections(content.file, content.text)[:30])
         raise Refused(
-            f"{content.file.name} is longer than a form of Slack. "
-            + (
-                f"Name a section: [[command config file edit {content.file.name} SECTION]], of {parts}"
-                if parts and not part
-                else "[[command config file set FILE KEY VALUE]] changes a single value"
-            )
+            f"{content.file.name} is longer than a form of Slack. {_shorter(content, part)}"
         )
     return shown, ""
+
+
+def _shorter(content: ConfigText, part: str) -> str:
+    parts = ", ".join(sections(content.file, content.text)[:30])
+    if part or not parts:
+        return "[[command config file set FILE KEY VALUE]] changes a single value"
+    return f"Name a section: [[command config file edit {content.file.name} SECTION]], of {parts}"
 
 
 def edited_text(content: ConfigText, part: str, edited: str) -> str:

@@ -45,9 +45,8 @@ async def _missing(ctx: CommandContext, name: str, file: SecretsFile) -> dict[st
         content = await ctx.operations.config_file(ctx.actor, name, file_named(LIVEKIT))
         posts = [hook.url for hook in webhooks(content.text)]
     except BotError as error:
-        return {
-            m.name: f"whether its webhook is set is unknown: {error}" for m in MODULES
-        } | missing
+        unknown = f"Whether its webhook is set is unknown: {error}"
+        return {m.name: unknown for m in MODULES if m.webhook} | missing
     for module in MODULES:
         if module.webhook and not any(module.webhook in url for url in posts):
             missing[module.name] = _needs_webhook(module)

@@ -49,7 +49,7 @@ class WebhookAdd(InstantCommand):
     classes = CONFIG
     plans: ClassVar[bool] = True
     later: ClassVar[bool] = True
-    # All words, so that a refusal repeats none of them, and not stored before the answer: a URL may contain a secret.
+    # All words, so that a refusal repeats none of them: it may be a secret. So it is not stored.
     url: str = rest("the URL, or a module; without it, a form asks", syntax="[URL]", default="")
 
     async def answer(self, ctx: CommandContext) -> Card | None:

@@ -105,8 +105,8 @@ def file_card(cluster: str, file: ConfigFile, lines: Sequence[str], part: str = 
 
 def _chunks(lines: Sequence[str]) -> list[str]:
     chunks = [""]
-    for line in lines:
-        line = escape(truncate(line.replace("`", "’"), 400)) + "\n"
+    for text in lines:
+        line = escape(truncate(text.replace("`", "’"), 400)) + "\n"
         if len(chunks[-1]) + len(line) > MOST_TEXT:
             chunks.append("")
         chunks[-1] += line

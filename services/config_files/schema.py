@@ -29,7 +29,8 @@ _TREE: Mapping[str, str] = {
     "nack_ratio_attenuator:f expected_usage_threshold:f min_channel_capacity:i probe_config:* "
     "send_side_bandwidth_estimation:b channel_observer_probe_config:* "
     "channel_observer_non_probe_config:* disable_etimation_unmanaged_tracks:b "
-    "stream_allocator:* remote_bwe:* send_side_bwe:* send_side_bwe_pacer:s use_send_side_bwe_interceptor:b",
+    "stream_allocator:* remote_bwe:* send_side_bwe:* send_side_bwe_pacer:s "
+    "use_send_side_bwe_interceptor:b",
     "redis": "address:s username:S password:S db:i use_tls:b tls:* sentinel_master_name:s "
     "sentinel_username:S sentinel_password:S sentinel_addresses:l cluster_addresses:l "
     "dial_timeout:i read_timeout:i write_timeout:i pool_timeout:i max_redirects:i pool_size:i",
@@ -48,8 +49,8 @@ _TREE: Mapping[str, str] = {
     "relay_range_end:i external_tls:b ttl_seconds:i bind_addresses:l",
     "ingress": "rtmp_base_url:U whip_base_url:U",
     "webhook": "urls:U api_key:S filter_params:* url_notifier:* resource_url_notifier:*",
-    "node_selector": "kind:s sort_by:s algorithm:s cpu_load_limit:f sysload_limit:f hard_cpu_limit:f "
-    "regions:*",
+    "node_selector": "kind:s sort_by:s algorithm:s cpu_load_limit:f sysload_limit:f "
+    "hard_cpu_limit:f regions:*",
     "signal_relay": "enabled:b retry_timeout:d min_retry_interval:d max_retry_interval:d "
     "stream_buffer_size:i connect_attempts:i",
     "psrpc": "enabled:b max_attempts:i timeout:d backoff:d buffer_size:i",

@@ -8,7 +8,8 @@ from services.config_files.catalog import ConfigFile, Syntax
 from services.config_files.checks import env_values, parsed
 
 _KEY_LINE = re.compile(
-    r"(?P<indent> *)(?P<key>[A-Za-z_][A-Za-z0-9_-]*):(?P<space> *)(?P<value>.*?)(?P<comment>\s+#.*)?"
+    r"(?P<indent> *)(?P<key>[A-Za-z_][A-Za-z0-9_-]*):(?P<space> *)(?P<value>.*?)"
+    r"(?P<comment>\s+#.*)?"
 )
 BY_HAND = "[[command config file edit FILE]] opens the text"
 STEP = 2

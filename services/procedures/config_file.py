@@ -25,9 +25,8 @@ from services.steps.configuration import (
 from services.steps.masters import master_names
 from services.steps.secrets import DropStaged
 
-# Lines of the difference in the notes; the command's answer shows all of them.
-SHOWN = 20
-OFTEN_SECRET = "values that are not shown"
+# Lines of the difference in the notes.
+SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -166,11 +165,10 @@ class ChangeConfigFile(Procedure):
         plane, file = control_plane_of(cluster), self._file()
         lines = [f"Changes {self.file}; this is the difference, and only this is approved"]
         lines += [f"`{line.replace('`', '’')}`" for line in self.difference[:SHOWN]]
-        if left := len(self.difference) - SHOWN:
-            if left > 0:
-                lines.append(f"{left} more lines are in the answer to your command")
+        if len(self.difference) > SHOWN:
+            lines.append(f"{len(self.difference) - SHOWN} more lines are not shown here")
         if self.hides:
-            lines.append(f"It changes {OFTEN_SECRET}")
+            lines.append("It changes values that are not shown")
         lines += [f"[[warning]] There is an error already: {text}" for text in errors_of(cluster)]
         lines.append(_way(file))
         lines += self._restarts(plane, file)
@@ -193,9 +191,6 @@ class ChangeConfigFile(Procedure):
         else:
             lines.append(f"OpenVidu then restarts {services} on every {plane.noun}")
         return lines
-
-    def follow_up(self, cluster: Cluster) -> tuple[str, ...]:
-        return ()
 
 
 def _stays(plane: ControlPlane) -> str:

@@ -354,16 +354,14 @@ class ConfigAccepted(Step):
         return faults
 
     def _module_faults(self, name: str, look: NodeConfiguration) -> list[str]:
-        faults = []
-        for module in self._modules(self.present):
-            for names in module.containers:
-                if not set(names) & set(look.running):
-                    faults.append(f"{names[0]} does not run on {name}")
-        for module in self._modules(self.absent):
-            for names in module.containers:
-                if left := set(names) & set(look.running):
-                    faults.append(f"{min(left)} still runs on {name}")
-        return faults
+        wanted = [names for m in self._modules(self.present) for names in m.containers]
+        unwanted = {n for m in self._modules(self.absent) for names in m.containers for n in names}
+        running = set(look.running)
+        missing = [names[0] for names in wanted if not running & set(names)]
+        return [
+            *(f"{container} does not run on {name}" for container in missing),
+            *(f"{container} still runs on {name}" for container in sorted(unwanted & running)),
+        ]
 
     def _lasting(self, cluster: Cluster) -> list[str]:
         """Return the faults that OpenVidu's page on troubleshooting names."""
