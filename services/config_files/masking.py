@@ -28,43 +28,40 @@ _REFERENCES = re.compile(
 _PLAIN = re.compile(r"[\w .,:/\"'\[\]*+@-]{0,200}")
 _WORD = re.compile(r"[^\s:=,\"'\[\]{}()<>]{3,}")
 # Parts of URLs that are no secret.
-_URL_WORDS = frozenset(
-    """
-    api app callback callbacks events hook hooks livekit meet notifications notify openvidu
-    rtmp v1 v2 v3 webhook webhooks whip
-    """.split()
-)
+_URL_WORDS_TEXT = """
+api app callback callbacks events hook hooks livekit meet notifications notify openvidu
+rtmp v1 v2 v3 webhook webhooks whip
+"""
+_URL_WORDS = frozenset(_URL_WORDS_TEXT.split())
 # Keys of the other YAML files whose values are shown, wherever they stand.
-_YAML_KEYS = frozenset(
-    """
-    listen_port http_port https_port grpc_listen_port http_listen_port port prometheus_port
-    health_port template_port rtmp_port whip_port http_relay_port debug_handler_port level
-    log_level log_format format enabled disabled json insecure development scrape_interval
-    scrape_timeout evaluation_interval job_name metrics_path scheme retention_period
-    retention_enabled max_age interval timeout target_size replication_factor auth_enabled
-    enable_room_composite enable_web enable_participant room_composite_cpu_cost web_cpu_cost
-    track_composite_cpu_cost track_cpu_cost participant_cpu_cost rtmp_cpu_cost whip_cpu_cost
-    max_concurrent_web max_cpu_utilization enable_transcoding processing engine model
-    load_threshold num_idle_processes
-    """.split()
-)
+_YAML_KEYS_TEXT = """
+listen_port http_port https_port grpc_listen_port http_listen_port port prometheus_port
+health_port template_port rtmp_port whip_port http_relay_port debug_handler_port level
+log_level log_format format enabled disabled json insecure development scrape_interval
+scrape_timeout evaluation_interval job_name metrics_path scheme retention_period
+retention_enabled max_age interval timeout target_size replication_factor auth_enabled
+enable_room_composite enable_web enable_participant room_composite_cpu_cost web_cpu_cost
+track_composite_cpu_cost track_cpu_cost participant_cpu_cost rtmp_cpu_cost whip_cpu_cost
+max_concurrent_web max_cpu_utilization enable_transcoding processing engine model
+load_threshold num_idle_processes
+"""
+_YAML_KEYS = frozenset(_YAML_KEYS_TEXT.split())
 # Keys of the .env files, beside those of secrets.env that are not secret.
-_ENV_KEYS = frozenset(
-    """
-    EXTERNAL_S3_REGION EXTERNAL_S3_PATH_STYLE_ACCESS EXTERNAL_S3_BUCKET_APP_DATA
-    EXTERNAL_S3_BUCKET_CLUSTER_DATA EXTERNAL_S3_SSE_TYPE MEET_BASE_PATH MEET_INTERNAL_PORT
-    OPENVIDU_V2COMPAT_INTERNAL_PORT SERVER_PORT SERVER_CORS_ORIGIN SERVER_TRUST_PROXY
-    MEET_ACCESS_TOKEN_EXPIRATION MEET_REFRESH_TOKEN_EXPIRATION
-    MEET_ROOM_MEMBER_TOKEN_EXPIRATION MEET_PASSWORD_CHANGE_TOKEN_EXPIRATION
-    MEET_REFRESH_TOKEN_ROTATION_ENABLED MEET_MODE MEET_BLOB_STORAGE_MODE MEET_S3_BUCKET
-    MEET_S3_SUBBUCKET MEET_AWS_REGION MEET_S3_WITH_PATH_STYLE_ACCESS MEET_CAPTIONS_ENABLED
-    MEET_LOG_LEVEL MEET_REDIS_DB V2COMPAT_OPENVIDU_SHIM_PORT V2COMPAT_OPENVIDU_WEBHOOK
-    V2COMPAT_OPENVIDU_WEBHOOK_EVENTS V2COMPAT_OPENVIDU_PRO_RECORDING_STORAGE
-    V2COMPAT_OPENVIDU_RECORDING_PATH V2COMPAT_OPENVIDU_RECORDING_ZIP_FILES
-    V2COMPAT_OPENVIDU_RECORDING_RAW_FILES V2COMPAT_OPENVIDU_PRO_AWS_S3_BUCKET
-    V2COMPAT_OPENVIDU_PRO_AWS_REGION V2COMPAT_REDIS_DB LOG_LEVEL MODE
-    """.split()
-)
+_ENV_KEYS_TEXT = """
+EXTERNAL_S3_REGION EXTERNAL_S3_PATH_STYLE_ACCESS EXTERNAL_S3_BUCKET_APP_DATA
+EXTERNAL_S3_BUCKET_CLUSTER_DATA EXTERNAL_S3_SSE_TYPE MEET_BASE_PATH MEET_INTERNAL_PORT
+OPENVIDU_V2COMPAT_INTERNAL_PORT SERVER_PORT SERVER_CORS_ORIGIN SERVER_TRUST_PROXY
+MEET_ACCESS_TOKEN_EXPIRATION MEET_REFRESH_TOKEN_EXPIRATION
+MEET_ROOM_MEMBER_TOKEN_EXPIRATION MEET_PASSWORD_CHANGE_TOKEN_EXPIRATION
+MEET_REFRESH_TOKEN_ROTATION_ENABLED MEET_MODE MEET_BLOB_STORAGE_MODE MEET_S3_BUCKET
+MEET_S3_SUBBUCKET MEET_AWS_REGION MEET_S3_WITH_PATH_STYLE_ACCESS MEET_CAPTIONS_ENABLED
+MEET_LOG_LEVEL MEET_REDIS_DB V2COMPAT_OPENVIDU_SHIM_PORT V2COMPAT_OPENVIDU_WEBHOOK
+V2COMPAT_OPENVIDU_WEBHOOK_EVENTS V2COMPAT_OPENVIDU_PRO_RECORDING_STORAGE
+V2COMPAT_OPENVIDU_RECORDING_PATH V2COMPAT_OPENVIDU_RECORDING_ZIP_FILES
+V2COMPAT_OPENVIDU_RECORDING_RAW_FILES V2COMPAT_OPENVIDU_PRO_AWS_S3_BUCKET
+V2COMPAT_OPENVIDU_PRO_AWS_REGION V2COMPAT_REDIS_DB LOG_LEVEL MODE
+"""
+_ENV_KEYS = frozenset(_ENV_KEYS_TEXT.split())
 
 
 @dataclass(frozen=True)

@@ -291,7 +291,7 @@ class ChangeRequests:
                 words=words,
                 dry=dry,
                 later=later,
-                kind=partial(Configure, instead_of=file.name),
+                kind=partial(Configure, requested_in=file.name),
             )
         if dry or self._clusters.observes:
             procedure = file_procedure(before, after, "dry-run", words, what)

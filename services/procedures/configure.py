@@ -101,7 +101,7 @@ class Configure(Procedure):
     # A master that boots with the previous file fails: it is never put back.
     one_way: bool = False
     # The configuration file in which the change was requested; "": secrets.env.
-    instead_of: str = ""
+    requested_in: str = ""
 
     def target_text(self, name: str) -> str:
         words = [*self.keys[:NAMED]] or ["the configuration"]
@@ -218,10 +218,10 @@ class Configure(Procedure):
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         impact, plane = consequences(self.keys), control_plane_of(cluster)
         lines = [f"Changes {join_words(self.keys)} in secrets.env; values are never shown"]
-        if self.instead_of:
+        if self.requested_in:
             lines.append(
-                f"Requested for {self.instead_of}. Masters copy these keys from secrets.env at "
-                f"each boot, so a change of {self.instead_of} alone would be lost"
+                f"Requested for {self.requested_in}. Masters copy these keys from secrets.env at "
+                f"each boot, so a change of {self.requested_in} alone would be lost"
             )
         if self._applies(cluster) and plane.can_roll:
             lines += [

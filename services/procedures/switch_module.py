@@ -45,9 +45,9 @@ class SwitchModule(Configure):
         return f"module {'on' if self.on else 'off'} {self.module}".strip()
 
     def check(self, cluster: Cluster) -> None:
+        super().check(cluster)
         if not self.module:
             raise Refused("name a module: [[command module list]] shows which there are")
-        super().check(cluster)
         for master in cluster.masters:
             look = cluster.configuration_of(master.name)
             name = short_name(master.name, cluster.stack)

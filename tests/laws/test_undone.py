@@ -22,6 +22,7 @@ from services.common.errors import Refused
 from services.common.observed import NOT_OBSERVED, Observed
 from services.procedures import (
     BackupCreate,
+    ChangeConfigFile,
     Configure,
     DrainNodes,
     Park,
@@ -33,6 +34,7 @@ from services.procedures import (
     Scale,
     Shutdown,
     Startup,
+    SwitchModule,
     Unpark,
 )
 from services.procedures.plan import make_plan
@@ -40,7 +42,17 @@ from services.runs.run import Event, Opened, Reached, Run, fold
 from services.runs.undone import undone_goal
 from services.secrets_env import SecretsFindings
 from services.steps import PowerOn, Step
-from tests.support.clusters import NOW, SIZES, SOLD, autoscaled, down, end_of, fixed, ready
+from tests.support.clusters import (
+    NOW,
+    SIZES,
+    SOLD,
+    autoscaled,
+    configured,
+    down,
+    end_of,
+    fixed,
+    ready,
+)
 
 ANA = Actor("UANA", "T0ACME")
 
@@ -65,6 +77,11 @@ def rooted(cluster: Cluster) -> Cluster:
         secrets=known,
         lint=SecretsFindings(),
     )
+
+
+def with_configuration(cluster: Cluster) -> Cluster:
+    """Return the cluster with its configuration seen on every master."""
+    return replace(cluster, configuration=configured(cluster.masters))
 
 
 STORIES: dict[str, tuple[Procedure, Cluster]] = {
@@ -92,6 +109,14 @@ STORIES: dict[str, tuple[Procedure, Cluster]] = {
     "unpark": (Unpark("all"), parked(fixed(3))),
     "roll": (Roll(SIZES[1]), rooted(autoscaled(3))),
     "config": (Configure(("DASHBOARD_ADMIN_PASSWORD",), "s1", "d1", "d2"), rooted(ready(3))),
+    "config file": (
+        ChangeConfigFile("livekit.yaml", "s1", "d1", "d2", ("- a", "+ b")),
+        with_configuration(rooted(ready(3))),
+    ),
+    "module": (
+        SwitchModule(("ENABLED_MODULES",), "s1", "d1", "d2", module="observability", on=False),
+        with_configuration(rooted(ready(3))),
+    ),
 }
 
 
