@@ -35,8 +35,7 @@ class ChangeConfigFile(Procedure):
 
     command: ClassVar[str] = "config file apply"
     help_text: ClassVar[str] = (
-        "Write a configuration file and apply it. `config file edit`, `config file set`, "
-        "`webhook add` and `webhook remove` request it."
+        "Write a configuration file and apply it. `config file` and `webhook` request it."
     )
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.CONFIGURATION, CommandClass.SECRETS)
     hidden: ClassVar[bool] = True
