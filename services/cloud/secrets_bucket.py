@@ -225,7 +225,7 @@ class SecretsBucket:
             content, _ = await self._objects.get(f"{STAGED}{name}")
         except NotFound:
             raise Refused(
-                "the staged file is gone. Nothing was written. Request it again"
+                "the staged file was deleted. Nothing was written. Request it again"
             ) from None
         if digest(content) != after:
             raise Refused("the staged file is not the approved one. Nothing was written")

@@ -109,7 +109,7 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if key.value in seen:
                 raise yaml.MarkedYAMLError(
-                    problem="a key that stands there twice", problem_mark=key.start_mark
+                    problem="a key that the file has twice", problem_mark=key.start_mark
                 )
             if isinstance(key.value, str) and key.value != _REFERRED:
                 seen.add(key.value)
@@ -159,7 +159,7 @@ def _env_problems(before: str, after: str) -> Iterator[str]:
             if line not in old:
                 yield f"line {number}: a line is `KEY=VALUE`, without blanks around the `=`"
         elif key in seen and key not in twice:
-            yield f"line {number}: {key[:60]} stands there twice"
+            yield f"line {number}: {key[:60]} is in the file twice"
         seen.add(key)
 
 

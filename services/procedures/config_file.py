@@ -13,7 +13,7 @@ from services.common.text import join_words, plural
 from services.config_files import GLOBAL, ConfigFile, Place, known_file
 from services.procedures import fleet
 from services.procedures.base import Procedure
-from services.steps import Autoscaling, FrontAnswers, Healthy, RunsOver, Step
+from services.steps import Autoscaling, RunsOver, Step
 from services.steps.configuration import (
     ApplyConfig,
     ConfigAccepted,
@@ -134,12 +134,10 @@ class ChangeConfigFile(Procedure):
         return (write, *self._applying(cluster, self.after_digest))
 
     def _applying(self, cluster: Cluster, digest: str) -> tuple[Step, ...]:
-        first, names = self._first(cluster), tuple(m.name for m in cluster.masters)
+        first = self._first(cluster)
         return (
             ApplyConfig(first, self.staged, self._ends_meetings(cluster)),
             ConfigAccepted(self.file, digest),
-            Healthy(names, restarts=False),
-            FrontAnswers(),
             ForgetConfig(first, self.staged),
             DropStaged(self.staged),
         )

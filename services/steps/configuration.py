@@ -11,7 +11,7 @@ from typing_extensions import override
 from services.cluster.configuration import KeptFile, NodeConfiguration
 from services.cluster.model import Cluster, Droplet, Fact, MediaNode, NodeStatus, short_name
 from services.common.observed import Unobserved
-from services.common.text import join_words
+from services.common.text import join_words, plural
 from services.common.values import replace
 from services.config_files import is_known, known_file
 from services.config_files.modules import MODULES, Module
@@ -279,15 +279,17 @@ class ConfigAccepted(Step):
     """Every node has read the configuration: on each master, and on the media nodes.
 
     On every master the file has this digest, OpenVidu's unit runs, no container restarts again and
-    again, and nodes_errors.log has no error since the restart. No media server is down.
+    again, and nodes_errors.log has no error since the restart. Masters are healthy, the public
+    address answers, and no media server is down. One step, because a cancel must not end between
+    these: what the kept file is for shows only in a look at the configuration.
     """
 
     timing: ClassVar[StepTiming] = StepTiming(
-        expected=SETTLED + 20.0,
-        deadline=lambda t: t.masters_nudge,
+        expected=SETTLED + 60.0,
+        deadline=lambda t: t.masters_deadline,
         confirm_after=SETTLED,
     )
-    needs: ClassVar[frozenset[Fact]] = CONFIGURATION_FACTS | NODE_FACTS
+    needs: ClassVar[frozenset[Fact]] = CONFIGURATION_FACTS | NODE_FACTS | {Fact.HEALTH, Fact.FRONT}
     confirm: ClassVar[bool] = True
     is_verification: ClassVar[bool] = True
     leaves_change: ClassVar[bool] = False
@@ -302,7 +304,7 @@ class ConfigAccepted(Step):
     def title(self) -> str:
         if self.present or self.absent:
             return "Verify that every node accepts the configuration and runs the modules"
-        return "Verify that every node accepts the configuration"
+        return "Verify that every node accepts the configuration, and that people can meet"
 
     def is_done(self, cluster: Cluster) -> bool:
         return not self._unseen(cluster) and not self._faults(cluster)
@@ -323,7 +325,8 @@ class ConfigAccepted(Step):
                     look, unit="active", troubled=(), errors=(), running=self._runs(look)
                 )
                 cluster = _with_look(cluster, master, accepted)
-        return cluster
+        healthy = {m.name: replace(m, healthy=True) for m in cluster.masters}
+        return replace(cluster.with_masters(healthy), front=True)
 
     def _runs(self, look: NodeConfiguration) -> tuple[str, ...]:
         gone = {c for m in self._modules(self.absent) for names in m.containers for c in names}
@@ -347,6 +350,12 @@ class ConfigAccepted(Step):
             if self.file and _digest(cluster, master.name, self.file) != self.digest:
                 faults.append(f"{name} does not have the new {self.file} yet")
             faults += self._module_faults(name, look)
+        unhealthy = tuple(m.name for m in cluster.masters if not m.is_healthy)
+        if unhealthy:
+            verb = plural(len(unhealthy), "is", "are")
+            faults.append(f"{master_names(unhealthy)} {verb} not healthy yet")
+        if cluster.has_front and cluster.front is not True:
+            faults.append("the public address does not answer")
         down = [n for n in cluster.media if _is_down(n)]
         if down:
             names = join_words(short_name(n.name, cluster.stack) for n in down)

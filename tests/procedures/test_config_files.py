@@ -135,7 +135,7 @@ def _content(view: Any) -> str:
         ("livekit.yaml bind_addresses x", "is a section or a list"),
         ("mongo.env X 1", "restarts a database"),
         ("master_node.env X 1", "each node has a file of its own"),
-        ("caddy.yaml admin.disabled false", "there are several"),
+        ("caddy.yaml admin.disabled false", "here are several"),
         ("/etc/passwd root x", "is no configuration file"),
         ("loki.yaml auth_enabled [", "not valid YAML"),
     ],

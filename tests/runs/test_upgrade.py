@@ -281,12 +281,24 @@ OUT_OF_SIGHT = {
     "StepOutline",
 }  # votes: under a key that it does not read; each version counts its own
 
+# Procedures that the version before does not offer, and their steps. A request or run of them is
+# unreadable for it alone: it drives and shows every other one.
+NOT_OFFERED = {
+    "ApplyConfig",
+    "ChangeConfigFile",
+    "ConfigAccepted",
+    "ForgetConfig",
+    "RestoreConfigFile",
+    "SwitchModule",
+    "WriteConfigFile",
+}
+
 
 @pytest.mark.parametrize("version", BESIDE)
 def test_what_that_version_cannot_do_without_is_still_written(version: str) -> None:
     """A new class, or a removed field, is read one version before it is written."""
     then, now = json.loads((FOLDER / version / "shapes.json").read_text()), shapes()
-    assert set(now["classes"]) - set(then["classes"]) <= OUT_OF_SIGHT, (
+    assert set(now["classes"]) - set(then["classes"]) <= OUT_OF_SIGHT | NOT_OFFERED, (
         f"{version} ends at a record that names one of these"
     )
     for name, known in then["classes"].items():

@@ -15,6 +15,7 @@ from hypothesis import find
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
+from services import config_files
 from services.access.policy import Actor
 from services.access.reasons import safe_reason
 from services.cluster.account_facts import (
@@ -47,7 +48,6 @@ from services.cluster.model import (
 )
 from services.common.errors import Refused
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
-from services import config_files
 from services.procedures import (
     PROCEDURES,
     ChangeConfigFile,
