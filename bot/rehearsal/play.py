@@ -139,6 +139,7 @@ def _fork(
 ) -> tuple[int, int]:
     """Start a worker; return its process id, and the pipe with its results, a line for each run."""
     reads, writes = os.pipe()
+    parent = os.getpid()
     child = os.fork()
     if child:
         os.close(writes)
@@ -146,9 +147,8 @@ def _fork(
     code = 1
     try:
         os.close(reads)
-        die_with_parent()
+        die_with_parent(parent)
         signal.alarm(max(1, int(until - time.monotonic()) + 2))
-        parent = os.getppid()
         with os.fdopen(writes, "w", encoding="utf-8") as out:
             for run in _some(scenario, ready, index, workers, until):
                 out.write(f"{json.dumps(encode(run))}\n")

@@ -20,7 +20,7 @@ def startup(cluster: Cluster, number: int) -> Iterator[Step]:
     names = tuple(m.name for m in cluster.masters)
     for name in names:
         yield PowerOn(name)
-    yield Healthy(names)
+    yield fleet.fleet_of(cluster).masters_healthy()
     yield FrontAnswers()
     if number:
         yield from fleet.fleet_of(cluster).startup_steps(number)

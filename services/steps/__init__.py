@@ -38,6 +38,7 @@ The steps, each by the goal it reaches:
 - `StopService`: OpenVidu is stopped on media nodes, whatever runs there. Only people choose this.
 - `RestartService`: OpenVidu was restarted on one master.
 - `PowerOffHost`: A Single Node's droplet is powered off. It stays and is billed.
+- `HealthyHost`: A Single Node answers its own health page.
 - `RestartHost`: OpenVidu was restarted on a Single Node, where it had ended its meetings before.
 - `Autoscaling`: The autoscaler is enabled, or paused so that it adds, drains and replaces no
   node.
@@ -73,7 +74,7 @@ from services.steps.configuration import (
 )
 from services.steps.drain import Drain
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
-from services.steps.host import PowerOffHost, RestartHost
+from services.steps.host import HealthyHost, PowerOffHost, RestartHost
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
 from services.steps.media_nodes import MediaServing, Revive, StopService
 from services.steps.pool import PoolTarget, TemplateSize
@@ -87,7 +88,7 @@ STEPS: tuple[type[Step], ...] = (
     *(WriteConfigFile, RestoreConfigFile, ApplyConfig, ConfigAccepted, ForgetConfig),
     *(Drain, PoolTarget, MediaGone, MediaServing, Revive, PowerOff, PowerOn, Healthy, FrontAnswers),
     *(TemplateSize, Shrunk, OldGone, StopService, RestartService),
-    *(PowerOffHost, RestartHost),
+    *(PowerOffHost, RestartHost, HealthyHost),
     *(Autoscaling, RunsOver, Left, Uncounted, Deleted, FleetGone, Arrived),
     *(NodesOff, NodesOn, NodesServe, NodeSize),
     *(Resize, Settled, Snapshots, KeepSecrets, DropBackups),
@@ -110,6 +111,7 @@ __all__ = [
     "ForgetConfig",
     "FrontAnswers",
     "Healthy",
+    "HealthyHost",
     "KeepSecrets",
     "Left",
     "MediaGone",

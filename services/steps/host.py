@@ -9,11 +9,11 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from services.cluster.model import Cluster, Fact, MediaNode
+from services.cluster.model import Cluster, Droplet, Fact, MediaNode
 from services.common.observed import NOT_OBSERVED
 from services.common.values import replace
 from services.steps.base import Effects, Step
-from services.steps.masters import PowerOff, RestartService, master_names
+from services.steps.masters import Healthy, PowerOff, RestartService, master_names
 from services.steps.node_text import load_text, node_names, unseen_nodes
 
 
@@ -83,6 +83,21 @@ class PowerOffHost(PowerOff):
 
     def without_protection(self) -> Step:
         return replace(self, harsh=True)
+
+
+@dataclass(frozen=True)
+class HealthyHost(Healthy):
+    """A Single Node answers its own health page.
+
+    It is restarted for it only while nothing is seen to run there: people may meet although its
+    pages do not answer.
+    """
+
+    needs: ClassVar[frozenset[Fact]] = Healthy.needs | {Fact.POOL, Fact.NODES}
+
+    def _unhealthy(self, cluster: Cluster) -> list[Droplet]:
+        empty = {n.id for n in _hosts(cluster, self.names) if n.is_observed and n.drained}
+        return [m for m in super()._unhealthy(cluster) if m.id in empty]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Any
 import jwt
 import pytest
 
+from bot.init.discovery import stacks
 from services.cloud import node_scripts
 from services.cloud.parse import droplet_entry
 from simulators.cloud import SimulatedDroplet, boot_script
@@ -274,3 +275,25 @@ def test_the_api_lists_a_single_node_like_any_droplet() -> None:
     answer = api.handle("GET", "/v2/droplets", {}, {"authorization": "Bearer t"}, None)
     (shown,) = answer.json()["droplets"]
     assert (shown["name"], shown["tags"]) == (node.name, [])
+
+
+# --- what init finds
+
+
+def test_init_finds_each_deployment_that_is_whole_and_says_which_it_is() -> None:
+    world = World(media=2)
+    world.estate.droplet_limit = 99
+    world.estate.build_cluster("beta", region="fra1", media=1, deployment="elastic", kind="fixed")
+    world.estate.build_cluster("gamma", deployment="single node")
+    world.estate.build_cluster("delta", deployment="single node", edition="community")
+    world.estate.build_cluster("torn", media=0)
+    world.estate.power.destroy(world.estate.masters("torn")[2].id)
+    world.estate.build_cluster("mixed", media=0, deployment="elastic")
+    world.estate.create_droplet("mixed-vm-ce", {"size": "s-1vcpu-1gb", "region": "ams3"})
+    found = stacks([droplet(d) for d in world.estate.droplets.values()])
+    assert {stack.stack: stack.words() for stack in found} == {
+        "acme": "ams3 · High Availability: 4 masters, 2 media droplets",
+        "beta": "fra1 · Elastic: 1 master, 1 media droplet",
+        "delta": "ams3 · Single Node",
+        "gamma": "ams3 · Single Node",
+    }

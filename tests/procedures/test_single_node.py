@@ -1,4 +1,4 @@
-"""OpenVidu Single Node, as the vendor's page administers it: one droplet, and meetings run on it."""
+"""OpenVidu Single Node, as the vendor's page administers it: meetings run on its one droplet."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -8,7 +8,7 @@ import pytest
 
 from services.access.policy import AccessResult, Actor, ClusterPolicy, authorize
 from services.billing.prices import hourly
-from services.cluster.model import Cluster, NodeStatus
+from services.cluster.model import EVERYTHING, Cluster, NodeStatus
 from services.cluster.service_state import service_state
 from services.common.errors import Refused
 from services.procedures import (
@@ -29,7 +29,7 @@ from services.procedures import (
     Unpark,
 )
 from services.procedures.plan import make_plan
-from services.steps import PowerOffHost, RestartHost
+from services.steps import HealthyHost, PowerOffHost, RestartHost
 from tests.support import virtual
 from tests.support.clusters import DRAINING, IDLE, INSTALLING, SILENT, SOLD, down, single
 from tests.support.scene import Scene
@@ -141,7 +141,9 @@ def test_a_drained_node_has_no_service_although_its_pages_answer() -> None:
     assert (state.masters_on, state.serving, state.out, state.can_meet) == (1, 0, 1, False)
 
 
-@pytest.mark.parametrize("step", [PowerOffHost(("acme-vm-ce-pro",)), RestartHost("acme-vm-ce-pro", "a1")])
+@pytest.mark.parametrize(
+    "step", [PowerOffHost(("acme-vm-ce-pro",)), RestartHost("acme-vm-ce-pro", "a1")]
+)
 def test_nothing_is_stopped_before_it_is_proved_drained(step: PowerOffHost | RestartHost) -> None:
     assert "not drained" in step.blocker(single())
     assert "not drained" in step.blocker(looking(DRAINING))
@@ -196,6 +198,15 @@ def test_a_rolling_resize_is_refused() -> None:
         make_plan(single(sizes=SOLD), ResizeMasters(BIG, rolling=True))
 
 
+def test_a_node_whose_pages_fail_is_not_restarted_under_its_meetings() -> None:
+    step = HealthyHost(("acme-vm-ce-pro",))
+    for look, restarts in ((None, False), (SILENT, False), (DRAINING, False), (IDLE, True)):
+        cluster = single() if look is None else looking(look)
+        (host,) = cluster.masters
+        sick = cluster.with_masters({host.name: replace(host, healthy=False)})
+        assert step.needs_ask(sick, 1) is restarts
+
+
 def test_a_node_that_is_off_or_unseen_is_not_drained() -> None:
     for cluster, text in ((down(single()), "acme is shut down"), (looking(SILENT), "over SSH")):
         with pytest.raises(Refused, match=text):
@@ -248,7 +259,10 @@ def test_people_agree_to_end_the_meetings_with_it() -> None:
                 scene, "shutdown --no-drain", "Shut down acme without draining"
             )
             shown = await in_full(scene.ana, card)
-            assert "Powers off the node without draining (node: 1 meeting, 3 people, 1 recording" in shown
+            assert (
+                "Powers off the node without draining (node: 1 meeting, 3 people, 1 recording"
+                in shown
+            )
             await run_ended(scene)
             assert scene.estate.people_disconnected == 3
             assert scene.estate.masters("acme")[0].status == "off"
@@ -285,7 +299,7 @@ def test_a_drain_ends_all_service_and_a_restart_brings_it_back() -> None:
             await scene.ana.type_text("COPS", "/openvidu status")
             status = await scene.ephemeral("UANA", "acme cannot hold meetings")
             assert "drained" in whole(status)
-            assert "1 of 1 healthy" in whole(status)
+            assert "healthy, takes no meetings" in whole(status)
             assert estate.open_meeting() is None
             await request_and_approve(scene, "restart node --service", "Restart OpenVidu on node")
             back = await run_ended(scene, run="acme-2")
@@ -387,16 +401,10 @@ def test_a_status_of_the_node_says_both_what_it_is_and_who_meets_there() -> None
 def test_looks_at_it_see_the_droplet_as_both() -> None:
     async def story() -> None:
         async with node() as scene:
-            cluster = await scene.bot.operations.reader.look("acme", frozenset(scene_facts()))
+            cluster = await scene.bot.operations.reader.look("acme", EVERYTHING)
             assert cluster.masters[0].id == cluster.media[0].id
             assert cluster.masters[0].is_healthy, "asked on the node: no one else may"
             assert cluster.serving
             assert isinstance(cluster.media[0].look, NodeStatus)
 
     virtual.run(story())
-
-
-def scene_facts() -> set[Any]:
-    from services.cluster.model import EVERYTHING
-
-    return set(EVERYTHING)

@@ -527,7 +527,7 @@ def autoscaled(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
 def single(rooms: int = 1, name: str = "acme-vm-ce-pro", **more: Any) -> Cluster:
     """Return a Single Node that serves: its droplet is master and media node at once."""
     cluster = ready(1, rooms)
-    droplet = replace(cluster.masters[0], name=name, disk=160, memory=8192, start="a1")
+    droplet = replace(cluster.masters[0], id=501, name=name, disk=160, memory=8192, start="a1")
     return replace(
         replace(
             cluster,

@@ -15,6 +15,7 @@ from services.steps import (
     Drain,
     FrontAnswers,
     Healthy,
+    HealthyHost,
     NodesServe,
     PowerOff,
     PowerOffHost,
@@ -74,6 +75,10 @@ class CoLocatedFleet(Fleet):
         return PowerOffHost(self._masters, harsh=not drain)
 
     @override
+    def masters_healthy(self) -> Healthy:
+        return HealthyHost(self._masters)
+
+    @override
     def drain_first(self, *, limit: float | None = None, gives_up: float = 0.0) -> Iterator[Step]:
         if all(n.droplet.off for n in self.nodes):
             return
@@ -91,8 +96,8 @@ class CoLocatedFleet(Fleet):
         if alone:
             raise Refused(
                 f"{self.cluster.name} is {self.name}: its meetings run on the node itself, so "
-                "there are no media nodes to remove. [[command drain]] ends its meetings and leaves "
-                "the node powered on; [[command shutdown]] powers it off too"
+                "there are no media nodes to remove. [[command drain]] ends its meetings and "
+                "leaves the node powered on; [[command shutdown]] powers it off too"
             )
 
     @override
@@ -101,7 +106,7 @@ class CoLocatedFleet(Fleet):
         if any(n.restartable or n.draining or n.busy_with for n in on):
             # It restarts all of OpenVidu there, its pages included.
             yield Revive(self._ids, who=self._who)
-            yield Healthy(self._masters)
+            yield self.masters_healthy()
             yield FrontAnswers()
         yield NodesServe(self._ids, who=self._who)
 
@@ -159,6 +164,12 @@ class CoLocatedFleet(Fleet):
         yield NodesServe(self._ids, who=self._who)
 
     @override
+    def _finish(self, master: Droplet) -> Iterator[Step]:
+        yield PowerOn(master.name)
+        yield self.masters_healthy()
+        yield FrontAnswers()
+
+    @override
     def finish_restart(self, master: Droplet, least: int = 0) -> Iterator[Step]:
         yield from self._finish(master)
         yield from self.startup_steps(1)
@@ -169,7 +180,7 @@ class CoLocatedFleet(Fleet):
             return
         # A node that did not power off in time is drained, and serves again only by a restart.
         yield from (PowerOn(name) for name in self._masters)
-        yield Healthy(self._masters)
+        yield self.masters_healthy()
         yield FrontAnswers()
         yield from self.startup_steps(1)
 

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 
 from services.cluster.model import Cluster
-from services.steps import PowerOff, Step
+from services.steps import Healthy, PowerOff, Step
 
 
 class PowerCycle(ABC):
@@ -41,6 +41,10 @@ class PowerCycle(ABC):
         `drain` False: meetings end with it where they run on a master.
         """
         return PowerOff(tuple(m.name for m in self.cluster.masters), kept=self.allowed_to_stay)
+
+    def masters_healthy(self) -> Healthy:
+        """Return the step that waits until all masters are healthy."""
+        return Healthy(tuple(m.name for m in self.cluster.masters))
 
     def drain_first(self, *, limit: float | None = None, gives_up: float = 0.0) -> Iterator[Step]:
         """Yield the drain that has to precede a stop of the masters, where meetings run on them."""
