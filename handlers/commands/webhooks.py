@@ -58,7 +58,8 @@ class WebhookAdd(InstantCommand):
         ctx.operations.secrets_bucket(name, ctx.actor)
         typed = self.url.strip().strip("<>").partition("|")[0]
         if not typed:
-            return await self._form(ctx, name)
+            await self._form(ctx, name)
+            return None
         module = next((m for m in MODULES if m.name.lower() == typed.lower() and m.webhook), None)
         if module is not None:
             cluster = await ctx.operations.look(name, ctx.actor)

@@ -77,8 +77,8 @@ def files_card(cluster: str) -> Card:
         )
     )
     blocks.append(context("`/openvidu config file show FILE` shows one, without secret values."))
-    names = ", ".join(f.name for f in FILES)
-    return Card(f"{title}: {names}.", tuple(blocks))
+    listed = ", ".join(f.name for f in FILES)
+    return Card(f"{title}: {listed}.", tuple(blocks))
 
 
 def _plain(text: str) -> str:

@@ -30,7 +30,11 @@ def parse_configuration(text: str) -> NodeConfiguration | str:
         return masked(strip_invisible(refused.partition("=")[2]))
     if not lines or lines[-1] != END:
         return "the node's answer was not complete"
-    files, kept, running, troubled, errors = [], [], [], [], []
+    files: list[tuple[str, str]] = []
+    kept: list[KeptFile] = []
+    running: list[str] = []
+    troubled: list[str] = []
+    errors: list[str] = []
     values: dict[str, str] = {}
     for line in lines:
         key, _, value = line.partition("=")

@@ -1,6 +1,6 @@
-"""OpenVidu's configuration files: which may be edited, what of them is shown, what is valid. Pure.
+"""OpenVidu's configuration files: which may be edited, what of them is shown, what is valid.
 
-Whole contents are never in a message, a log or a journal: `masking` decides what of them is shown.
+Pure. Whole contents are never in a message, a log or a journal: `masking` decides what of them is shown.
 """
 
 from services.config_files.catalog import (

@@ -70,6 +70,11 @@ def parsed(text: str) -> Any:
     """
     plain = _REFERENCE.sub(_REFERRED, text)
     try:
+        for token in yaml.scan(plain, Loader=yaml.SafeLoader):
+            if isinstance(token, yaml.AliasToken):
+                raise yaml.MarkedYAMLError(
+                    problem="aliases are not used here", problem_mark=token.start_mark
+                )
         return yaml.load(plain, _Loader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -96,13 +101,7 @@ def env_values(text: str) -> dict[str, str]:
 
 
 class _Loader(yaml.SafeLoader):
-    """A SafeLoader that refuses keys that stand twice, and aliases."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise yaml.MarkedYAMLError(problem="aliases are not used", problem_mark=mark)
-        return super().compose_node(parent, index)
+    """A SafeLoader that refuses keys that a section has twice."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen = set()
