@@ -1,6 +1,6 @@
-"""OpenVidu's configuration files: which may be edited, what of them is shown, what is valid.
+"""OpenVidu's configuration files: which may be edited, what of them is shown, what is valid. Pure.
 
-Pure. Whole contents are never in a message, a log or a journal: `masking` decides what of them is shown.
+A whole content is never in a message, a log or a journal: `masking` decides what of it is shown.
 """
 
 from services.config_files.catalog import (
