@@ -190,7 +190,8 @@ def edited_text(content: ConfigText, part: str, edited: str) -> str:
     Refused where what is not shown would become visible, or a mark is unknown.
     """
     file, shown = content.file, shown_text(content.file, content.text)
-    edited = edited.replace("\r\n", "\n")
+    # Phones and web pages put in blanks and line ends that no node understands.
+    edited = edited.replace("\r\n", "\n").replace("\u00a0", " ")
     if part:
         begin, end = section_of(file, content.text, part)
         lines = shown.text.split("\n")

@@ -18,8 +18,7 @@ SETTLED = timedelta(seconds=45)
 SHOWN_ERRORS = 5
 LONGEST = 200
 _STAMP = re.compile(r"\[(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)[^\]]*\]")
-# Containers that end when their work is done.
-ONE_SHOT = frozenset({"openvidu-init"})
+CRASHING = ("restarting", "dead")
 
 
 def parse_configuration(text: str) -> NodeConfiguration | str:
@@ -44,8 +43,10 @@ def parse_configuration(text: str) -> NodeConfiguration | str:
         elif key == "kept" and len(words) >= 2:
             kept.append(KeptFile(words[0], words[1], words[2] if len(words) > 2 else ""))
         elif key == "container" and words:
-            name, state = words[0], _container(words, values.get("now", ""))
-            (troubled if state else running).append(name)
+            if _is_troubled(words, values.get("now", "")):
+                troubled.append(words[0])
+            elif words[1:2] == ["running"]:
+                running.append(words[0])
         elif key == "error":
             errors.append(value)
         else:
@@ -63,14 +64,14 @@ def parse_configuration(text: str) -> NodeConfiguration | str:
     )
 
 
-def _container(words: list[str], now: str) -> bool:
-    """Return whether a container is in trouble: it restarts, or it ended."""
-    name, status, restarts, started = [*words, "", "", "", ""][:4]
-    if name in ONE_SHOT:
-        # It ends when the configuration is written. It restarts for ever on one that is wrong.
-        return status == "restarting" or (status == "running" and restarts not in ("", "0"))
+def _is_troubled(words: list[str], now: str) -> bool:
+    """Return whether a container restarts again and again.
+
+    One that ended is none: OpenVidu has containers that end when their work is done.
+    """
+    _, status, restarts, started = [*words, "", "", "", ""][:4]
     if status != "running":
-        return True
+        return status in CRASHING
     if not restarts.isdigit() or restarts == "0":
         return False
     try:

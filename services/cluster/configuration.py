@@ -23,7 +23,7 @@ class NodeConfiguration:
     `layout`: `cluster` where several nodes share it, `flat` where one node has everything.
     `files`: the digest of each file, by its path below the directory of the configuration.
     `start`: this start of OpenVidu's unit. `running`: containers that run. `troubled`: containers
-    that restart again and again, or ended. `since`: when the unit started, as the node's clock
+    that restart again and again. `since`: when the unit started, as the node's clock
     says. `errors`: of nodes_errors.log, each with its time; "" where none is written.
     """
 

@@ -10,7 +10,9 @@ KEY = "ENABLED_MODULES"
 
 @dataclass(frozen=True)
 class Module:
-    """A module. `containers`: on masters; a name in a tuple of its own may differ by version.
+    """A module. `containers`: on masters; one of several names, which differ by version.
+
+    The first of them shows whether the module runs: the others are not in every deployment.
 
     `webhook`: the key of openvidu.env with the port where LiveKit must post its events.
     """
@@ -22,6 +24,11 @@ class Module:
     licence: str
     webhook: str = ""
     needs: tuple[str, ...] = ()
+
+    @property
+    def telling(self) -> tuple[str, ...]:
+        """Return the names of the container that shows whether the module runs."""
+        return self.containers[0]
 
 
 MODULES: tuple[Module, ...] = (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from services.cluster.deployment import ControlPlane, control_plane_of
-from services.cluster.model import EVERYTHING, Cluster, Fact, short_name
+from services.cluster.model import EVERYTHING, Basis, Cluster, Fact, short_name
 from services.common.command import CommandClass
 from services.common.errors import Refused
 from services.common.observed import Unobserved
@@ -96,8 +96,8 @@ class ChangeConfigFile(Procedure):
                 raise Refused(f"the configuration of {name} cannot be read: {look.reason}")
             if look.troubled:
                 raise Refused(
-                    f"{join_words(look.troubled)} on {name} keep restarting or ended, so a change "
-                    "could not be verified"
+                    f"{join_words(look.troubled)} on {name} keep restarting, so a change could not be "
+                    "verified"
                 )
         if reason := self.obsolete_reason(cluster):
             raise Refused(reason)
@@ -155,6 +155,14 @@ class ChangeConfigFile(Procedure):
             yield ForgetConfig(first, self.staged)
             yield DropStaged(self.staged)
         yield from fleet.fleet_of(cluster).resume_autoscaler()
+
+    def remainder_after_rollback(self, was: Basis, cluster: Cluster) -> str:
+        look = cluster.configuration_of(self._first(cluster))
+        if isinstance(look, Unobserved):
+            return ""
+        if look.digest(self._file().path_in(look.layout)) != self.after_digest:
+            return ""
+        return f"{self.file} is the new one, which every node accepts"
 
     # What people should know
 

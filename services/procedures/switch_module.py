@@ -58,7 +58,7 @@ class SwitchModule(Configure):
                 )
             if look.troubled:
                 raise Refused(
-                    f"{join_words(look.troubled)} on {name} keep restarting or ended, "
+                    f"{join_words(look.troubled)} on {name} keep restarting, "
                     "so a change could not be verified"
                 )
 

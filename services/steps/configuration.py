@@ -363,13 +363,12 @@ class ConfigAccepted(Step):
         return faults
 
     def _module_faults(self, name: str, look: NodeConfiguration) -> list[str]:
-        wanted = [names for m in self._modules(self.present) for names in m.containers]
-        unwanted = {n for m in self._modules(self.absent) for names in m.containers for n in names}
         running = set(look.running)
-        missing = [names[0] for names in wanted if not running & set(names)]
+        missing = [m for m in self._modules(self.present) if not running & set(m.telling)]
+        left = [m for m in self._modules(self.absent) if running & set(m.telling)]
         return [
-            *(f"{container} does not run on {name}" for container in missing),
-            *(f"{container} still runs on {name}" for container in sorted(unwanted & running)),
+            *(f"{module.telling[0]} does not run on {name}" for module in missing),
+            *(f"{module.telling[0]} still runs on {name}" for module in left),
         ]
 
     def _lasting(self, cluster: Cluster) -> list[str]:
@@ -383,7 +382,7 @@ class ConfigAccepted(Step):
                     f"openvidu-init keeps restarting on {name}: a file has a wrong syntax"
                 )
             elif look.troubled:
-                faults.append(f"{join_words(look.troubled)} on {name} keep restarting or ended")
+                faults.append(f"{join_words(look.troubled)} on {name} keep restarting")
         return [*faults, *errors_of(cluster)[:1]]
 
     @override

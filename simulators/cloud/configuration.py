@@ -291,4 +291,5 @@ rests_on(
     Source.NOTHING,
     "how long the operator takes to reach the media nodes, and whether meetings survive it",
     "a changed livekit.yaml ends the meetings of every media node",
+    "the other masters get the same bytes, and nodes_errors.log is on each of them",
 )
