@@ -26,6 +26,7 @@ _REFERENCES = re.compile(
     r"\$\{(?:openvidu|master_node|media_node)\.[A-Z0-9_]+(?::\?[A-Za-z ]{0,40})?\}"
 )
 _PLAIN = re.compile(r"[\w .,:/\"'\[\]*+@-]{0,200}")
+_PROGRAM_WORD = re.compile(r"[a-z][a-z_]{0,39}[0-9]?")
 _WORD = re.compile(r"[^\s:=,\"'\[\]{}()<>]{3,}")
 # Parts of URLs that are no secret.
 _URL_WORDS_TEXT = """
@@ -201,13 +202,20 @@ def _yaml_lines(file: ConfigFile, lines: list[str]) -> Iterator[tuple[_Piece, ..
             yield (_Piece(" " * indent, shown=True), _hidden(line[indent:]))
             continue
         where = ".".join(name for _, name in path)
-        if file.name == LIVEKIT and any(where.startswith(f"{opaque}.") for opaque in schema.OPAQUE):
-            # A key itself may be a secret there, as LiveKit's API keys are.
-            yield (_Piece(" " * indent, shown=True), _hidden(line[indent:]))
-            continue
         if value[:1] in ("|", ">"):
             block = indent
+        if not _shows_key(file, where):
+            # A key itself may be a secret, as LiveKit's API keys are.
+            yield (_Piece(" " * indent, shown=True), _hidden(line[indent:]))
+            continue
         yield (_Piece(parts["head"], shown=True), *_yaml_value(file, where, value))
+
+
+def _shows_key(file: ConfigFile, path: str) -> bool:
+    """Return whether the name of a key may be shown: a known one, or a word as programs use."""
+    if file.name == LIVEKIT:
+        return path in schema.TYPES
+    return all(_PROGRAM_WORD.fullmatch(name) for name in path.split("."))
 
 
 def _yaml_value(file: ConfigFile, path: str, value: str) -> Iterator[_Piece]:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from typing_extensions import override
+
 from services.cluster.deployment import ControlPlane, control_plane_of
 from services.cluster.model import EVERYTHING, Basis, Cluster, Fact, short_name
 from services.common.command import CommandClass
@@ -96,8 +98,8 @@ class ChangeConfigFile(Procedure):
                 raise Refused(f"the configuration of {name} cannot be read: {look.reason}")
             if look.troubled:
                 raise Refused(
-                    f"{join_words(look.troubled)} on {name} keep restarting, so a change could not be "
-                    "verified"
+                    f"{join_words(look.troubled)} on {name} keep restarting, "
+                    "so a change could not be verified"
                 )
         if reason := self.obsolete_reason(cluster):
             raise Refused(reason)
@@ -156,6 +158,7 @@ class ChangeConfigFile(Procedure):
             yield DropStaged(self.staged)
         yield from fleet.fleet_of(cluster).resume_autoscaler()
 
+    @override
     def remainder_after_rollback(self, was: Basis, cluster: Cluster) -> str:
         look = cluster.configuration_of(self._first(cluster))
         if isinstance(look, Unobserved):

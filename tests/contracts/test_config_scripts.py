@@ -158,7 +158,7 @@ def test_a_file_is_read_whole_with_the_names_of_keys(tmp_path: Path) -> None:
     assert "MEET_INTERNAL_PORT" in text.keys.openvidu
     assert text.keys.master_node == {"REDIS_PASSWORD"}
     app = file_named("app.env")
-    with pytest.raises(Refused, match="no app.env"):
+    with pytest.raises(Refused, match=r"no app\.env"):
         parse_content(app, master.both(scripts.read(app)))
 
 
