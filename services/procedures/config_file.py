@@ -150,6 +150,10 @@ class ChangeConfigFile(Procedure):
             yield from fleet.fleet_of(cluster).resume_autoscaler()
             return
         first = self._first(cluster)
+        if isinstance(step, WriteConfigFile) and not self._is_kept(cluster):
+            yield DropStaged(self.staged)
+            yield from fleet.fleet_of(cluster).resume_autoscaler()
+            return
         yield RestoreConfigFile(first, self.file, self.staged, self.before, self.after_digest)
         if not isinstance(step, WriteConfigFile):
             yield from self._applying(cluster, self.before)
@@ -157,6 +161,11 @@ class ChangeConfigFile(Procedure):
             yield ForgetConfig(first, self.staged)
             yield DropStaged(self.staged)
         yield from fleet.fleet_of(cluster).resume_autoscaler()
+
+    def _is_kept(self, cluster: Cluster) -> bool:
+        """Return whether the change has left anything on the master, as far as it was seen."""
+        look = cluster.configuration_of(self._first(cluster))
+        return isinstance(look, Unobserved) or look.kept_file(self.staged) is not None
 
     @override
     def remainder_after_rollback(self, was: Basis, cluster: Cluster) -> str:

@@ -19,6 +19,7 @@ from tests.support.stories import in_full
 Story = Callable[[Scene], Awaitable[None]]
 LIVEKIT = next(iter(READERS))
 SECRET = secret_of("acme")
+_FIFTY = b"max_participants: 50"
 
 
 def play(story: Story, **options: Any) -> None:
@@ -179,6 +180,7 @@ def test_one_media_node_that_rejects_is_enough() -> None:
         await scene.ben.press(card, "Approve")
         run = await scene.run_is("acme-1", State.ROLLED_BACK, State.STOPPED)
         assert run.state is State.ROLLED_BACK, run.stopped
+        assert "nodes_errors.log" in run.recovering
         assert files(scene) == before
         assert left_behind(scene) == []
 
@@ -209,6 +211,35 @@ def test_a_file_that_was_changed_meanwhile_is_not_overwritten() -> None:
         await scene.ben.press(card, "Approve")
         await scene.ephemeral("UBEN", "livekit.yaml was changed on master-1")
         assert master.node.files[LIVEKIT] == changed
+
+    play(story)
+
+
+def test_a_file_that_was_changed_behind_an_open_form_is_not_overwritten() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.type_text("COPS", "/openvidu config file edit livekit.yaml room")
+        view = await scene.ana.wait_for(lambda: _form(scene))
+        master = scene.estate.masters("acme")[0]
+        master.node.files[LIVEKIT] += b"region: here\n"
+        edited = _content(view).replace("empty_timeout: 300", "empty_timeout: 60")
+        await scene.ana.fill_and_submit(view, {"Content": edited})
+        await scene.ephemeral("UANA", "was changed since the form was opened")
+        assert left_behind(scene) == []
+
+    play(story)
+
+
+def test_the_same_change_by_hand_is_not_taken_for_the_bot_s() -> None:
+    async def story(scene: Scene) -> None:
+        card = await set_value(scene, "room.max_participants 50")
+        for master in scene.estate.masters("acme"):
+            text = master.node.files[LIVEKIT]
+            master.node.files[LIVEKIT] = text.replace(b"max_participants: 0", _FIFTY)
+        await scene.ben.press(card, "Approve")
+        run = await scene.run_is("acme-1", State.ROLLED_BACK, State.STOPPED)
+        assert "was changed on master 1" in run.recovering + run.stopped
+        assert all(_FIFTY in text for text in files(scene))
+        assert left_behind(scene) == []
 
     play(story)
 
@@ -376,3 +407,21 @@ def test_elastic_says_that_the_one_master_is_down_meanwhile() -> None:
         assert all(b"max_participants: 50" in f for f in files(scene))
 
     play(story, deployment="elastic", kind="fixed")
+
+
+def test_a_single_node_is_configured_in_its_own_files() -> None:
+    async def story(scene: Scene) -> None:
+        (master,) = scene.estate.masters("acme")
+        flat = "/opt/openvidu/config/livekit.yaml"
+        await scene.ana.type_text(
+            "COPS", "/openvidu config file set livekit.yaml room.max_participants 50"
+        )
+        card = await scene.card("Change livekit.yaml of acme")
+        shown = await in_full(scene.ben, card)
+        assert "running meetings end, and none can begin" in shown
+        await scene.ben.press(card, "Approve")
+        await scene.card("acme has its new configuration")
+        assert _FIFTY in master.node.files[flat]
+        assert left_behind(scene) == []
+
+    play(story, deployment="single node", kind="co-located")
