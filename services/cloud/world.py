@@ -37,7 +37,7 @@ from services.common.errors import BotError, Unreachable
 from services.common.observed import NOT_OBSERVED, Observed, UnknownSince, Unobserved
 from services.common.values import replace
 from services.config_files import ConfigFile, ConfigText
-from services.secrets_env import SecretsFindings, SecretsUnread
+from services.secrets_env import SecretsFindings, SecretsLayout, SecretsUnread
 from services.steps import WriteOperations
 
 # Where the vendor's masters show their health, unless the settings name another page.
@@ -99,7 +99,7 @@ class ClusterWorld(ClusterGateway):
         self._seen: tuple[ControlPlane, tuple[Droplet, ...]] | None = None
         if bucket is not None:
             objects = SecretsOnNode(bucket, self._nodes, self._secrets_host)
-            self.secrets_bucket = SecretsBucket(objects, clock)
+            self.secrets_bucket = SecretsBucket(objects, clock, self._layout)
         self._pages = HealthPages(http, clock)
         self._silences = UnknownSince()
 
@@ -211,6 +211,19 @@ class ClusterWorld(ClusterGateway):
 
     async def _secrets_host(self) -> int | None:
         """Return the droplet on whose disk secrets.env is; None: it is in the bucket."""
+        plane, masters = await self._known_plane()
+        if not plane.own_secrets:
+            return None
+        if not masters[0].active:
+            raise Unreachable("it is on the disk of the node, which is powered off", sent=False)
+        return masters[0].id
+
+    async def _layout(self) -> SecretsLayout:
+        """Return what the secrets.env of this deployment should have."""
+        return (await self._known_plane())[0].secrets
+
+    async def _known_plane(self) -> tuple[ControlPlane, tuple[Droplet, ...]]:
+        """Return the deployment and its masters as last seen, or as they are seen now."""
         if self._seen is None:
             # Also for who only reads the file: which one it is depends on the deployment.
             await self.observe(frozenset({Fact.DROPLETS}))
@@ -220,12 +233,7 @@ class ClusterWorld(ClusterGateway):
                 "its deployment was not seen",
                 sent=False,
             )
-        plane, masters = self._seen
-        if not plane.own_secrets:
-            return None
-        if not masters[0].active:
-            raise Unreachable("it is on the disk of the node, which is powered off", sent=False)
-        return masters[0].id
+        return self._seen
 
     def _keeps_secrets_from_us(self) -> bool:
         """Return whether secrets.env is on a disk that is powered off: nothing can be seen."""

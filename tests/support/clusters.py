@@ -4,6 +4,7 @@ Everything that a look could show, and more.
 """
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import MISSING, fields, replace
@@ -75,7 +76,18 @@ from services.runs.run import (
     Taken,
 )
 from services.secrets_env import SecretsFile, SecretsFindings, SecretsUnread, findings
-from services.steps import STEPS, Choice, Question, Step
+from services.steps import (
+    STEPS,
+    Choice,
+    Healthy,
+    HealthyHost,
+    PowerOff,
+    PowerOffHost,
+    Question,
+    RestartHost,
+    RestartService,
+    Step,
+)
 from services.steps.pool import PoolTarget, TemplateSize
 from tests.support.coverage_level import LAW
 
@@ -322,7 +334,10 @@ def single_nodes(draw: st.DrawFn) -> Cluster:
 
 @st.composite
 def clusters(draw: st.DrawFn) -> Cluster:
-    """A healthy cluster in any state of going up or down, with any kind of media fleet."""
+    """A cluster in any state of going up or down, with any kind of media fleet.
+
+    High Availability, Elastic, or Single Node.
+    """
     if draw(st.integers(0, 7)) == 7:
         return draw(single_nodes())
     cluster = draw(pooled())
@@ -498,6 +513,23 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
     )  # fmt: skip
 
 
+def with_one_master(cluster: Cluster) -> Cluster:
+    """Return the same cluster as an Elastic deployment, with the first of its masters."""
+    master = replace(cluster.masters[0], name=f"{cluster.stack}-master-node")
+    taken = cluster.snapshots
+    if taken is not None:
+        firsts = [s for s in taken if not re.search(r"-master-[2-4](-off)?$", s.name)]
+        taken = tuple(
+            replace(s, name=re.sub(r"-master-1(?=$|-off)", "-master", s.name)) for s in firsts
+        )
+    return replace(cluster, deployment=Deployment.ELASTIC, masters=(master,), snapshots=taken)
+
+
+def elastic(cluster: Cluster | None = None, **more: Any) -> Cluster:
+    """Return an Elastic deployment with the media fleet of a cluster, by default a pool of 3."""
+    return replace(with_one_master(cluster or ready(3)), **more)
+
+
 def fixed(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
     """Return one with media nodes that Terraform made one by one."""
     cluster = ready(media, rooms)
@@ -582,7 +614,18 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "media": st.integers(1, 8),
     "size": st.sampled_from(SIZES),
     "node": st.sampled_from(
-        ("master-2", "media-1", "MEDIA-2", "103", "acme-master-node-4", "all", "nobody", "1", "2")
+        (
+            "master-2",
+            "master",
+            "media-1",
+            "MEDIA-2",
+            "103",
+            "acme-master-node-4",
+            "all",
+            "nobody",
+            "1",
+            "2",
+        )
     ),
 }
 """Values of a procedure's argument by name; by its type when the name is not here."""
@@ -653,7 +696,10 @@ def end_of(cluster: Cluster, steps: tuple[Step, ...]) -> Cluster:
 
 FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "names": lambda c: st.sampled_from(
-        [names(), names()[:1], names()[1:3], tuple(m.name for m in c.masters)]
+        [
+            tuple(m.name for m in c.masters[some]) or (c.masters[0].name,)
+            for some in (slice(None), slice(1), slice(1, 3), slice(None))
+        ]
     ),
     "name": lambda c: st.sampled_from([m.name for m in c.masters]),
     "ids": lambda c: st.sampled_from(
@@ -708,6 +754,10 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
 """Values of a step's field by name, in that cluster; by its type when the name is not here."""
 
 
+OF_MASTERS: tuple[type[Step], ...] = (PowerOff, RestartService, Healthy)
+OF_HOSTS: tuple[type[Step], ...] = (PowerOffHost, RestartHost, HealthyHost)
+
+
 def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
     """Any step, about that cluster; a step about the pool only where there is one."""
 
@@ -737,6 +787,10 @@ def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
     there = [
         k for k in kinds or STEPS if cluster.pool is not None or k not in (PoolTarget, TemplateSize)
     ]
+    if not kinds:
+        # The master of a Single Node is stopped and restarted by steps of its own.
+        others = OF_MASTERS if cluster.kind is FleetKind.CO_LOCATED else OF_HOSTS
+        there = [k for k in there if k not in others]
     return st.one_of([of(k) for k in there])
 
 
