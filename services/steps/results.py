@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from services.cluster.model import Cluster, MediaNode
 from services.common.text import count_of
@@ -269,5 +270,11 @@ def _is_done_for(step: Step, cluster: Cluster, node: MediaNode) -> bool:
 
 def _by_master(step: Step, cluster: Cluster, names: tuple[str, ...], what: str) -> Tally:
     masters = [m for m in cluster.masters if m.name in names]
-    done = [m for m in masters if dataclasses.replace(step, names=(m.name,)).is_done(cluster)]
+    done = [m for m in masters if _of_one(step, m.name).is_done(cluster)]
     return Tally(len(done), len(masters), what)
+
+
+def _of_one(step: Step, master: str) -> Step:
+    """Return the step as if that were its only master."""
+    only: dict[str, Any] = {"names": (master,)}
+    return dataclasses.replace(step, **only)
