@@ -127,6 +127,10 @@ def test_a_node_that_was_stopped_on_purpose_has_no_missing_databases() -> None:
     nodes = tuple(replace(n, mongo=(*MEMBERS[:3], replace(MEMBERS[3], healthy=False)))
                   if n.id < 4 else n for n in nodes)  # fmt: skip
     assert kinds(nodes, idle=(4,)) == []
+    reached = replace(HEALTHY[0], redis=RedisState(primary=True, replicas=2))
+    others = tuple(replace(n, mongo=nodes[0].mongo) for n in (reached, *HEALTHY[1:3]))
+    assert findings(others, away=("master-4",)) == ()
+    assert [f.kind for f in findings(others)] == ["mongo master-4"]
     assert kinds(nodes) != []
 
 
