@@ -129,6 +129,11 @@ def with_names(node: NodeCondition, names: Mapping[str, str]) -> NodeCondition:
     return replace(node, mongo=members)
 
 
+def without_peers(node: NodeCondition) -> NodeCondition:
+    """Return the report without what a master is asked about the other masters."""
+    return replace(node, redis=None, mongo=None, minio=None, routes=None)
+
+
 def idle_nodes(cluster: Cluster) -> frozenset[int]:
     """Return the droplets whose containers ended on purpose: OpenVidu is stopped, or drained."""
     stopped = {stop.id for stop in cluster.stopped}

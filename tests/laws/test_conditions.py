@@ -272,6 +272,23 @@ def test_a_healthy_world_shows_none(kind: str) -> None:
     virtual.run(story())
 
 
+@pytest.mark.parametrize("deployment", ["elastic", "single node"])
+def test_one_master_has_no_replicas_to_miss(deployment: str) -> None:
+    async def story() -> None:
+        async with Scene(media=1, deployment=deployment) as scene:
+            cluster = await scene.bot.operations.reader.look("acme")
+            world = scene.bot.operations.service.clusters.cluster("acme").world
+            nodes = await world.conditions(cluster)
+            assert condition_lines(cluster, nodes) == []
+            assert all(n.redis is None and n.mongo is None for n in nodes)
+            (master,) = scene.estate.masters("acme")
+            scene.environment.faults.make_ill(master.name, "disk-full")
+            lines = condition_lines(cluster, await world.conditions(cluster))
+            assert "/ is 97 % full" in lines[0]
+
+    virtual.run(story())
+
+
 def test_the_status_of_one_node_shows_its_parts() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
