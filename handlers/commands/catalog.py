@@ -146,6 +146,12 @@ TOPICS: Mapping[str, Topic] = {
         "resize masters s-8vcpu-16gb",
         "The whole cluster is down meanwhile. With `--rolling`, one master at a time.",
     ),
+    "upgrade": _ending(
+        CommandGroup.CONFIGURATION,
+        "upgrade 3.7.0",
+        "Running meetings finish first. Then the cluster is out of service until every master is "
+        "updated and media nodes are replaced.",
+    ),
     "window list": _look("window list", CommandGroup.SCHEDULE),
     "window forecast": _look("window forecast 30d", CommandGroup.SCHEDULE),
     "window add": _ending(

@@ -6,10 +6,13 @@ from dataclasses import replace
 from typing import Protocol
 
 from services.cloud import node_scripts as scripts
+from services.cloud import update_scripts
 from services.cloud.clients.ssh import Host, Output
 from services.cloud.condition import CONDITION, read_condition
 from services.cloud.condition import SECONDS as CONDITION_SECONDS
+from services.cloud.installation_look import parse_installation
 from services.cloud.node_look import parse_look
+from services.cluster.installation import Installation
 from services.cluster.model import Droplet, MediaNode, NodeStatus
 from services.cluster.node_condition import NodeCondition, unseen_condition
 from services.common import eager
@@ -22,6 +25,7 @@ SSH_SECONDS = 20.0
 RESTART_SECONDS = 180.0
 # More than both timeouts of `scripts.logs`.
 LOGS_SECONDS = 40.0
+FETCH_SECONDS = 90.0
 NODES_AT_ONCE = 16
 # Looks this many seconds apart share what a node answered, as they share DigitalOcean's listings.
 SHARED = 0.9
@@ -92,6 +96,12 @@ class NodeAccess:
         active = {d.id: d for d in droplets if d.active and d.id > 0}.values()
         states = await eager.gather(*(self._unit(d.id) for d in active))
         return {droplet.id: state for droplet, state in zip(active, states, strict=True)}
+
+    async def installations(self, nodes: Iterable[Droplet]) -> dict[int, Observed[Installation]]:
+        """Return by droplet id what is installed on each node that is on."""
+        active = [d for d in nodes if d.active and d.id > 0]
+        found = await eager.gather(*(self._installation(d.id) for d in active))
+        return {droplet.id: here for droplet, here in zip(active, found, strict=True)}
 
     async def health_pages(self, masters: Iterable[Droplet]) -> dict[int, Observed[bool]]:
         """Return by droplet id whether its health page answers on each master, asked there."""
@@ -200,6 +210,15 @@ class NodeAccess:
             return self._not_seen(droplet_id, "systemctl did not name the unit's state")
         return state
 
+    async def _installation(self, droplet_id: int) -> Observed[Installation]:
+        output = await self._read(droplet_id, update_scripts.INSTALLED)
+        if isinstance(output, str):
+            return Unobserved(output)
+        if output.exit_status != 0:
+            return Unobserved(f"its shell ended with status {output.exit_status}")
+        found = parse_installation(output.stdout)
+        return Unobserved(found) if isinstance(found, str) else found
+
     async def _read(self, droplet_id: int, command: str) -> Output | str:
         """Return what a command printed, or why it could not run."""
         if self._shell is None:
@@ -240,6 +259,23 @@ class NodeAccess:
             raise Rejected(
                 f"{doing} openvidu on droplet {droplet_id}: systemctl ended with status {status}"
             )
+
+    async def update(
+        self, droplet_id: int, doing: str, command: str, accepts: tuple[str, ...]
+    ) -> None:
+        """Run a script of `update_scripts`. Rejected unless it prints one of `accepts`.
+
+        `doing`: for an error, such as `updating OpenVidu`.
+        """
+        output = await self._run(droplet_id, command, FETCH_SECONDS)
+        words = strip_invisible(output.stdout).strip()
+        if output.exit_status != 0 or not words:
+            status = output.exit_status
+            raise Unreachable(
+                f"{doing} on droplet {droplet_id}: its shell ended with status {status}"
+            )
+        if words.split(" ", 1)[0] not in accepts:
+            raise Rejected(f"{doing} on droplet {droplet_id}: {words[:200]}")
 
     async def ask(self, droplet_id: int, command: str, sent: str = "") -> str:
         """Return what a command prints. `sent`: its standard input."""

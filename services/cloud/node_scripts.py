@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable
 
+from services.cloud import update_scripts
 from services.cloud.condition import CONDITION
 
 # Empty after each boot, as it must be: a new start of the media server may be drained once more.
@@ -168,7 +169,10 @@ exit 0
 """
 
 
-READING = frozenset({LOOK, HEALTH, READ_SECRETS, START, UNIT, CLOCK, USER, INSPECT, CONDITION})
+READING = frozenset(
+    {LOOK, HEALTH, READ_SECRETS, START, UNIT, CLOCK, USER, INSPECT, CONDITION}
+    | {update_scripts.INSTALLED}
+)
 """The scripts without parameters that change nothing on their node."""
 
 LOG_LINES, LOG_BYTES, LOG_LINE = 3000, 200_000, 1000

@@ -19,6 +19,7 @@ from services.cloud.writer import ClusterWriter
 from services.cluster.account_facts import NO_FACTS, AccountFacts
 from services.cluster.deployment import CONTROL_PLANES, ControlPlane, control_plane_of
 from services.cluster.fleet_kind import ResourceNames
+from services.cluster.installation import Installation
 from services.cluster.model import (
     Cluster,
     Droplet,
@@ -37,7 +38,7 @@ from services.common.clock import Clock
 from services.common.errors import BotError, Unreachable
 from services.common.observed import NOT_OBSERVED, Observed, UnknownSince, Unobserved
 from services.common.values import replace
-from services.secrets_env import SecretsFindings, SecretsUnread
+from services.secrets_env import SecretsFindings, SecretsLayout, SecretsUnread
 from services.steps import WriteOperations
 
 # Where the vendor's masters show their health, unless the settings name another page.
@@ -99,7 +100,7 @@ class ClusterWorld(ClusterGateway):
         self._seen: tuple[ControlPlane, tuple[Droplet, ...]] | None = None
         if bucket is not None:
             objects = SecretsOnNode(bucket, self._nodes, self._secrets_host)
-            self.secrets_bucket = SecretsBucket(objects, clock)
+            self.secrets_bucket = SecretsBucket(objects, clock, self._layout)
         self._pages = HealthPages(http, clock)
         self._silences = UnknownSince()
 
@@ -172,8 +173,10 @@ class ClusterWorld(ClusterGateway):
             self._load(needs),
             self._front(needs),
         )
-        starts, units = await eager.gather(
-            self._starts(masters, needs), self._units(droplets, needs)
+        starts, units, installed = await eager.gather(
+            self._starts(masters, needs),
+            self._units(droplets, needs),
+            self._installations(droplets, needs),
         )
         return Cluster(
             name=self.config.name,
@@ -188,6 +191,7 @@ class ClusterWorld(ClusterGateway):
                     healthy=healthy.get(master.id, NOT_OBSERVED),
                     start=starts.get(master.id, NOT_OBSERVED),
                     unit=units.get(master.id, NOT_OBSERVED),
+                    installation=installed.get(master.id, NOT_OBSERVED),
                 )
                 for master in masters
             ),
@@ -195,7 +199,7 @@ class ClusterWorld(ClusterGateway):
                 replace(
                     node,
                     look=looks.get(node.id, NOT_OBSERVED),
-                    droplet=_with_unit(node.droplet, units),
+                    droplet=_with_installation(_with_unit(node.droplet, units), installed),
                 )
                 for node in media
             ),
@@ -232,11 +236,22 @@ class ClusterWorld(ClusterGateway):
         plane = CONTROL_PLANES[seen.deployment]
         if plane.masters is not None and not plane.missing(len(seen.masters)):
             self._seen = plane, seen.masters
-            if self.secrets_bucket is not None:
-                self.secrets_bucket.of = plane.installation
 
     async def _secrets_host(self) -> int | None:
         """Return the droplet on whose disk secrets.env is; None: it is in the bucket."""
+        plane, masters = await self._known_plane()
+        if not plane.own_secrets:
+            return None
+        if not masters[0].active:
+            raise Unreachable("it is on the disk of the node, which is powered off", sent=False)
+        return masters[0].id
+
+    async def _layout(self) -> SecretsLayout:
+        """Return what the secrets.env of this deployment should have."""
+        return (await self._known_plane())[0].secrets
+
+    async def _known_plane(self) -> tuple[ControlPlane, tuple[Droplet, ...]]:
+        """Return the deployment and its masters as last seen, or as they are seen now."""
         if self._seen is None:
             # Also for who only reads the file: which one it is depends on the deployment.
             await self.observe(frozenset({Fact.DROPLETS}))
@@ -246,12 +261,7 @@ class ClusterWorld(ClusterGateway):
                 "its deployment was not seen",
                 sent=False,
             )
-        plane, masters = self._seen
-        if not plane.own_secrets:
-            return None
-        if not masters[0].active:
-            raise Unreachable("it is on the disk of the node, which is powered off", sent=False)
-        return masters[0].id
+        return self._seen
 
     def _keeps_secrets_from_us(self) -> bool:
         """Return whether secrets.env is on a disk that is powered off: nothing can be seen."""
@@ -340,6 +350,13 @@ class ClusterWorld(ClusterGateway):
             return {}
         return await self._nodes.units(droplets)
 
+    async def _installations(
+        self, droplets: tuple[Droplet, ...], needs: frozenset[Fact]
+    ) -> dict[int, Observed[Installation]]:
+        if Fact.VERSIONS not in needs:
+            return {}
+        return await self._nodes.installations(droplets)
+
     def _address(self, droplet: Droplet) -> str:
         if self.config.private_addresses:
             return droplet.private_address
@@ -350,6 +367,12 @@ def _with_unit(droplet: Droplet, units: dict[int, Observed[str]]) -> Droplet:
     if droplet.id not in units:
         return droplet
     return replace(droplet, unit=units[droplet.id])
+
+
+def _with_installation(droplet: Droplet, installed: dict[int, Observed[Installation]]) -> Droplet:
+    if droplet.id not in installed:
+        return droplet
+    return replace(droplet, installation=installed[droplet.id])
 
 
 def _region(masters: tuple[Droplet, ...]) -> str:

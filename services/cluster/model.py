@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from services.cluster.account_facts import NO_FACTS, AccountFacts
+from services.cluster.installation import Installation
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
 from services.common.values import replace
 from services.secrets_env.findings import SecretsFindings, SecretsUnread
@@ -41,13 +42,15 @@ class Fact(StrEnum):
     LINT = "lint"
     # Snapshots of the masters, and the copies of secrets.env with them.
     SNAPSHOTS = "snapshots"
+    # OpenVidu's version and updates on each node, by SSH.
+    VERSIONS = "versions"
 
 
 # The longest run of the autoscaler, and the time from one run to the next.
 RUN_SECONDS = 120.0
 TURN_SECONDS = 240.0
 # Without the facts that only one procedure needs.
-EVERYTHING = frozenset(Fact) - {Fact.SERVICES, Fact.UNITS, Fact.SECRETS}
+EVERYTHING = frozenset(Fact) - {Fact.SERVICES, Fact.UNITS, Fact.SECRETS, Fact.VERSIONS}
 
 
 class Deployment(StrEnum):
@@ -131,6 +134,8 @@ class Droplet:
     start: Observed[str] = NOT_OBSERVED
     # The state of OpenVidu's unit as systemd names it: active, inactive, failed, activating.
     unit: Observed[str] = NOT_OBSERVED
+    # OpenVidu on it: its version, and what updates left there.
+    installation: Observed[Installation] = NOT_OBSERVED
 
     @property
     def active(self) -> bool:
@@ -587,13 +592,14 @@ class SecretsState:
     """What may be known of `secrets.env`, never its values.
 
     `lock_age`: seconds since another writer locked it in the bucket; None: it is not locked.
-    `lock` identifies that lock.
+    `lock` identifies that lock. `version`: of OpenVidu, which new media nodes install; "": none.
     """
 
     digest: str
     lock_age: float | None = None
     lock: str = ""
     staged: tuple[str, ...] = ()
+    version: str = ""
 
 
 @dataclass(frozen=True)

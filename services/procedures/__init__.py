@@ -42,6 +42,7 @@ from services.procedures.node_service import Start, Stop
 from services.procedures.power import Shutdown, Startup
 from services.procedures.resize_masters import ResizeMasters
 from services.procedures.restart import Restart
+from services.procedures.upgrade import Upgrade
 from services.procedures.windows import AddWindow
 
 PROCEDURES: tuple[type[Procedure], ...] = (
@@ -49,6 +50,7 @@ PROCEDURES: tuple[type[Procedure], ...] = (
     *(ResizeMedia, ResizeMasters, BackupCreate, BackupPrune),
     *(AddWindow, Configure),
     *(Freeze, Unfreeze, Roll, Park, Unpark),
+    Upgrade,
 )
 
 __all__ = [
@@ -72,4 +74,5 @@ __all__ = [
     "Stop",
     "Unfreeze",
     "Unpark",
+    "Upgrade",
 ]

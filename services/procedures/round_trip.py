@@ -52,11 +52,11 @@ def without_media(
     """
     media = fleet.fleet_of(cluster)
     number = max(media.number_to_restore, least)
-    down = tuple(media.shutdown_steps(drain=drain, alone=True))
+    down, change = tuple(media.shutdown_steps(drain=drain, alone=True)), tuple(middle)
     yield from down
-    yield from middle
+    yield from change
     if number:
-        yield from fleet.fleet_of(folded(cluster, down)).startup_steps(number)
+        yield from fleet.fleet_of(folded(cluster, (*down, *change))).startup_steps(number)
 
 
 def startup_media(cluster: Cluster) -> Iterator[Step]:

@@ -15,26 +15,16 @@ from services.secrets_env.findings import (
     remedy,
     worst_consequence,
 )
-from services.secrets_env.keys import (
-    KEYS,
-    OF_ELASTIC,
-    OF_HIGH_AVAILABILITY,
-    OF_SINGLE_NODE,
-    ChangePolicy,
-    Installation,
-    SecretsKey,
-    nearest,
-)
+from services.secrets_env.keys import KEYS, ChangePolicy, SecretsKey, nearest
+from services.secrets_env.layout import HIGH_AVAILABILITY, SecretsLayout
 from services.secrets_env.lint import LintVerdict, lint, may_change
 from services.secrets_env.mask import Masker, mask
 from services.secrets_env.problems import Harm, Problem
 
 __all__ = [
     "ABSENT",
+    "HIGH_AVAILABILITY",
     "KEYS",
-    "OF_ELASTIC",
-    "OF_HIGH_AVAILABILITY",
-    "OF_SINGLE_NODE",
     "Change",
     "ChangeKind",
     "ChangePolicy",
@@ -42,7 +32,6 @@ __all__ = [
     "Danger",
     "Finding",
     "Harm",
-    "Installation",
     "LintVerdict",
     "Masker",
     "Problem",
@@ -50,6 +39,7 @@ __all__ = [
     "SecretsFile",
     "SecretsFindings",
     "SecretsKey",
+    "SecretsLayout",
     "SecretsUnread",
     "changes",
     "consequences",

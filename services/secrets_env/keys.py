@@ -200,9 +200,10 @@ URLS: Mapping[str, str] = MappingProxyType(
 ENGINE = "OPENVIDU_RTC_ENGINE"
 READY_KEY = "ALL_SECRETS_GENERATED"
 ADDRESSES = tuple(f"MASTER_NODE_PRIVATE_IP_{n}" for n in (1, 2, 3, 4))
+# Of Elastic, which has one master.
 ONLY_ADDRESS = "MASTER_NODE_PRIVATE_IP"
 # Of these, what it puts into a command line, unquoted.
-IN_A_COMMAND = frozenset({"REDIS_PASSWORD", "OPENVIDU_VERSION", *ADDRESSES, ONLY_ADDRESS})
+IN_A_COMMAND = frozenset({"REDIS_PASSWORD", "OPENVIDU_VERSION", ONLY_ADDRESS, *ADDRESSES})
 # Credentials that databases and nodes were set up with: a master that boots with another value
 # cannot log in.
 LOGIN_KEYS = frozenset(
@@ -215,28 +216,7 @@ INSTALLED_KEYS = tuple(
     for key in _TABLE
     if key.goes_to not in {MEET, INFORMATION}
     and not key.name.startswith("MINIO_")
-    and key.name not in (*ADDRESSES, ONLY_ADDRESS)
-)
-
-
-@dataclass(frozen=True)
-class Installation:
-    """What a deployment's installation writes into the file, where deployments differ."""
-
-    # The keys with the masters' private addresses, by which media nodes find them.
-    addresses: tuple[str, ...] = ADDRESSES
-    # Media nodes install themselves from the file.
-    has_media_nodes: bool = True
-    # Of the installed keys, those that it does not write, or not in every edition.
-    unwritten: frozenset[str] = frozenset()
-
-
-OF_HIGH_AVAILABILITY = Installation()
-OF_ELASTIC = Installation(addresses=(ONLY_ADDRESS,))
-OF_SINGLE_NODE = Installation(
-    addresses=(),
-    has_media_nodes=False,
-    unwritten=frozenset({READY_KEY, ENGINE, "OPENVIDU_VERSION", "OPENVIDU_PRO_LICENSE"}),
+    and key.name not in {ONLY_ADDRESS, *ADDRESSES}
 )
 
 

@@ -85,10 +85,10 @@ class Line:
         return f"Line({self.number}, {self.name or 'not a key'})"
 
 
-def problems(lines: Sequence[Line], *, has_media_nodes: bool = True) -> Iterator[Problem]:
+def problems(lines: Sequence[Line], *, installs: bool = True) -> Iterator[Problem]:
     """Yield every problem, in the order of the lines; those of the whole file come last.
 
-    `has_media_nodes`: media nodes install themselves from it.
+    `installs`: new media nodes read the file while they install.
     """
     seen: dict[str, int] = {}
     for line in lines:
@@ -99,8 +99,7 @@ def problems(lines: Sequence[Line], *, has_media_nodes: bool = True) -> Iterator
             yield from _of_stray(line)
     yield from _of_endings(lines)
     # As new nodes look for it.
-    is_ready = any(line.raw.startswith(f"{READY_KEY}=true".encode()) for line in lines)
-    if has_media_nodes and not is_ready:
+    if installs and not any(line.raw.startswith(f"{READY_KEY}=true".encode()) for line in lines):
         number = next((line.number for line in reversed(lines) if line.name == READY_KEY), 0)
         text = f"{READY_KEY} is not true: new media nodes wait for it forever"
         yield Problem("gate", Harm.INSTALL, number, READY_KEY, text)

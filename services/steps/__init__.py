@@ -56,6 +56,12 @@ The steps, each by the goal it reaches:
 - `KeepSecrets`: A private copy of the current secrets.env is stored with the backup of the run's
   label.
 - `DropBackups`: These snapshots, and their copies of secrets.env, are deleted permanently.
+- `FetchUpdater`: The vendor's `update.sh` of this version is on these masters, and leads there.
+- `UpdateMaster`: `update.sh` has updated OpenVidu on one master. OpenVidu stays stopped there.
+- `RecordVersion`: `secrets.env` names this version, which new media nodes install.
+- `StartServices`: OpenVidu runs on these masters. From then on an update is not rolled back.
+- `RestoreMaster`: One master has the files from before the update, from the vendor's backup.
+- `VersionsSeen`: Every master and every media node was seen with this version.
 """
 
 from services.steps.autoscaler import Arrived, Autoscaling, RunsOver
@@ -72,6 +78,14 @@ from services.steps.pool import PoolTarget, TemplateSize
 from services.steps.removal import MediaGone, OldGone, Shrunk
 from services.steps.resize import Resize, Settled
 from services.steps.secrets import BreakLock, DropStaged, PromoteSecrets, RestoreSecrets
+from services.steps.upgrade import (
+    FetchUpdater,
+    RecordVersion,
+    RestoreMaster,
+    StartServices,
+    UpdateMaster,
+    VersionsSeen,
+)
 from services.steps.windows import SaveWindow
 
 STEPS: tuple[type[Step], ...] = (
@@ -83,6 +97,7 @@ STEPS: tuple[type[Step], ...] = (
     *(StopUnit, StartUnit),
     *(NodesOff, NodesOn, NodesServe, NodeSize),
     *(Resize, Settled, Snapshots, KeepSecrets, DropBackups),
+    *(FetchUpdater, UpdateMaster, RecordVersion, StartServices, RestoreMaster, VersionsSeen),
 )
 
 __all__ = [
@@ -96,6 +111,7 @@ __all__ = [
     "DropBackups",
     "DropStaged",
     "Effects",
+    "FetchUpdater",
     "FleetGone",
     "FrontAnswers",
     "Healthy",
@@ -115,9 +131,11 @@ __all__ = [
     "PowerOn",
     "PromoteSecrets",
     "Question",
+    "RecordVersion",
     "Resize",
     "RestartHost",
     "RestartService",
+    "RestoreMaster",
     "RestoreSecrets",
     "Revive",
     "RunsOver",
@@ -125,6 +143,7 @@ __all__ = [
     "Settled",
     "Shrunk",
     "Snapshots",
+    "StartServices",
     "StartUnit",
     "Step",
     "StepTiming",
@@ -132,5 +151,7 @@ __all__ = [
     "StopUnit",
     "TemplateSize",
     "Uncounted",
+    "UpdateMaster",
+    "VersionsSeen",
     "WriteOperations",
 ]

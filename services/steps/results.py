@@ -4,6 +4,7 @@ A later step replaces what an earlier one says about the same subject: a master 
 off and on again is on.
 """
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -24,6 +25,7 @@ from services.steps.pool import PoolTarget, TemplateSize
 from services.steps.removal import MediaGone, OldGone, Shrunk
 from services.steps.resize import Resize
 from services.steps.secrets import PromoteSecrets, RestoreSecrets
+from services.steps.upgrade import RecordVersion, RestoreMaster, StartServices, UpdateMaster
 from services.steps.windows import SaveWindow
 
 # Every media node; how many are in service; nodes that were added meanwhile, whose ids no plan has.
@@ -107,7 +109,19 @@ def subjects(step: Step) -> frozenset[str]:
         case SaveWindow(words=words):
             return _each("window", words.split(" ", 1)[:1])
         case _:
-            return _of_masters(step) or _of_media(step)
+            return _of_masters(step) or _of_upgrade(step) or _of_media(step)
+
+
+def _of_upgrade(step: Step) -> frozenset[str]:
+    match step:
+        case UpdateMaster(name=name) | RestoreMaster(name=name):
+            return _each("openvidu", (name,))
+        case StartServices(names=names):
+            return _each("service", names)
+        case RecordVersion():
+            return frozenset({"secrets.env"})
+        case _:
+            return frozenset()
 
 
 def _of_masters(step: Step) -> frozenset[str]:
@@ -164,6 +178,8 @@ def narrowed(step: Step, held: frozenset[str]) -> Step | None:
             return replace(step, names=tuple(n for n in names if f"power:{n}" in held))
         case Resize(names=names):
             return replace(step, names=tuple(n for n in names if f"size:{n}" in held))
+        case StartServices(names=names):
+            return replace(step, names=tuple(n for n in names if f"service:{n}" in held))
         case Drain(ids=ids) | Left(ids=ids):
             left = _ids(ids, held)
             return replace(step, ids=left, number=len(left), who="")
@@ -253,5 +269,5 @@ def _is_done_for(step: Step, cluster: Cluster, node: MediaNode) -> bool:
 
 def _by_master(step: Step, cluster: Cluster, names: tuple[str, ...], what: str) -> Tally:
     masters = [m for m in cluster.masters if m.name in names]
-    done = [m for m in masters if step.is_done(replace(cluster, masters=(m,)))]
+    done = [m for m in masters if dataclasses.replace(step, names=(m.name,)).is_done(cluster)]
     return Tally(len(done), len(masters), what)

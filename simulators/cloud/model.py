@@ -141,6 +141,10 @@ class NodeState:
 
     The watcher deletes it before it acts.
     """
+    updating: tuple[str, str] | None = None
+    """The version whose `update.sh` runs, and the boot since which it does."""
+    undone: str = ""
+    """The version whose update was undone last."""
     starts_at_boot: bool = True
     """Whether the unit starts at boot; false only for a media node."""
     agents: dict[str, SigquitBehaviour] | None = None

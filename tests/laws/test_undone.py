@@ -36,6 +36,7 @@ from services.procedures import (
     Startup,
     Stop,
     Unpark,
+    Upgrade,
 )
 from services.procedures.plan import make_plan
 from services.runs.run import Event, Opened, Reached, Run, fold
@@ -44,6 +45,7 @@ from services.secrets_env import SecretsFindings
 from services.steps import PowerOn, Step
 from tests.support.clusters import (
     NOW,
+    OLD,
     SIZES,
     SOLD,
     autoscaled,
@@ -79,6 +81,13 @@ def rooted(cluster: Cluster) -> Cluster:
     )
 
 
+def with_versions(cluster: Cluster) -> Cluster:
+    """Return the cluster with OpenVidu's versions observed too."""
+    masters = tuple(replace(m, installation=OLD) for m in cluster.masters)
+    secrets = SecretsState("d1", version=OLD.version)
+    return replace(cluster, masters=masters, secrets=secrets)
+
+
 STORIES: dict[str, tuple[Procedure, Cluster]] = {
     "shutdown": (Shutdown(), ready(3)),
     "shutdown, harsh": (Shutdown(no_drain=True), ready(3)),
@@ -102,6 +111,8 @@ STORIES: dict[str, tuple[Procedure, Cluster]] = {
     "backup": (BackupCreate(offline=True), rooted(ready(3))),
     "restart": (Restart("master-2"), ready(3)),
     "restart of a media node": (Restart("media-2"), ready(3)),
+    "upgrade": (Upgrade("3.7.0"), with_versions(rooted(ready(3)))),
+    "upgrade, autoscaler": (Upgrade("3.7.0"), with_versions(rooted(autoscaled(3)))),
     "park": (Park("1"), fixed(3)),
     "unpark": (Unpark("all"), parked(fixed(3))),
     "roll": (Roll(SIZES[1]), rooted(autoscaled(3))),

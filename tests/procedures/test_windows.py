@@ -304,7 +304,7 @@ def test_media_only_leaves_the_masters_on(kind: str) -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid --media-only")
         await until(scene, "2026-11-25T20:20")
-        assert [m.status for m in scene.estate.masters("acme")] == ["active"] * 4
+        assert {m.status for m in scene.estate.masters("acme")} == {"active"}
         assert scene.estate.serving("acme") == []
         await until(scene, "2026-11-26T07:30")
         assert up(scene)

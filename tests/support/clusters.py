@@ -5,7 +5,7 @@ Everything that a look could show, and more.
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import MISSING, fields, replace
 from decimal import Decimal
@@ -26,6 +26,7 @@ from services.cluster.account_facts import (
     AccountFacts,
 )
 from services.cluster.backups import backups
+from services.cluster.installation import Installation, UpdateRecord, UpdateState
 from services.cluster.model import (
     EVERYTHING,
     Agent,
@@ -68,7 +69,18 @@ from services.runs.run import (
     Taken,
 )
 from services.secrets_env import SecretsFile, SecretsFindings, SecretsUnread, findings
-from services.steps import STEPS, Choice, Question, Step
+from services.steps import (
+    STEPS,
+    Choice,
+    Healthy,
+    HealthyHost,
+    PowerOff,
+    PowerOffHost,
+    Question,
+    RestartHost,
+    RestartService,
+    Step,
+)
 from services.steps.pool import PoolTarget, TemplateSize
 from tests.support.coverage_level import LAW
 
@@ -129,6 +141,23 @@ UNTOLD = replace(
     signals=(Signal("openvidu", SignalResult.REFUSED, "Cannot connect to the Docker daemon"),),
 )
 LYING = replace(IDLE, livekit=200)  # docker says that it has ended, LiveKit answers.
+OLD = Installation("3.6.1", "active", 80_000)
+"""OpenVidu as it is on a node before an upgrade."""
+UPDATED = replace(
+    OLD,
+    version="3.7.0",
+    unit="inactive",
+    updates=(UpdateRecord("3.7.0", UpdateState.ENDED, 0, ("2027_3.6.1",)),),
+)
+BROKEN = replace(OLD, updates=(UpdateRecord("3.7.0", UpdateState.INTERRUPTED),))
+UNSEEN_VERSION = Unobserved("ssh does not answer")
+INSTALLED: tuple[tuple[Observed[Installation], ...], ...] = (
+    *((OLD,),) * 4,
+    (OLD, UNSEEN_VERSION),
+    (UPDATED, OLD),
+    (BROKEN, OLD),
+)
+"""What the nodes of a cluster show of their versions, in turn."""
 STARTS: tuple[Observed[str], ...] = (Unobserved("ssh does not answer"), "a1", "a1")
 FRONTS: tuple[Observed[bool], ...] = (True, False, Unobserved("no such host", since=NOW - 30.0))
 NO_LIVEKIT = Unobserved("LiveKit does not answer", since=NOW - 30.0)
@@ -422,20 +451,32 @@ def account_facts() -> st.SearchStrategy[AccountFacts]:
     return st.one_of(st.just(NO_FACTS), st.just(NO_FACTS), seen)
 
 
+def _showing(
+    droplets: Iterable[Droplet], installed: tuple[Observed[Installation], ...]
+) -> tuple[Droplet, ...]:
+    """Return the droplets that are on with what they show of their versions."""
+    shown = zip(droplets, itertools.cycle(installed))
+    return tuple(replace(d, installation=i) if d.active else d for d, i in shown)
+
+
 @st.composite
 def pooled(draw: st.DrawFn) -> Cluster:
     """A cluster with a pool."""
     media = tuple(draw(media_node(n)) for n in range(1, draw(st.integers(0, 5)) + 1))
     here = len([n for n in media if n.member_status not in (None, "deleting")])
     target = draw(st.sampled_from((here, here, here, 0, here + 1)))
+    installed = draw(st.sampled_from(INSTALLED))
     return Cluster(
         name="acme",
         stack="acme",
         seen_at=NOW,
         region="ams3",
         known=EVERYTHING,
-        masters=draw(masters()),
-        media=media,
+        masters=_showing(draw(masters()), installed),
+        media=tuple(
+            replace(n, droplet=d)
+            for n, d in zip(media, _showing([n.droplet for n in media], installed), strict=True)
+        ),
         pool=Pool("pool-1", "acme-media-node-pool", target, size=SIZES[0], template="t-1"),
         load=draw(loads()),
         front=draw(st.sampled_from(FRONTS)),
@@ -456,8 +497,8 @@ def pooled(draw: st.DrawFn) -> Cluster:
             st.sampled_from(
                 (
                     None,
-                    SecretsState("d1"),
-                    SecretsState("d1", 60.0, staged=("0a1b2c3d4e5f6071",)),
+                    SecretsState("d1", version="3.6.1"),
+                    SecretsState("d1", 60.0, staged=("0a1b2c3d4e5f6071",), version="3.6.1"),
                     SecretsState("d2"),
                 )
             )
@@ -610,6 +651,7 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     ),
     "media": st.integers(1, 8),
     "size": st.sampled_from(SIZES),
+    "version": st.sampled_from(("3.6.1", "3.7.0")),
     "node": st.sampled_from(
         (
             "master-2",
@@ -736,9 +778,15 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "instead_of": lambda c: st.sampled_from([(), tuple(n.id for n in c.media[:2])]),
     "back": lambda _: st.just(()),
     "gives_up": lambda _: st.sampled_from((0.0, 1800.0)),
+    "version": lambda _: st.sampled_from(("3.6.1", "3.7.0")),
+    "old": lambda _: st.just("3.6.1"),
     "snapshots": lambda c: st.just(tuple(s.id for s in c.snapshots or ())[:4]),
 }
 """Values of a step's field by name, in that cluster; by its type when the name is not here."""
+
+
+OF_MASTERS: tuple[type[Step], ...] = (PowerOff, RestartService, Healthy)
+OF_HOSTS: tuple[type[Step], ...] = (PowerOffHost, RestartHost, HealthyHost)
 
 
 def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
@@ -770,6 +818,10 @@ def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
     there = [
         k for k in kinds or STEPS if cluster.pool is not None or k not in (PoolTarget, TemplateSize)
     ]
+    if not kinds:
+        # The master of a Single Node is stopped and restarted by steps of its own.
+        others = OF_MASTERS if cluster.kind is FleetKind.CO_LOCATED else OF_HOSTS
+        there = [k for k in there if k not in others]
     return st.one_of([of(k) for k in there])
 
 
