@@ -18,7 +18,7 @@ from services.cloud.survey import Survey, Surveyed
 from services.cloud.writer import ClusterWriter
 from services.cluster.account_facts import NO_FACTS, AccountFacts
 from services.cluster.configuration import NodeConfiguration
-from services.cluster.deployment import CONTROL_PLANES, ControlPlane
+from services.cluster.deployment import CONTROL_PLANES, ControlPlane, control_plane_of
 from services.cluster.fleet_kind import ResourceNames
 from services.cluster.installation import Installation
 from services.cluster.model import (
@@ -33,7 +33,7 @@ from services.cluster.model import (
     Timings,
     short_name,
 )
-from services.cluster.node_condition import NodeCondition, with_names
+from services.cluster.node_condition import NodeCondition, with_names, without_peers
 from services.common import eager
 from services.common.clock import Clock
 from services.common.errors import BotError, Unreachable
@@ -128,6 +128,9 @@ class ClusterWorld(ClusterGateway):
             for d in droplets.values()
             if only in (0, d.id)
         )
+        if not control_plane_of(cluster).can_roll:
+            # One master: nothing is replicated, and no load balancer is in front.
+            return tuple(without_peers(report) for report in reports)
         # The databases know each other by address.
         names = {m.private_address: short_name(m.name, cluster.stack) for m in cluster.masters}
         return tuple(with_names(report, names) for report in reports)
