@@ -4,11 +4,9 @@ A later step replaces what an earlier one says about the same subject: a master 
 off and on again is on.
 """
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 from services.cluster.model import Cluster, MediaNode
 from services.common.text import count_of
@@ -274,7 +272,10 @@ def _by_master(step: Step, cluster: Cluster, names: tuple[str, ...], what: str) 
     return Tally(len(done), len(masters), what)
 
 
-def _of_one(step: Step, master: str) -> Step:
-    """Return the step as if that were its only master."""
-    only: dict[str, Any] = {"names": (master,)}
-    return dataclasses.replace(step, **only)
+def _of_one(step: Step, name: str) -> Step:
+    """Return the step as if this were its only master."""
+    match step:
+        case PowerOff() | Healthy() | Resize() | Snapshots():
+            return replace(step, names=(name,))
+        case _:
+            return step
