@@ -4,6 +4,7 @@ import pytest
 
 from services.cloud.node_scripts import WRITE_SECRETS
 from services.runs.run import State
+from services.steps import PowerOffHost
 from simulators.cloud import SimulatedDroplet
 from simulators.cloud.boot_script import SECRETS, SINGLE_ENV
 from simulators.node.shell import ShellOutput
@@ -47,6 +48,7 @@ def test_a_value_is_written_on_the_node_and_applied_once_its_meetings_have_ended
             await scene.ben.press(card, "Approve")
             run = await run_ended(scene)
             assert titles(run) == APPLIED
+            assert isinstance(run.steps[2], PowerOffHost), "never before it is seen drained"
             assert LINE in node(scene).node.files[SECRETS]
             assert LINE in node(scene).node.files[SINGLE_ENV], "its boot script has read it"
             assert secrets(scene) == in_bucket, "the bucket's copy is no one's source"

@@ -112,6 +112,7 @@ def change_secrets(away: str, die_at: CrashPoint) -> int:
 
     async def story() -> int:
         async with short_scene(deployment="single node", away=away) as scene:
+            scene.estate.open_meeting(people=4, minutes=1, recordings=1)
             await scene.start_bot()
             operations = scene.bot.operations
             await operations.service.configure(
@@ -121,7 +122,6 @@ def change_secrets(away: str, die_at: CrashPoint) -> int:
                 channel="COPS",
             )
             (request,) = await operations.reader.waiting("acme")
-            scene.estate.open_meeting(people=4, minutes=1, recordings=1)
             life = scene.crash_injectors[-1]
             life.points, life.die_at = 0, die_at
             for _ in range(400):
