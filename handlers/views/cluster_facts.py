@@ -93,7 +93,7 @@ UNPROVED = ClusterState(
 UNREACHABLE = ClusterState(
     "🔴",
     "is not reachable",
-    "The public address does not answer through the load balancer.",
+    "The public address does not answer.",
 )
 
 
@@ -140,7 +140,8 @@ def _without_service(cluster: Cluster) -> ClusterState:
 
 def _in_service(cluster: Cluster) -> ClusterState:
     if cluster.front is False:
-        return UNREACHABLE
+        front = control_plane_of(cluster).front
+        return replace(UNREACHABLE, detail=f"The public address does not answer through {front}.")
     unwell = [m for m in cluster.masters if not m.is_healthy]
     if unwell or _missing(cluster):
         return ClusterState("🟡", "is partly in service", _unwell(cluster, unwell))
@@ -230,7 +231,7 @@ def service_fields(cluster: Cluster) -> tuple[tuple[str, str], ...]:
             ("Cost now", cost_words(cluster)),
         )
     return (
-        ("Masters", masters_words(cluster)),
+        (control_plane_of(cluster).label, masters_words(cluster)),
         ("Media nodes", media_words(cluster)),
         ("Meetings now", meetings_words(cluster)),
         ("Cost now", cost_words(cluster)),
@@ -245,7 +246,7 @@ def masters_words(cluster: Cluster) -> str:
     if not cluster.masters:
         return "none seen"
     if cluster.is_down:
-        return "all powered off"
+        return "powered off" if control_plane_of(cluster).masters == 1 else "all powered off"
     silent = [m for m in cluster.masters if m.active and isinstance(m.healthy, Unobserved)]
     parts = [
         f"{_healthy(cluster)} of {len(cluster.masters) + _missing(cluster)} healthy",
