@@ -313,7 +313,7 @@ class NodeAccess:
                 f"{doing} openvidu on droplet {droplet_id}: systemctl ended with status {status}"
             )
 
-    async def update(
+    async def run_update(
         self, droplet_id: int, doing: str, command: str, accepts: tuple[str, ...]
     ) -> None:
         """Run a script of `update_scripts`. Rejected unless it prints one of `accepts`.

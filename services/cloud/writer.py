@@ -193,19 +193,19 @@ class ClusterWriter(WriteOperations):
     async def fetch_updater(self, droplet_id: int, version: str) -> None:
         self._fence.check()
         script, doing = update_scripts.fetch(version), f"downloading update.sh of {version}"
-        await self._nodes.update(droplet_id, doing, script, ("there", "fetched"))
+        await self._nodes.run_update(droplet_id, doing, script, ("there", "fetched"))
 
     @override
     async def update_openvidu(self, droplet_id: int, was: str, version: str) -> None:
         self._fence.check()
         script, doing = update_scripts.update(was, version), f"updating OpenVidu to {version}"
-        await self._nodes.update(droplet_id, doing, script, ("begun", "already"))
+        await self._nodes.run_update(droplet_id, doing, script, ("begun", "already"))
 
     @override
     async def restore_openvidu(self, droplet_id: int, was: str, version: str) -> None:
         self._fence.check()
         script, doing = update_scripts.restore(was, version), f"restoring OpenVidu {was}"
-        await self._nodes.update(droplet_id, doing, script, ("restored", "nothing", "running"))
+        await self._nodes.run_update(droplet_id, doing, script, ("restored", "nothing", "running"))
 
     # Configuration files
 
