@@ -17,6 +17,7 @@ from services.procedures import Upgrade
 from services.procedures.plan import make_plan
 from services.runs.run import Run, State
 from services.secrets_env import SecretsFindings
+from services.steps import StartServices
 from simulators.cloud.nodes import version_of
 from tests.support import virtual
 from tests.support.clusters import NOW, autoscaled, down, fixed, ready
@@ -355,116 +356,127 @@ ZERO = AccountFacts((AccountFact("zero", "refused", NOW),))
 AN_APPLY = "only `terraform apply` replaces with"
 
 
-@pytest.mark.parametrize(
-    ("cluster", "version", "expected"),
-    [
-        (seen(ready(2)), "latest", "“latest” is no release of OpenVidu: use three numbers"),
-        (seen(ready(2)), "3.7", "“3.7” is no release"),
-        (seen(ready(2)), "3.7.0; reboot", "is no release"),
-        (seen(ready(2)), "3.6.0", "3.6.0 is older than the 3.6.1 that the masters have"),
-        (seen(ready(2)), "3.6.9", "update.sh has no path from 3.6.1 to 3.6.9"),
-        (seen(ready(2)), "3.9.0", "skips releases"),
-        (seen(ready(2)), "4.0.0", "skips releases"),
-        (
-            seen(ready(2), *(replace(OLD, version="3.5.0"),) * 4),
-            "3.6.1",
-            "DigitalOcean begins with 3.6.0",
+REFUSALS: list[tuple[Cluster, str, str]] = [
+    (seen(ready(2)), "latest", "“latest” is no release of OpenVidu: use three numbers"),
+    (seen(ready(2)), "3.7", "“3.7” is no release"),
+    (seen(ready(2)), "3.7.0; reboot", "is no release"),
+    (seen(ready(2)), "3.6.0", "3.6.0 is older than the 3.6.1 that the masters have"),
+    (seen(ready(2)), "3.6.9", "update.sh has no path from 3.6.1 to 3.6.9"),
+    (seen(ready(2)), "3.9.0", "skips releases"),
+    (seen(ready(2)), "4.0.0", "skips releases"),
+    (
+        seen(ready(2), *(replace(OLD, version="3.5.0"),) * 4),
+        "3.6.1",
+        "DigitalOcean begins with 3.6.0",
+    ),
+    (
+        seen(
+            ready(2),
+            *(replace(OLD, version="3.6.0"),) * 4,
+            secrets=SecretsState("d", version="3.6.0"),
         ),
-        (
-            seen(
-                ready(2),
-                *(replace(OLD, version="3.6.0"),) * 4,
-                secrets=SecretsState("d", version="3.6.0"),
-            ),
-            "3.7.0",
-            r"leads through 3.6.1. Run \[\[command upgrade 3.6.1\]\] first",
-        ),
-        (
-            seen(ready(2), OLD, replace(OLD, version="3.6.0"), OLD, OLD),
-            "3.7.0",
-            r"different versions of OpenVidu \(master-1 3.6.1, master-2 3.6.0,",
-        ),
-        (
-            seen(ready(2), OLD, replace(OLD, version="3.7.0"), OLD, OLD),
-            "3.7.0",
-            "different versions of OpenVidu",
-        ),
-        (
-            seen(ready(2), OLD, Unobserved("ssh does not answer"), OLD, OLD),
-            "3.7.0",
-            "the version on master-2 is unknown: ssh does not answer",
-        ),
-        (
-            seen(ready(2), *(Unobserved("ssh does not answer"),) * 4),
-            "3.6.1",
-            "the version on master-1 is unknown",
-        ),
-        (
-            replace(seen(ready(1)), media=ready(1).media),
-            "3.6.1",
-            "the version on media-1 is unknown",
-        ),
-        (seen(ready(2), FULL, OLD, OLD, OLD), "3.7.0", "master-1 has 2.0 GB free, .* needs 10 GB"),
-        (
-            seen(ready(2), replace(OLD, free=None), OLD, OLD, OLD),
-            "3.7.0",
-            "how much disk is free on master-1 is unknown",
-        ),
-        (seen(ready(2), has_bucket=False), "3.7.0", "no bucket is configured"),
-        (seen(ready(2), secrets=None), "3.7.0", "the bucket with secrets.env cannot be read"),
-        (
-            seen(ready(2), secrets=SecretsState("d1")),
-            "3.7.0",
-            "secrets.env names no OPENVIDU_VERSION",
-        ),
-        (
-            seen(ready(2), secrets=SecretsState("d1", version="3.6.0")),
-            "3.7.0",
-            r"names OpenVidu 3.6.0, and the masters have 3.6.1. Run \[\[command upgrade 3.6.1\]\]",
-        ),
-        (seen(ready(2), snapshots=None), "3.7.0", "list of snapshots cannot be read"),
-        (seen(down(ready(2))), "3.7.0", "acme is shut down"),
-        (
-            seen(ready(2)).with_masters({SECOND: replace(ready(2).masters[1], status="off")}),
-            "3.7.0",
-            "master-2 is not powered on, and every master is upgraded",
-        ),
-        (
-            seen(ready(2).with_masters({SECOND: replace(ready(2).masters[1], healthy=False)})),
-            "3.7.0",
-            "master-2 is not healthy, and only a healthy cluster is upgraded",
-        ),
-        (seen(fixed(2)), "3.7.0", AN_APPLY),
-        (seen(ready(2), account=ZERO), "3.7.0", "does not accept a pool of 0"),
-        (seen(ready(2), zero_refused=True), "3.7.0", "does not accept a pool of 0"),
-        (
-            seen(autoscaled(2, autoscaler=Autoscaler("fn-1", "acme-autoscale-cron"))),
-            "3.7.0",
-            "No media nodes would be added afterwards",
-        ),
-        (
-            seen(ready(2), *with_record(UpdateRecord("3.7.0", UpdateState.INTERRUPTED))),
-            "3.7.0",
-            "the update to 3.7.0 was interrupted on master-2 and is not repeated",
-        ),
-        (
-            seen(ready(2), *with_record(UpdateRecord("3.7.0", UpdateState.ENDED, 1))),
-            "3.7.0",
-            "ended with status 1 on master-2 and is not repeated",
-        ),
-        (
-            seen(ready(2), *with_record(UpdateRecord("3.7.0", UpdateState.ENDED, 0))),
-            "3.7.0",
-            "an earlier update of master-2 to 3.7.0 ended, and it has 3.6.1 now",
-        ),
-        (replace(seen(ready(2)), problem="two fleets"), "3.7.0", "two fleets"),
-    ],
-)
-def test_what_makes_no_sense_is_refused_with_its_reason(
-    cluster: Cluster, version: str, expected: str
-) -> None:
-    with pytest.raises(Refused, match=expected):
-        make_plan(cluster, Upgrade(version))
+        "3.7.0",
+        r"leads through 3.6.1. Run \[\[command upgrade 3.6.1\]\] first",
+    ),
+    (
+        seen(ready(2), OLD, replace(OLD, version="3.6.0"), OLD, OLD),
+        "3.7.0",
+        r"different versions of OpenVidu \(master-1 3.6.1, master-2 3.6.0,",
+    ),
+    (
+        seen(ready(2), OLD, replace(OLD, version="3.7.0"), OLD, OLD),
+        "3.7.0",
+        "different versions of OpenVidu",
+    ),
+    (
+        seen(ready(2), OLD, Unobserved("ssh does not answer"), OLD, OLD),
+        "3.7.0",
+        "the version on master-2 is unknown: ssh does not answer",
+    ),
+    (
+        seen(ready(2), *(Unobserved("ssh does not answer"),) * 4),
+        "3.6.1",
+        "the version on master-1 is unknown",
+    ),
+    (
+        replace(seen(ready(1)), media=ready(1).media),
+        "3.6.1",
+        "the version on media-1 is unknown",
+    ),
+    (seen(ready(2), FULL, OLD, OLD, OLD), "3.7.0", "master-1 has 2.0 GB free, .* needs 10 GB"),
+    (
+        seen(ready(2), replace(OLD, free=None), OLD, OLD, OLD),
+        "3.7.0",
+        "how much disk is free on master-1 is unknown",
+    ),
+    (seen(ready(2), has_bucket=False), "3.7.0", "no bucket is configured"),
+    (seen(ready(2), secrets=None), "3.7.0", "the bucket with secrets.env cannot be read"),
+    (
+        seen(ready(2), secrets=SecretsState("d1")),
+        "3.7.0",
+        "secrets.env names no OPENVIDU_VERSION",
+    ),
+    (
+        seen(ready(2), secrets=SecretsState("d1", version="3.6.0")),
+        "3.7.0",
+        r"names OpenVidu 3.6.0, and the masters have 3.6.1. Run \[\[command upgrade 3.6.1\]\]",
+    ),
+    (seen(ready(2), snapshots=None), "3.7.0", "list of snapshots cannot be read"),
+    (seen(down(ready(2))), "3.7.0", "acme is shut down"),
+    (
+        seen(ready(2)).with_masters({SECOND: replace(ready(2).masters[1], status="off")}),
+        "3.7.0",
+        "master-2 is not powered on, and every master is upgraded",
+    ),
+    (
+        seen(ready(2).with_masters({SECOND: replace(ready(2).masters[1], healthy=False)})),
+        "3.7.0",
+        "master-2 is not healthy, and only a healthy cluster is upgraded",
+    ),
+    (seen(fixed(2)), "3.7.0", AN_APPLY),
+    (seen(ready(2), account=ZERO), "3.7.0", "does not accept a pool of 0"),
+    (seen(ready(2), zero_refused=True), "3.7.0", "does not accept a pool of 0"),
+    (
+        seen(autoscaled(2, autoscaler=Autoscaler("fn-1", "acme-autoscale-cron"))),
+        "3.7.0",
+        "No media nodes would be added afterwards",
+    ),
+    (
+        seen(ready(2), *with_record(UpdateRecord("3.7.0", UpdateState.INTERRUPTED))),
+        "3.7.0",
+        "the update to 3.7.0 was interrupted on master-2 and is not repeated",
+    ),
+    (
+        seen(ready(2), *with_record(UpdateRecord("3.7.0", UpdateState.ENDED, 1))),
+        "3.7.0",
+        "ended with status 1 on master-2 and is not repeated",
+    ),
+    (
+        seen(ready(2), *with_record(UpdateRecord("3.7.0", UpdateState.ENDED, 0))),
+        "3.7.0",
+        "an earlier update of master-2 to 3.7.0 ended, and it has 3.6.1 now",
+    ),
+    (replace(seen(ready(2)), problem="two fleets"), "3.7.0", "two fleets"),
+]
+
+
+def test_what_makes_no_sense_is_refused_with_its_reason() -> None:
+    for cluster, version, expected in REFUSALS:
+        with pytest.raises(Refused, match=expected):
+            make_plan(cluster, Upgrade(version))
+
+
+def test_openvidu_is_started_when_it_runs_on_every_master() -> None:
+    names = tuple(m.name for m in ready(2).masters)
+    step = StartServices(names, "3.6.1")
+    stopped = replace(OLD, unit="inactive")
+    assert step.is_done(seen(ready(2)))
+    assert not step.is_done(seen(ready(2), OLD, stopped, OLD, OLD))
+    assert not step.is_done(seen(ready(2), OLD, Unobserved("ssh does not answer"), OLD, OLD))
+    newer = replace(stopped, version="3.7.0")
+    assert "no two versions are started together" in step.blocker(
+        seen(ready(2), OLD, newer, OLD, OLD)
+    )
 
 
 def test_a_newer_release_than_the_bot_knows_is_planned_with_a_warning() -> None:
