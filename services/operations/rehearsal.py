@@ -12,6 +12,7 @@ from typing import Protocol
 
 from services.cluster import model
 from services.cluster.account_facts import AccountFact, AccountFacts
+from services.cluster.installation import Installation, Updater, UpdateRecord
 from services.common.observed import Unobserved
 from services.common.serialize import Classes
 from services.procedures import Procedure
@@ -286,7 +287,11 @@ CLASSES: Classes = {
                 AccountFact,
                 AccountFacts,
                 model.KnownFleet,
+                model.StoppedNode,
                 model.SecretsState,
+                Installation,
+                Updater,
+                UpdateRecord,
                 model.Timings,
                 Unobserved,
                 SecretsUnread,

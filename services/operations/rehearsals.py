@@ -37,6 +37,7 @@ FACTS = {
     Fact.SNAPSHOTS: "the snapshots",
     Fact.LINT: "secrets.env",
     Fact.SERVICES: "since when OpenVidu runs on the masters",
+    Fact.VERSIONS: "OpenVidu's version on the nodes",
 }
 
 

@@ -24,6 +24,7 @@ from services.steps.pool import PoolTarget, TemplateSize
 from services.steps.removal import MediaGone, OldGone, Shrunk
 from services.steps.resize import Resize
 from services.steps.secrets import PromoteSecrets, RestoreSecrets
+from services.steps.upgrade import RecordVersion, RestoreMaster, StartServices, UpdateMaster
 from services.steps.windows import SaveWindow
 
 # Every media node; how many are in service; nodes that were added meanwhile, whose ids no plan has.
@@ -107,7 +108,19 @@ def subjects(step: Step) -> frozenset[str]:
         case SaveWindow(words=words):
             return _each("window", words.split(" ", 1)[:1])
         case _:
-            return _of_masters(step) or _of_media(step)
+            return _of_masters(step) or _of_upgrade(step) or _of_media(step)
+
+
+def _of_upgrade(step: Step) -> frozenset[str]:
+    match step:
+        case UpdateMaster(name=name) | RestoreMaster(name=name):
+            return _each("openvidu", (name,))
+        case StartServices(names=names):
+            return _each("service", names)
+        case RecordVersion():
+            return frozenset({"secrets.env"})
+        case _:
+            return frozenset()
 
 
 def _of_masters(step: Step) -> frozenset[str]:
@@ -164,6 +177,8 @@ def narrowed(step: Step, held: frozenset[str]) -> Step | None:
             return replace(step, names=tuple(n for n in names if f"power:{n}" in held))
         case Resize(names=names):
             return replace(step, names=tuple(n for n in names if f"size:{n}" in held))
+        case StartServices(names=names):
+            return replace(step, names=tuple(n for n in names if f"service:{n}" in held))
         case Drain(ids=ids) | Left(ids=ids):
             left = _ids(ids, held)
             return replace(step, ids=left, number=len(left), who="")

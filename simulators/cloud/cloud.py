@@ -43,6 +43,7 @@ from simulators.cloud.nodes import NodeSystem
 from simulators.cloud.pools import PoolScaler
 from simulators.cloud.power import ActionSimulation
 from simulators.cloud.state import CloudState
+from simulators.cloud.updates import Updates
 
 
 class Cloud(CloudState):
@@ -62,6 +63,7 @@ class Cloud(CloudState):
         self.nodes = NodeSystem(
             self, emit, self.people, self.containers, self.crashes, self.graceful
         )
+        self.updates = Updates(self, emit, self.nodes)
         self._droplets = Droplets(self, emit, self.nodes)
         self.power = ActionSimulation(self, emit, self.nodes, self.containers)
         self.pool_scaler = PoolScaler(
