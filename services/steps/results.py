@@ -24,7 +24,13 @@ from services.steps.pool import PoolTarget, TemplateSize
 from services.steps.removal import MediaGone, OldGone, Shrunk
 from services.steps.resize import Resize
 from services.steps.secrets import PromoteSecrets, RestoreSecrets
-from services.steps.upgrade import RecordVersion, RestoreMaster, StartServices, UpdateMaster
+from services.steps.upgrade import (
+    FetchUpdater,
+    RecordVersion,
+    RestoreMaster,
+    StartServices,
+    UpdateMaster,
+)
 from services.steps.windows import SaveWindow
 
 # Every media node; how many are in service; nodes that were added meanwhile, whose ids no plan has.
@@ -235,6 +241,12 @@ def _counted(step: Step, cluster: Cluster) -> Tally | None:
             return _by_node(step, cluster, "media nodes powered off")
         case NodesOn():
             return _by_node(step, cluster, "media nodes powered on")
+        case _:
+            return _counted_masters(step, cluster)
+
+
+def _counted_masters(step: Step, cluster: Cluster) -> Tally | None:
+    match step:
         case PowerOff(names=names):
             return _by_master(step, cluster, names, "masters powered off")
         case Healthy(names=names):
@@ -245,6 +257,10 @@ def _counted(step: Step, cluster: Cluster) -> Tally | None:
             return Tally(len(on), len(cluster.masters), "masters powered on")
         case Resize(names=names):
             return _by_master(step, cluster, names, "masters resized")
+        case FetchUpdater(names=names):
+            return _by_master(step, cluster, names, "masters with update.sh")
+        case StartServices(names=names):
+            return _by_master(step, cluster, names, "masters started")
         case Snapshots(names=names):
             return _by_master(step, cluster, names, "masters with a snapshot")
         case _:
