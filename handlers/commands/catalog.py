@@ -51,6 +51,12 @@ NEEDED = "Needed."
 OF_THE_RUN = "Not needed for a run that you may decide on."
 DRAINED = "None while other media nodes have room. Drained nodes take no new meetings."
 
+FILE = (
+    "OpenVidu restarts the services that read the file. A change of livekit.yaml ends running "
+    "meetings."
+)
+MODULE = "One master restarts. A module that is turned off does not answer."
+
 
 def _look(example: str, group: CommandGroup = CommandGroup.LOOK) -> Topic:
     return Topic(group, Rank.READING, example)
@@ -184,6 +190,20 @@ TOPICS: Mapping[str, Topic] = {
         "config apply",
         "OpenVidu restarts on the nodes that read the keys.",
     ),
+    "config file list": _look("config file list", CommandGroup.CONFIGURATION),
+    "config file show": _look("config file show livekit.yaml", CommandGroup.CONFIGURATION),
+    "config file edit": _ending(CommandGroup.CONFIGURATION, "config file edit livekit.yaml", FILE),
+    "config file set": _ending(
+        CommandGroup.CONFIGURATION, "config file set livekit.yaml room.max_participants 50", FILE
+    ),
+    "config file apply": _ending(CommandGroup.CONFIGURATION, "config file apply", FILE),
+    "module list": _look("module list", CommandGroup.CONFIGURATION),
+    "module on": _ending(CommandGroup.CONFIGURATION, "module on observability", MODULE),
+    "module off": _ending(CommandGroup.CONFIGURATION, "module off observability", MODULE),
+    "module apply": _ending(CommandGroup.CONFIGURATION, "module apply", MODULE),
+    "webhook list": _look("webhook list", CommandGroup.CONFIGURATION),
+    "webhook add": _ending(CommandGroup.CONFIGURATION, "webhook add", FILE),
+    "webhook remove": _ending(CommandGroup.CONFIGURATION, "webhook remove 2", FILE),
     "backup list": _look("backup list", CommandGroup.CONFIGURATION),
     "backup show": _look("backup show LABEL", CommandGroup.CONFIGURATION),
     "backup create": _ending(
@@ -268,6 +288,8 @@ OPPOSITES: tuple[frozenset[str], ...] = (
     frozenset({"window add", "window skip"}),
     *(frozenset({"resume", other}) for other in ("cancel", "abandon", "abort")),
     frozenset({"approve", "reject"}),
+    frozenset({"module on", "module off"}),
+    frozenset({"webhook add", "webhook remove"}),
 )
 
 

@@ -234,7 +234,23 @@ class SecretsBucket:
         Refused when a master that reads it would stay stopped.
         """
         raise_unless_bootable(file)
-        await self._put_new(f"{STAGED}{name}", bytes(file))
+        await self.stage_content(name, bytes(file))
+
+    async def stage_content(self, name: str, content: bytes) -> None:
+        """Put the new content of a configuration file here, private, until it is approved."""
+        await self._put_new(f"{STAGED}{name}", content)
+
+    async def staged_content(self, name: str, after: str) -> bytes:
+        """Return a staged content. Refused unless it has the approved digest."""
+        try:
+            content, _ = await self._objects.get(f"{STAGED}{name}")
+        except NotFound:
+            raise Refused(
+                "the staged file was deleted. Nothing was written. Request it again"
+            ) from None
+        if digest(content) != after:
+            raise Refused("the staged file is not the approved one. Nothing was written")
+        return content
 
     async def _put_new(self, key: str, content: bytes) -> None:
         """Store an object that is not there yet. Rejected with status 412 if it is.

@@ -17,6 +17,7 @@ from services.cloud.secrets_bucket import ObjectStore, SecretsBucket
 from services.cloud.survey import Survey, Surveyed
 from services.cloud.writer import ClusterWriter
 from services.cluster.account_facts import NO_FACTS, AccountFacts
+from services.cluster.configuration import NodeConfiguration
 from services.cluster.deployment import CONTROL_PLANES, ControlPlane, control_plane_of
 from services.cluster.fleet_kind import ResourceNames
 from services.cluster.installation import Installation
@@ -38,6 +39,7 @@ from services.common.clock import Clock
 from services.common.errors import BotError, Unreachable
 from services.common.observed import NOT_OBSERVED, Observed, UnknownSince, Unobserved
 from services.common.values import replace
+from services.config_files import ConfigFile, ConfigText
 from services.secrets_env import SecretsFindings, SecretsLayout, SecretsUnread
 from services.steps import WriteOperations
 
@@ -138,6 +140,10 @@ class ClusterWorld(ClusterGateway):
         return await self._nodes.logs(droplet_id, service, seconds)
 
     @override
+    async def config_file(self, droplet_id: int, file: ConfigFile) -> ConfigText:
+        return await self._nodes.config_file(droplet_id, file)
+
+    @override
     def writer(self, cluster: Cluster, fence: WriteFence, since: float | None) -> WriteOperations:
         method = self.config.drain_method
         return ClusterWriter(
@@ -173,10 +179,11 @@ class ClusterWorld(ClusterGateway):
             self._load(needs),
             self._front(needs),
         )
-        starts, units, installed = await eager.gather(
+        starts, units, installed, configuration = await eager.gather(
             self._starts(masters, needs),
             self._units(droplets, needs),
             self._installations(droplets, needs),
+            self._configuration(masters, needs),
         )
         return Cluster(
             name=self.config.name,
@@ -223,6 +230,7 @@ class ClusterWorld(ClusterGateway):
             secrets_copies=await self._copies(needs),
             secrets=await self._secrets(needs),
             lint=await self._lint(needs, seen.kind),
+            configuration=configuration,
             has_bucket=self.secrets_bucket is not None,
             keep_backups=self.config.keep_backups,
             zone=self.config.zone,
@@ -356,6 +364,13 @@ class ClusterWorld(ClusterGateway):
         if Fact.VERSIONS not in needs:
             return {}
         return await self._nodes.installations(droplets)
+
+    async def _configuration(
+        self, masters: tuple[Droplet, ...], needs: frozenset[Fact]
+    ) -> tuple[tuple[int, Observed[NodeConfiguration]], ...]:
+        if Fact.CONFIGURATION not in needs:
+            return ()
+        return await self._nodes.configurations(masters)
 
     def _address(self, droplet: Droplet) -> str:
         if self.config.private_addresses:

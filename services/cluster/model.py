@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from services.cluster.account_facts import NO_FACTS, AccountFacts
+from services.cluster.configuration import NodeConfiguration
 from services.cluster.installation import Installation
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
 from services.common.values import replace
@@ -40,6 +41,8 @@ class Fact(StrEnum):
     SECRETS = "secrets"
     # Problems in secrets.env: lines and keys, never values.
     LINT = "lint"
+    # The configuration files of each master as digests, and what runs there, by SSH.
+    CONFIGURATION = "configuration"
     # Snapshots of the masters, and the copies of secrets.env with them.
     SNAPSHOTS = "snapshots"
     # OpenVidu's version and updates on each node, by SSH.
@@ -50,7 +53,10 @@ class Fact(StrEnum):
 RUN_SECONDS = 120.0
 TURN_SECONDS = 240.0
 # Without the facts that only one procedure needs.
-EVERYTHING = frozenset(Fact) - {Fact.SERVICES, Fact.UNITS, Fact.SECRETS, Fact.VERSIONS}
+EVERYTHING = frozenset(Fact) - {
+    *(Fact.SERVICES, Fact.UNITS, Fact.SECRETS),
+    *(Fact.VERSIONS, Fact.CONFIGURATION),
+}
 
 
 class Deployment(StrEnum):
@@ -664,6 +670,8 @@ class Cluster:
     secrets_copies: tuple[str, ...] | None = None
     secrets: SecretsState | None = None
     lint: SecretsFindings | SecretsUnread = field(default_factory=SecretsUnread)
+    # By master: its configuration files and what runs there; empty: not looked at.
+    configuration: tuple[tuple[int, Observed[NodeConfiguration]], ...] = ()
     # A bucket is configured: secrets.env can be read and copied.
     has_bucket: bool = False
     keep_backups: int = 3
@@ -694,6 +702,11 @@ class Cluster:
         """Return the droplet of that id, a master's or a media node's."""
         droplets = (*self.masters, *(n.droplet for n in self.media))
         return next((d for d in droplets if d.id == droplet_id), None)
+
+    def configuration_of(self, name: str) -> Observed[NodeConfiguration]:
+        """Return the configuration of the master of that name, or why it was not seen."""
+        ids = {m.id for m in self.masters if m.name == name}
+        return next((seen for id_, seen in self.configuration if id_ in ids), NOT_OBSERVED)
 
     @property
     def members(self) -> tuple[MediaNode, ...]:

@@ -18,6 +18,11 @@ The steps, each by the goal it reaches:
 - `BreakLock`: This `lock.lock` is deleted from the bucket.
 - `RestoreSecrets`: `secrets.env` is again the file from before the change.
 - `DropStaged`: The staged object is deleted from the bucket.
+- `WriteConfigFile`: The staged file is in the place of a configuration file, on one master.
+- `RestoreConfigFile`: A configuration file is again the one from before the change.
+- `ApplyConfig`: OpenVidu was restarted on one master after its configuration was written.
+- `ConfigAccepted`: Every node has read the configuration: on each master, and on the media nodes.
+- `ForgetConfig`: What a change of a configuration file keeps on the master is deleted.
 - `Drain`: Media nodes are drained: they take no new meetings, and running meetings have ended.
 - `PoolTarget`: The pool has this target number. The edit changes one field and keeps all others.
 - `MediaGone`: No pool member and no droplet with the media tag is left, seen twice.
@@ -68,6 +73,13 @@ from services.steps.autoscaler import Arrived, Autoscaling, RunsOver
 from services.steps.autoscaler_drain import Deleted, FleetGone, Left, Uncounted
 from services.steps.backup import DropBackups, KeepSecrets, Snapshots
 from services.steps.base import Choice, Effects, Question, Step, StepTiming, WriteOperations
+from services.steps.configuration import (
+    ApplyConfig,
+    ConfigAccepted,
+    ForgetConfig,
+    RestoreConfigFile,
+    WriteConfigFile,
+)
 from services.steps.drain import Drain
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
 from services.steps.host import HealthyHost, PowerOffHost, RestartHost
@@ -90,6 +102,7 @@ from services.steps.windows import SaveWindow
 
 STEPS: tuple[type[Step], ...] = (
     *(SaveWindow, PromoteSecrets, BreakLock, RestoreSecrets, DropStaged),
+    *(WriteConfigFile, RestoreConfigFile, ApplyConfig, ConfigAccepted, ForgetConfig),
     *(Drain, PoolTarget, MediaGone, MediaServing, Revive, PowerOff, PowerOn, Healthy, FrontAnswers),
     *(TemplateSize, Shrunk, OldGone, StopService, RestartService),
     *(PowerOffHost, RestartHost, HealthyHost),
@@ -102,10 +115,12 @@ STEPS: tuple[type[Step], ...] = (
 
 __all__ = [
     "STEPS",
+    "ApplyConfig",
     "Arrived",
     "Autoscaling",
     "BreakLock",
     "Choice",
+    "ConfigAccepted",
     "Deleted",
     "Drain",
     "DropBackups",
@@ -113,6 +128,7 @@ __all__ = [
     "Effects",
     "FetchUpdater",
     "FleetGone",
+    "ForgetConfig",
     "FrontAnswers",
     "Healthy",
     "HealthyHost",
@@ -135,6 +151,7 @@ __all__ = [
     "Resize",
     "RestartHost",
     "RestartService",
+    "RestoreConfigFile",
     "RestoreMaster",
     "RestoreSecrets",
     "Revive",
@@ -153,5 +170,6 @@ __all__ = [
     "Uncounted",
     "UpdateMaster",
     "VersionsSeen",
+    "WriteConfigFile",
     "WriteOperations",
 ]

@@ -121,6 +121,22 @@ class WriteOperations(Protocol):
     async def break_secrets_lock(self, lock: str) -> None:
         """Delete this lock, which another writer of secrets.env left. A later lock stays."""
 
+    async def write_config(
+        self, droplet_id: int, name: str, staged: str, before: str, after: str
+    ) -> None:
+        """Replace a configuration file (digest `before`) on a node by the staged one (`after`).
+
+        The old file is kept on the node until `forget_config`.
+        """
+
+    async def restore_config(
+        self, droplet_id: int, name: str, staged: str, before: str, after: str
+    ) -> None:
+        """Put the kept file (digest `before`) back, if the present one has digest `after`."""
+
+    async def forget_config(self, droplet_id: int, staged: str) -> None:
+        """Delete what a change of a configuration file keeps on a node."""
+
     async def copy_secrets(self, label: str) -> None:
         """Copy the bucket's secrets.env, private, to the backup of that label."""
 

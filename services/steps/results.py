@@ -4,7 +4,6 @@ A later step replaces what an earlier one says about the same subject: a master 
 off and on again is on.
 """
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -25,7 +24,13 @@ from services.steps.pool import PoolTarget, TemplateSize
 from services.steps.removal import MediaGone, OldGone, Shrunk
 from services.steps.resize import Resize
 from services.steps.secrets import PromoteSecrets, RestoreSecrets
-from services.steps.upgrade import RecordVersion, RestoreMaster, StartServices, UpdateMaster
+from services.steps.upgrade import (
+    FetchUpdater,
+    RecordVersion,
+    RestoreMaster,
+    StartServices,
+    UpdateMaster,
+)
 from services.steps.windows import SaveWindow
 
 # Every media node; how many are in service; nodes that were added meanwhile, whose ids no plan has.
@@ -236,6 +241,12 @@ def _counted(step: Step, cluster: Cluster) -> Tally | None:
             return _by_node(step, cluster, "media nodes powered off")
         case NodesOn():
             return _by_node(step, cluster, "media nodes powered on")
+        case _:
+            return _counted_masters(step, cluster)
+
+
+def _counted_masters(step: Step, cluster: Cluster) -> Tally | None:
+    match step:
         case PowerOff(names=names):
             return _by_master(step, cluster, names, "masters powered off")
         case Healthy(names=names):
@@ -246,6 +257,10 @@ def _counted(step: Step, cluster: Cluster) -> Tally | None:
             return Tally(len(on), len(cluster.masters), "masters powered on")
         case Resize(names=names):
             return _by_master(step, cluster, names, "masters resized")
+        case FetchUpdater(names=names):
+            return _by_master(step, cluster, names, "masters with update.sh")
+        case StartServices(names=names):
+            return _by_master(step, cluster, names, "masters started")
         case Snapshots(names=names):
             return _by_master(step, cluster, names, "masters with a snapshot")
         case _:
@@ -269,5 +284,14 @@ def _is_done_for(step: Step, cluster: Cluster, node: MediaNode) -> bool:
 
 def _by_master(step: Step, cluster: Cluster, names: tuple[str, ...], what: str) -> Tally:
     masters = [m for m in cluster.masters if m.name in names]
-    done = [m for m in masters if dataclasses.replace(step, names=(m.name,)).is_done(cluster)]
+    done = [m for m in masters if _of_one(step, m.name).is_done(cluster)]
     return Tally(len(done), len(masters), what)
+
+
+def _of_one(step: Step, name: str) -> Step:
+    """Return the step as if this were its only master."""
+    match step:
+        case PowerOff() | Healthy() | Resize() | Snapshots():
+            return replace(step, names=(name,))
+        case _:
+            return step

@@ -44,6 +44,8 @@ class Delays:
     """Until a droplet reads a new tag in its own metadata."""
     update: float = 300.0
     """From the begin of `update.sh` on a node until its end, with the new images."""
+    configuration: float = 15.0
+    """From the start of a master with changed files until the media nodes have them."""
     front: float = 5.0
     """Until the load balancer sends people to a master that has become healthy."""
 
@@ -148,5 +150,6 @@ rests_on(
     "pool_retry",
     "metadata",
     "update",
+    "configuration",
     "front",
 )

@@ -133,6 +133,8 @@ class NodeState:
     unit: Literal["active", "inactive", "failed"] = "inactive"
     invocation: str = ""
     """systemd's id for this start of the unit."""
+    unit_since: float = 0.0
+    """When the unit started (epoch seconds)."""
     containers: dict[str, SimulatedContainer] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     journal: list[str] = field(default_factory=list)

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable
 
 from simulators.cloud import boot_script
+from simulators.cloud.configuration import Configuration
 from simulators.cloud.containers import Containers, after_boot
 from simulators.cloud.crashes import Crashes
 from simulators.cloud.events import (
@@ -40,7 +41,9 @@ class NodeSystem:
         containers: Containers,
         crashes: Crashes,
         graceful: GracefulShutdown,
+        configuration: Configuration,
     ) -> None:
+        self.configuration = configuration
         self.state, self.emit, self.people = state, emit, people
         self.containers, self.crashes, self.graceful = containers, crashes, graceful
         self.started: Callable[[SimulatedDroplet], None] = lambda _: None
@@ -129,6 +132,7 @@ class NodeSystem:
     def _start_containers(self, droplet: SimulatedDroplet) -> None:
         started = self.containers.start_all(droplet)
         droplet.node.invocation = uuid.uuid5(uuid.NAMESPACE_OID, f"{droplet.id} {started}").hex
+        droplet.node.unit_since = self.state.now
         self.crashes.begin_again(droplet)
         self.log(droplet, "Started openvidu.service - OpenVidu.")
 
@@ -152,10 +156,17 @@ class NodeSystem:
             self._start_master(droplet)
 
     def _start_master(self, droplet: SimulatedDroplet) -> None:
+        if not self.configuration.comes_back(droplet):
+            droplet.node.unit = "failed"
+            self.log(droplet, "Failed to start openvidu.service - OpenVidu.")
+            self._masters_changed(droplet)
+            return
         droplet.node.unit = "active"
         self._start_containers(droplet)
         delays = self.state.delays
         droplet.ready_at = self.state.now + delays.master_ready
+        if not self.configuration.started(droplet):
+            droplet.ready_at = NEVER
         if not boot_script.engine_is_known(droplet.node.files):
             droplet.ready_at = NEVER
             self.log(droplet, "openvidu-init: invalid value for OPENVIDU_RTC_ENGINE")

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from simulators.cloud import boot_script
 from simulators.evidence import Source, rests_on
-from simulators.node import scripts_0_1_0, updates
+from simulators.node import config_scripts, scripts_0_1_0, updates
 from simulators.node.condition import clock, condition
 from simulators.node.docker import Docker, DockerError, processes
 from simulators.node.logs import logs_of
@@ -61,7 +61,7 @@ def recognised(script: str) -> Answer:
     """
     answer = COMMANDS.get(script) or SCRIPTS.get(digest(script)) or _drain_of(script)
     answer = answer or logs_of(script, digest) or _update_of(script)
-    answer = answer or scripts_0_1_0.recognised(script)
+    answer = answer or config_scripts.recognised(script) or scripts_0_1_0.recognised(script)
     if answer is None:
         raise UnknownScript(script)
     return answer
@@ -406,7 +406,7 @@ def _sha256(content: bytes) -> str:
 
 def reads_stdin(script: str) -> bool:
     """Return whether a script waits for what is sent to it."""
-    return SCRIPTS.get(digest(script)) is write_secrets
+    return SCRIPTS.get(digest(script)) is write_secrets or config_scripts.reads_stdin(script)
 
 
 # --- single commands

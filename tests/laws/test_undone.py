@@ -22,6 +22,7 @@ from services.common.errors import Refused
 from services.common.observed import NOT_OBSERVED, Observed
 from services.procedures import (
     BackupCreate,
+    ChangeConfigFile,
     Configure,
     DrainNodes,
     Park,
@@ -35,6 +36,7 @@ from services.procedures import (
     Start,
     Startup,
     Stop,
+    SwitchModule,
     Unpark,
     Upgrade,
 )
@@ -49,6 +51,7 @@ from tests.support.clusters import (
     SIZES,
     SOLD,
     autoscaled,
+    configured,
     down,
     end_of,
     fixed,
@@ -88,6 +91,11 @@ def with_versions(cluster: Cluster) -> Cluster:
     return replace(cluster, masters=masters, secrets=secrets)
 
 
+def with_configuration(cluster: Cluster) -> Cluster:
+    """Return the cluster with its configuration seen on every master."""
+    return replace(cluster, configuration=configured(cluster.masters))
+
+
 STORIES: dict[str, tuple[Procedure, Cluster]] = {
     "shutdown": (Shutdown(), ready(3)),
     "shutdown, harsh": (Shutdown(no_drain=True), ready(3)),
@@ -117,6 +125,14 @@ STORIES: dict[str, tuple[Procedure, Cluster]] = {
     "unpark": (Unpark("all"), parked(fixed(3))),
     "roll": (Roll(SIZES[1]), rooted(autoscaled(3))),
     "config": (Configure(("DASHBOARD_ADMIN_PASSWORD",), "s1", "d1", "d2"), rooted(ready(3))),
+    "config file": (
+        ChangeConfigFile("livekit.yaml", "s1", "d1", "d2", ("- a", "+ b")),
+        with_configuration(rooted(ready(3))),
+    ),
+    "module": (
+        SwitchModule(("ENABLED_MODULES",), "s1", "d1", "d2", module="observability", on=False),
+        with_configuration(rooted(ready(3))),
+    ),
 }
 
 

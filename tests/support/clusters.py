@@ -16,6 +16,7 @@ from hypothesis import find
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
+from services import config_files
 from services.access.policy import Actor
 from services.access.reasons import safe_reason
 from services.cluster.account_facts import (
@@ -26,6 +27,7 @@ from services.cluster.account_facts import (
     AccountFacts,
 )
 from services.cluster.backups import backups
+from services.cluster.configuration import NodeConfiguration
 from services.cluster.installation import Installation, UpdateRecord, UpdateState
 from services.cluster.model import (
     EVERYTHING,
@@ -49,7 +51,14 @@ from services.cluster.model import (
 )
 from services.common.errors import Refused
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
-from services.procedures import PROCEDURES, Configure, Procedure, Shutdown
+from services.procedures import (
+    PROCEDURES,
+    ChangeConfigFile,
+    Configure,
+    Procedure,
+    Shutdown,
+    SwitchModule,
+)
 from services.procedures.plan import Plan, make_plan
 from services.runs.request import Request, RequestState
 from services.runs.run import (
@@ -218,6 +227,21 @@ def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
             )
         )
     return tuple(nodes)
+
+
+def configured(
+    masters: tuple[Droplet, ...],
+) -> tuple[tuple[int, Observed[NodeConfiguration]], ...]:
+    """Return the configuration of these masters as it should be."""
+    look = NodeConfiguration(
+        "cluster",
+        tuple((file.path, "d1") for file in config_files.FILES),
+        start="s1",
+        unit="active",
+        running=("caddy", "grafana", "loki", "mimir", "openvidu-meet"),
+        since="2027-01-15T08:00:00",
+    )
+    return tuple((m.id, look) for m in masters if m.active)
 
 
 @st.composite
@@ -466,17 +490,19 @@ def pooled(draw: st.DrawFn) -> Cluster:
     here = len([n for n in media if n.member_status not in (None, "deleting")])
     target = draw(st.sampled_from((here, here, here, 0, here + 1)))
     installed = draw(st.sampled_from(INSTALLED))
+    droplets = draw(masters())
     return Cluster(
         name="acme",
         stack="acme",
         seen_at=NOW,
         region="ams3",
         known=EVERYTHING,
-        masters=_showing(draw(masters()), installed),
+        masters=_showing(droplets, installed),
         media=tuple(
             replace(n, droplet=d)
             for n, d in zip(media, _showing([n.droplet for n in media], installed), strict=True)
         ),
+        configuration=draw(st.sampled_from((configured(droplets), ()))),
         pool=Pool("pool-1", "acme-media-node-pool", target, size=SIZES[0], template="t-1"),
         load=draw(loads()),
         front=draw(st.sampled_from(FRONTS)),
@@ -695,11 +721,14 @@ def procedures(*kinds: type[Procedure]) -> st.SearchStrategy[Procedure]:
     def of(kind: type[Procedure]) -> st.SearchStrategy[Procedure]:
         hints = get_type_hints(kind)
         values = {f.name: _argument(f.name, hints[f.name], f.metadata) for f in kind.parameters()}
-        if kind is Configure:  # Made by the operations service, not from a command.
-            values |= {
-                name: FIELDS[name](ready(secrets=SecretsState("d1")))
-                for name in ("keys", "staged", "before", "after_digest")
-            }
+        made = {  # By the operations service, not from a command.
+            Configure: ("keys", "staged", "before", "after_digest"),
+            SwitchModule: ("keys", "staged", "before", "after_digest", "module", "on"),
+            ChangeConfigFile: ("file", "staged", "before", "after_digest", "difference"),
+        }
+        values |= {
+            name: FIELDS[name](ready(secrets=SecretsState("d1"))) for name in made.get(kind, ())
+        }
         return st.builds(kind, **values)
 
     return st.one_of([of(k) for k in kinds or PROCEDURES])
@@ -769,6 +798,13 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "staged": lambda _: st.sampled_from(("0a1b2c3d4e5f6071", "")),
     "before": lambda c: st.just(c.secrets.digest if c.secrets else "d1"),
     "after_digest": lambda _: st.just("d2"),
+    "file": lambda _: st.sampled_from(("livekit.yaml", "dashboard.env", "openvidu.env")),
+    "digest": lambda _: st.sampled_from(("d1", "d2")),
+    "present": lambda _: st.sampled_from(((), ("observability",))),
+    "absent": lambda _: st.sampled_from(((), ("v2compatibility",))),
+    "module": lambda _: st.sampled_from(("observability", "openviduMeet", "v2compatibility")),
+    "on": lambda _: st.booleans(),
+    "difference": lambda _: st.just(("- level: info", "+ level: debug", "  json: true")),
     "words": lambda _: st.just("nights Mon-Fri 20:00-07:30 Europe/Madrid"),
     "title_words": lambda _: st.just("*nights* 20:00-07:30 (Mon-Fri, Europe/Madrid)"),
     "limit": lambda _: st.sampled_from((None, 3600.0)),
