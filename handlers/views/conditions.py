@@ -36,16 +36,28 @@ def finding_line(finding: ConditionFinding) -> str:
     return f"{escape(finding.text)}. {finding.remedy}."
 
 
-def node_facts(node: NodeCondition) -> list[str]:
-    """Return one line for each part that a node reports, as its status shows it."""
-    lines = [f"Disk: {_disk(node.disks)}", f"Clock: {_clock(node.offset)}"]
+def node_facts(cluster: Cluster, node: NodeCondition) -> list[str]:
+    """Return one line for each part that a node reports, with its mark, as its status shows it."""
+    wrong = {f.kind.partition(" ")[0] for f in findings((node,), idle_nodes(cluster))}
+    facts: list[tuple[str, str, object, str]] = [
+        ("disk", "Disk", node.disks, _disk(node.disks)),
+    ]
+    facts.append(("clock", "Clock", node.offset, _clock(node.offset)))
     if node.redis is not None:
-        lines.append(f"Redis: {_redis(node.redis)}")
+        facts.append(("redis", "Redis", node.redis, _redis(node.redis)))
     if node.mongo is not None:
-        lines.append(f"MongoDB: {_mongo(node.mongo)}")
+        facts.append(("mongo", "MongoDB", node.mongo, _mongo(node.mongo)))
     if node.minio is not None:
-        lines.append(f"MinIO: {_minio(node.minio)}")
-    return lines
+        facts.append(("minio", "MinIO", node.minio, _minio(node.minio)))
+    return [
+        f"{_mark(seen, bad=kind in wrong)} {label}: {words}" for kind, label, seen, words in facts
+    ]
+
+
+def _mark(seen: object, *, bad: bool) -> str:
+    if isinstance(seen, Unobserved):
+        return "–"
+    return "✗" if bad else "✓"
 
 
 def _unknown(seen: Unobserved) -> str:

@@ -29,7 +29,7 @@ def node_card(report: NodeReport, at: float) -> Card:
     if inside:
         lines += _inside(inside)
         lines += [f":warning: {line}" for line in condition_lines(cluster, report.conditions)]
-        lines += [f"– {fact}" for node in report.conditions for fact in node_facts(node)]
+        lines += [fact for node in report.conditions for fact in node_facts(cluster, node)]
     else:
         lines.append(f":warning: Inside: {escape(report.trouble)}")
     # What is wrong comes first.
