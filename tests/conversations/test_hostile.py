@@ -129,9 +129,9 @@ def heard_by_shells(scene: Scene) -> list[str]:
     heard: list[str] = []
     execute = scene.environment.shell.execute
 
-    def listen(droplet_id: int, command: str) -> ShellOutput:
+    def listen(droplet_id: int, command: str, stdin: str = "") -> ShellOutput:
         heard.append(command)
-        return execute(droplet_id, command)
+        return execute(droplet_id, command, stdin)
 
     scene.environment.shell.execute = listen  # type: ignore[method-assign]
     return heard

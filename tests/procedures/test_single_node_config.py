@@ -99,7 +99,7 @@ def test_another_writer_at_the_same_moment_is_never_overwritten() -> None:
     async def story() -> None:
         async with Scene(deployment="single node") as scene:
             card = await ask(scene)
-            execute, written = scene.environment.shell.execute, []
+            execute, written = scene.environment.shell.execute, list[str]()
 
             def beside(droplet_id: int, command: str, stdin: str = "") -> ShellOutput:
                 if command == WRITE_SECRETS and not written:
