@@ -281,9 +281,7 @@ def test_without_media_nodes_the_masters_can_be_operated() -> None:
         absent, masters=tuple(replace(m, status="off", healthy=False) for m in absent.masters)
     )
     up = make_plan(off, Startup())
-    assert [s.title() for s in up.steps][
-        -1
-    ] == "Verify that the public address answers"
+    assert [s.title() for s in up.steps][-1] == "Verify that the public address answers"
     assert "terraform apply" in up.afterwards[0]
     for procedure in (Scale(2), ResizeMedia("c-4"), Startup(2)):
         with pytest.raises(Refused, match="terraform apply"):
