@@ -144,8 +144,8 @@ def _without_service(cluster: Cluster) -> ClusterState:
 
 def _in_service(cluster: Cluster) -> ClusterState:
     if cluster.front is False:
-        front = control_plane_of(cluster).front
-        return replace(UNREACHABLE, detail=f"The public address does not answer through {front}.")
+        through = control_plane_of(cluster).front
+        return replace(UNREACHABLE, detail=f"The public address does not answer through {through}.")
     stopped = stopped_nodes(cluster)
     unwell = [m for m in cluster.masters if not m.is_healthy and m.id not in stopped]
     if unwell or _missing(cluster):

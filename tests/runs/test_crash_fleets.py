@@ -98,10 +98,10 @@ STORIES: dict[str, tuple[str, Procedure | None, Procedure, Check]] = {
 def tell(name: str, away: str, die_at: CrashPoint) -> int:
     where, first, procedure, check = STORIES[name]
     deployment, _, kind = where.rpartition(" ")
-    built = {"deployment": deployment or "high availability", "kind": kind}
+    deployment = deployment or "high availability"
 
     async def story() -> int:
-        async with short_scene(media=2, away=away, **built) as scene:
+        async with short_scene(media=2, away=away, deployment=deployment, kind=kind) as scene:
             # People are still there when the drain begins: an autoscaler is paused before, for as
             # long as its function may take.
             scene.estate.open_meeting(
