@@ -20,10 +20,12 @@ from bot.terminal.arguments import VERBS
 from config.settings import CLUSTER_SECRETS, SECRET_KEYS
 from config.values import Secrets, Settings
 from handlers.commands.catalog import (
+    EVERYWHERE,
     INSTEAD,
     OPTIONS,
     SYNONYMS,
     TOPICS,
+    WHERE,
     Rank,
     common_options,
     listed,
@@ -104,14 +106,15 @@ def commands() -> str:
 
 
 def _group(kinds: Iterable[type[Command]]) -> Iterator[str]:
-    yield "| command | what it does | downtime | approval | class |"
-    yield "|---|---|---|---|---|"
+    yield "| command | what it does | downtime | approval | where | class |"
+    yield "|---|---|---|---|---|---|"
     for kind in kinds:
         who = " or ".join(c.replace("_", "-") for c in kind.classes)
         if kind.classes == CHANGING:
             who = "the run's, or any"
         topic = TOPICS[kind.command]
         facts = f"{topic.downtime or 'none'} | {topic.approval or 'none'}"
+        facts += f" | {WHERE.get(kind.command, EVERYWHERE)}"
         yield f"| `{_cell(kind.usage())}` | {_cell(kind.summary())} | {facts} | {who} |"
 
 

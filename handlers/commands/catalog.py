@@ -267,6 +267,21 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "whoami": ("me", "who am i", "roles", "permissions"),
     "why": ("reason", "why down", "why is it down"),
 }
+# Where a command exists that not every deployment and media fleet has.
+EVERYWHERE = "Every deployment."
+WHERE: Mapping[str, str] = {
+    "scale": "High Availability and Elastic, with an autoscale pool.",
+    "rescale": "High Availability and Elastic, with an autoscale pool.",
+    "park": "High Availability and Elastic, with fixed media nodes.",
+    "unpark": "High Availability and Elastic, with fixed media nodes.",
+    "freeze": "High Availability and Elastic, with an autoscaler.",
+    "unfreeze": "High Availability and Elastic, with an autoscaler.",
+    "roll": "High Availability and Elastic, with an autoscaler.",
+    "resize media": "High Availability and Elastic, with a pool or fixed media nodes.",
+    "resize masters": "Every deployment; `--rolling` only in High Availability.",
+    "restart": "Every deployment; `--no-drain` only where there is one master.",
+    "shutdown": "Every deployment; `--media-only` not on a Single Node.",
+}
 # What the bot suggests instead of typing a command that help does not list.
 INSTEAD: Mapping[str, str] = {
     "abort": "`cancel`, with the name of the run",

@@ -10,6 +10,7 @@ from handlers.commands.catalog import (
     OPTIONS,
     SYNONYMS,
     TOPICS,
+    WHERE,
     CommandGroup,
     Rank,
     common_options,
@@ -77,6 +78,7 @@ def about_command(kind: type[Command]) -> CommandHelp:
         options=(*own, *common),
         downtime=topic.downtime,
         approval=topic.approval,
+        where=WHERE.get(kind.command, ""),
         synonyms=SYNONYMS.get(kind.command, ()),
         acts=topic.rank is Rank.READING,
     )

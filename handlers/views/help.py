@@ -93,6 +93,8 @@ class CommandHelp:
     options: tuple[OptionHelp, ...] = ()
     downtime: str = ""
     approval: str = ""
+    # In which deployments and media fleets it exists; "": in every one.
+    where: str = ""
     synonyms: tuple[str, ...] = ()
     acts: bool = True
 
@@ -104,6 +106,8 @@ def command_help_card(command: CommandHelp) -> Card:
     facts = [("Example", example)]
     if command.downtime:
         facts += [("Downtime", command.downtime), ("Approval", command.approval)]
+    if command.where:
+        facts.append(("Where", command.where))
     options = [f"`{o.syntax}` {escape(o.about)}" for o in command.options if o.syntax != o.about]
     blocks = [header(f"Help for {name}"), section(f"{command.summary}\n{usage}"), fields(*facts)]
     if options:

@@ -26,7 +26,7 @@ ENDS = (
 stacks = st.sampled_from(STACKS)
 names = st.builds("{}{}".format, stacks, st.sampled_from(ENDS))
 # Whole control planes often, so that a known answer is no exception; then anything beside them.
-PLANES = ([0, 1, 2, 3], [4], [5], [6], [])
+PLANES: tuple[list[int], ...] = ([0, 1, 2, 3], [4], [5], [6], [])
 mixes = st.builds(
     lambda stack, plane, others: [f"{stack}{ENDS[n]}" for n in plane] + others,
     stacks,

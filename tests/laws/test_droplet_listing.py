@@ -1,5 +1,6 @@
 """A look finds its droplets in the listing's index as if it had gone through all of them."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,3 +63,21 @@ def test_a_name_shows_the_stack_that_its_pattern_is_of(name: str, stack: str) ->
     ours = ResourceNames(stack)
     is_ours = ours.is_master(name) or ours.is_media(name, ())
     assert (stack_of(name) == stack) is is_ours
+
+
+@pytest.mark.parametrize(
+    ("name", "stack"),
+    [
+        ("acme-master-node-4", "acme"),
+        ("acme-master-node", "acme"),
+        ("acme-vm-ce", "acme"),
+        ("acme-vm-ce-pro", "acme"),
+        ("acme-master-node-master-node", "acme-master-node"),
+        ("acme-vm-ce-vm-ce-pro", "acme-vm-ce"),
+        ("acme-master-node-5", ""),
+        ("acme-vm-ce-pro-1", ""),
+        ("acme-master-nodes", ""),
+    ],
+)
+def test_a_control_droplet_of_each_deployment_shows_its_stack(name: str, stack: str) -> None:
+    assert stack_of(name) == stack

@@ -184,3 +184,12 @@ def test_media_nodes_of_every_kind_go_before_the_master(cluster: Cluster) -> Non
     way = steps(elastic(cluster), Shutdown())
     assert way[:-1] == steps(cluster, Shutdown())[:-1], "as beside four masters"
     assert way[-1] == "Power off the master"
+
+
+def test_help_says_where_a_command_exists() -> None:
+    async def story() -> None:
+        async with Scene(media=1, deployment="elastic") as scene:
+            await scene.ana.type_text("COPS", "/openvidu help resize masters")
+            await scene.ephemeral("UANA", "`--rolling` only in High Availability")
+
+    virtual.run(story())

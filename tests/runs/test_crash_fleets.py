@@ -10,7 +10,9 @@ from services.procedures import (
     Freeze,
     Park,
     Procedure,
+    ResizeMasters,
     ResizeMedia,
+    Restart,
     Roll,
     Shutdown,
     Startup,
@@ -30,7 +32,7 @@ BIG = "s-8vcpu-16gb"
 
 
 def _down(scene: Scene) -> None:
-    assert [m.status for m in scene.estate.masters("acme")] == ["off"] * 4
+    assert {m.status for m in scene.estate.masters("acme")} == {"off"}
     assert all(d.status == "off" for d in scene.estate.media("acme"))
     assert not scene.estate.functions.scales("acme")
 
@@ -79,14 +81,27 @@ STORIES: dict[str, tuple[str, Procedure | None, Procedure, Check]] = {
     "freezing an autoscaler": ("autoscaler", None, Freeze(), _frozen),
     "draining a node of an autoscaler": ("autoscaler", None, DrainNodes("media-1002"), _up),
     "rolling an autoscaler": ("autoscaler", None, Roll(BIG), _rolled),
+    "shutdown of one master with a pool": ("elastic pool", None, Shutdown(), _down),
+    "startup of one master with fixed nodes": ("elastic fixed", Shutdown(), Startup(), _all_serve),
+    "restart of the only master": ("elastic pool", None, Restart("master"), _all_serve),
+    "restart of OpenVidu on the only master": (
+        *("elastic fixed", None),
+        *(Restart("master", service=True), _all_serve),
+    ),
+    "resize of the only master": (
+        *("elastic autoscaler", None),
+        *(ResizeMasters(BIG), _resumed),
+    ),
 }
 
 
 def tell(name: str, away: str, die_at: CrashPoint) -> int:
-    kind, first, procedure, check = STORIES[name]
+    where, first, procedure, check = STORIES[name]
+    deployment, _, kind = where.rpartition(" ")
+    deployment = deployment or "high availability"
 
     async def story() -> int:
-        async with short_scene(media=2, kind=kind, away=away) as scene:
+        async with short_scene(media=2, away=away, deployment=deployment, kind=kind) as scene:
             # People are still there when the drain begins: an autoscaler is paused before, for as
             # long as its function may take.
             scene.estate.open_meeting(
