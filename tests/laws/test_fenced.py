@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from services.audit.chain import AuditChain
+from services.cloud import config_scripts
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.clients.pace import MINUTE, WRITE_WAITS, RequestPace
@@ -147,11 +148,17 @@ class RecordedShell:
         self.outside = outside
 
     async def run(self, host: Host, command: str, *, stdin: str = "", timeout: float) -> Output:
-        names = {scripts.RESTART: "restart", scripts.STOP: "stop"}
+        names = {
+            scripts.RESTART: "restart",
+            scripts.STOP: "stop",
+            config_scripts.write("s", PATH, "b", "a"): "write",
+            config_scripts.restore("s", PATH, "b", "a"): "put back",
+            config_scripts.forget("s"): "forget",
+        }
         method = ("script" if scripts.VENDOR in command else "signal",)
         name = names.get(command, "drain")
         self.outside.arrives(name, host.droplet_id, *(method if name == "drain" else ()))
-        return Output(0, "begun")
+        return Output(0, "written" if name in ("write", "put back") else "begun")
 
 
 class Bucket:
@@ -161,14 +168,15 @@ class Bucket:
         self.outside = outside
         self.meanwhile: Callable[[], Awaitable[None]] | None = None
 
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[None]]:
-        async def call(*args: Any, conditional: bool = True) -> None:
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[bytes | None]]:
+        async def call(*args: Any, conditional: bool = True) -> bytes | None:
             assert conditional, "nothing is known of this account"
             if self.meanwhile is not None:
                 await self.meanwhile()
             for check in (a for a in args if callable(a)):
                 check()
             self.outside.arrives(name, *(a for a in args if not callable(a)))
+            return b"content" if name == "staged_content" else None
 
         return call
 
@@ -248,6 +256,8 @@ def _put(config: dict[str, Any], template: dict[str, Any]) -> tuple[Any, ...]:
 
 TAGGED_FOR_DRAINING = ("tags.assign_resources", DRAIN_TAG, TAGS)
 UPDATE = "functions.update_trigger"
+PATH = "cluster/media_node/livekit.yaml"
+CONFIGURED = replace(POOL, configuration=configured(POOL.masters))
 OPERATIONS: dict[str, tuple[Cluster, Operation, list[tuple[Any, ...]]]] = {
     "request_droplet_action": (
         POOL,
@@ -301,6 +311,17 @@ OPERATIONS: dict[str, tuple[Cluster, Operation, list[tuple[Any, ...]]]] = {
     "restore_secrets": (POOL, lambda w: w.restore_secrets("s", "a"), [("restore", "s", "a")]),
     "delete_staged": (POOL, lambda w: w.delete_staged("s"), [("delete_staged", "s")]),
     "break_secrets_lock": (POOL, lambda w: w.break_secrets_lock("l"), [("break_lock", "l")]),
+    "write_config": (
+        CONFIGURED,
+        lambda w: w.write_config(MASTER, "livekit.yaml", "s", "b", "a"),
+        [("staged_content", "s", "a"), ("write", MASTER)],
+    ),
+    "restore_config": (
+        CONFIGURED,
+        lambda w: w.restore_config(MASTER, "livekit.yaml", "s", "b", "a"),
+        [("put back", MASTER)],
+    ),
+    "forget_config": (POOL, lambda w: w.forget_config(MASTER, "s"), [("forget", MASTER)]),
     "restart_service": (POOL, lambda w: w.restart_service(MASTER), [("restart", MASTER)]),
     "stop_service": (POOL, lambda w: w.stop_service(MASTER), [("stop", MASTER)]),
     "delete_snapshot": (POOL, lambda w: w.delete_snapshot("9"), [("snapshots.delete", "9")]),
