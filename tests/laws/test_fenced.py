@@ -40,6 +40,7 @@ from tests.support.clusters import (
     SILENT,
     START,
     autoscaled,
+    configured,
     ready,
 )
 from tests.support.memory_store import MemoryStore
