@@ -19,6 +19,7 @@ from handlers.commands.cost import Cost
 from handlers.commands.help import Help
 from handlers.commands.holds import HoldCommand, Unhold
 from handlers.commands.later import CancelLater, ListLater
+from handlers.commands.logs import Logs
 from handlers.commands.menu import Menu
 from handlers.commands.modules import ModuleList, ModuleOff, ModuleOn
 from handlers.commands.observed import Observed
@@ -50,6 +51,7 @@ INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
         Observed,
     ),
     *(ConfigList, ConfigSet, ConfigHistory, ConfigRollback),
+    Logs,
     *(ConfigFileList, ConfigFileShow, ConfigFileEdit, ConfigFileSet),
     *(ModuleList, ModuleOn, ModuleOff, WebhookList, WebhookAdd, WebhookRemove),
     *(BreakGlass, Rehearse, Audit, Menu),

@@ -76,6 +76,7 @@ TOPICS: Mapping[str, Topic] = {
     "help": _look("help shutdown"),
     "menu": _look("menu"),
     "status": _look("status media-2"),
+    "logs": _look("logs master-2 caddy --since 2h"),
     "why": _look("why"),
     "cost": _look("cost 2026-10"),
     "observed": _look("observed 14"),
@@ -99,6 +100,17 @@ TOPICS: Mapping[str, Topic] = {
         CommandGroup.POWER,
         "restart master-2",
         "A media node takes no new meetings until it is back. Restarting a master interrupts it.",
+    ),
+    "stop": _ending(
+        CommandGroup.POWER,
+        "stop media-2",
+        "The node is out of service until it is started. A media node finishes its meetings "
+        "first. With one master, the whole cluster is down.",
+    ),
+    "start": _safe(
+        CommandGroup.POWER,
+        "start media-2",
+        "None: it brings the node back into service.",
     ),
     "wake": _safe(
         CommandGroup.POWER,
@@ -139,6 +151,12 @@ TOPICS: Mapping[str, Topic] = {
         CommandGroup.CAPACITY,
         "resize masters s-8vcpu-16gb",
         "The whole cluster is down meanwhile. With `--rolling`, one master at a time.",
+    ),
+    "upgrade": _ending(
+        CommandGroup.CONFIGURATION,
+        "upgrade 3.7.0",
+        "Running meetings finish first. Then the cluster is out of service until every master is "
+        "updated and media nodes are replaced.",
     ),
     "window list": _look("window list", CommandGroup.SCHEDULE),
     "window forecast": _look("window forecast 30d", CommandGroup.SCHEDULE),
@@ -262,6 +280,8 @@ OPPOSITES: tuple[frozenset[str], ...] = (
         for up in ("startup", "wake", "keepup", "unpark")
         for down in ("shutdown", "drain", "park", "window add")
     ),
+    *(frozenset({up, "stop"}) for up in ("startup", "wake", "keepup", "unpark", "start")),
+    *(frozenset({"start", down}) for down in ("shutdown", "drain", "park")),
     frozenset({"freeze", "unfreeze"}),
     frozenset({"hold", "unhold"}),
     frozenset({"window add", "window remove"}),

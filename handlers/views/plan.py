@@ -24,13 +24,13 @@ from handlers.views.text import (
     words_on,
 )
 from services.billing.prices import money, per_hour
-from services.cluster.model import Load
+from services.cluster.model import Load, only_name
 from services.common.markers import Marker, command, strong
 from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words, plural
 from services.procedures import BackupCreate, ChangeConfigFile, Configure, Procedure
 from services.procedures.plan import Plan
-from services.steps import PoolTarget, Revive, Snapshots
+from services.steps import PoolTarget, PowerOff, Revive, Snapshots
 
 Fact = tuple[str, str]
 # What an approval is for, by command; otherwise the command's own name.
@@ -311,8 +311,15 @@ def cost_in_short(plan: Plan) -> str:
     if not parts:
         parts = ["no change"]
     if plan.effects.stops_masters and plan.effects.down and plan.outage is None:
-        parts.append(f"masters still {per_hour(plan.stays_billed)}")
+        parts.append(f"{_masters(plan)} still {per_hour(plan.stays_billed)}")
     return "; ".join(parts)
+
+
+def _masters(plan: Plan) -> str:
+    """Return `masters`; `master` or `node` where only one is powered off and there is no other."""
+    names = {name for s in plan.steps if isinstance(s, PowerOff) for name in s.names}
+    only = [only_name(name) for name in names]
+    return only[0] if len(only) == 1 and only[0] else "masters"
 
 
 def _without_aside(text: str) -> str:
@@ -335,7 +342,9 @@ def cost_change(plan: Plan) -> str:
     if not sentences:
         sentences.append("changes nothing")
     if effects.stops_masters and effects.down:
-        sentences.append(f"the masters stay billed while off ({per_hour(plan.stays_billed)})")
+        masters = _masters(plan)
+        stay = plural(2 if masters == "masters" else 1, "stays", "stay")
+        sentences.append(f"the {masters} {stay} billed while off ({per_hour(plan.stays_billed)})")
     first, *others = sentences
     return ". ".join([first, *(starting(text, plan) for text in others)]) + "."
 

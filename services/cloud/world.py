@@ -18,8 +18,9 @@ from services.cloud.survey import Survey, Surveyed
 from services.cloud.writer import ClusterWriter
 from services.cluster.account_facts import NO_FACTS, AccountFacts
 from services.cluster.configuration import NodeConfiguration
-from services.cluster.deployment import CONTROL_PLANES, ControlPlane
+from services.cluster.deployment import CONTROL_PLANES, ControlPlane, control_plane_of
 from services.cluster.fleet_kind import ResourceNames
+from services.cluster.installation import Installation
 from services.cluster.model import (
     Cluster,
     Droplet,
@@ -30,7 +31,9 @@ from services.cluster.model import (
     NodeStatus,
     SecretsState,
     Timings,
+    short_name,
 )
+from services.cluster.node_condition import NodeCondition, with_names, without_peers
 from services.common import eager
 from services.common.clock import Clock
 from services.common.errors import BotError, Unreachable
@@ -117,6 +120,26 @@ class ClusterWorld(ClusterGateway):
         return await self._nodes.inspect(droplet_id)
 
     @override
+    async def conditions(self, cluster: Cluster, only: int = 0) -> tuple[NodeCondition, ...]:
+        masters = {m.id for m in cluster.masters}
+        droplets = {d.id: d for d in (*cluster.masters, *(n.droplet for n in cluster.media))}
+        reports = await self._nodes.conditions(
+            (d, short_name(d.name, cluster.stack), d.id in masters)
+            for d in droplets.values()
+            if only in (0, d.id)
+        )
+        if not control_plane_of(cluster).can_roll:
+            # One master: nothing is replicated, and no load balancer is in front.
+            return tuple(without_peers(report) for report in reports)
+        # The databases know each other by address.
+        names = {m.private_address: short_name(m.name, cluster.stack) for m in cluster.masters}
+        return tuple(with_names(report, names) for report in reports)
+
+    @override
+    async def logs(self, droplet_id: int, service: str, seconds: int) -> str:
+        return await self._nodes.logs(droplet_id, service, seconds)
+
+    @override
     async def config_file(self, droplet_id: int, file: ConfigFile) -> ConfigText:
         return await self._nodes.config_file(droplet_id, file)
 
@@ -156,8 +179,12 @@ class ClusterWorld(ClusterGateway):
             self._load(needs),
             self._front(needs),
         )
-        starts = await self._starts(masters, needs)
-        configuration = await self._configuration(masters, needs)
+        starts, units, installed, configuration = await eager.gather(
+            self._starts(masters, needs),
+            self._units(droplets, needs),
+            self._installations(droplets, needs),
+            self._configuration(masters, needs),
+        )
         return Cluster(
             name=self.config.name,
             stack=self.config.stack,
@@ -170,10 +197,19 @@ class ClusterWorld(ClusterGateway):
                     master,
                     healthy=healthy.get(master.id, NOT_OBSERVED),
                     start=starts.get(master.id, NOT_OBSERVED),
+                    unit=units.get(master.id, NOT_OBSERVED),
+                    installation=installed.get(master.id, NOT_OBSERVED),
                 )
                 for master in masters
             ),
-            media=tuple(replace(node, look=looks.get(node.id, NOT_OBSERVED)) for node in media),
+            media=tuple(
+                replace(
+                    node,
+                    look=looks.get(node.id, NOT_OBSERVED),
+                    droplet=_with_installation(_with_unit(node.droplet, units), installed),
+                )
+                for node in media
+            ),
             pool=seen.pool,
             kind=seen.kind,
             deployment=seen.deployment,
@@ -315,6 +351,20 @@ class ClusterWorld(ClusterGateway):
             return {}
         return await self._nodes.starts(masters)
 
+    async def _units(
+        self, droplets: tuple[Droplet, ...], needs: frozenset[Fact]
+    ) -> dict[int, Observed[str]]:
+        if Fact.UNITS not in needs:
+            return {}
+        return await self._nodes.units(droplets)
+
+    async def _installations(
+        self, droplets: tuple[Droplet, ...], needs: frozenset[Fact]
+    ) -> dict[int, Observed[Installation]]:
+        if Fact.VERSIONS not in needs:
+            return {}
+        return await self._nodes.installations(droplets)
+
     async def _configuration(
         self, masters: tuple[Droplet, ...], needs: frozenset[Fact]
     ) -> tuple[tuple[int, Observed[NodeConfiguration]], ...]:
@@ -326,6 +376,18 @@ class ClusterWorld(ClusterGateway):
         if self.config.private_addresses:
             return droplet.private_address
         return droplet.address
+
+
+def _with_unit(droplet: Droplet, units: dict[int, Observed[str]]) -> Droplet:
+    if droplet.id not in units:
+        return droplet
+    return replace(droplet, unit=units[droplet.id])
+
+
+def _with_installation(droplet: Droplet, installed: dict[int, Observed[Installation]]) -> Droplet:
+    if droplet.id not in installed:
+        return droplet
+    return replace(droplet, installation=installed[droplet.id])
 
 
 def _region(masters: tuple[Droplet, ...]) -> str:

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from typing_extensions import override
 
-from services.cloud import config_scripts
+from services.cloud import config_scripts, update_scripts
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.droplet_actions import DropletActions
@@ -163,6 +163,8 @@ class ClusterWriter(WriteOperations):
 
     @override
     async def restart_service(self, droplet_id: int) -> None:
+        if self._cluster.stopped_by_request(droplet_id) is not None:
+            await self._fence.before_start(droplet_id)
         self._fence.check()
         await self._nodes.systemctl(droplet_id, "restarting", scripts.RESTART)
 
@@ -170,6 +172,40 @@ class ClusterWriter(WriteOperations):
     async def stop_service(self, droplet_id: int) -> None:
         self._fence.check()
         await self._nodes.systemctl(droplet_id, "stopping", scripts.STOP)
+
+    @override
+    async def stop_node(self, droplet_id: int) -> None:
+        await self._fence.before_stop(droplet_id)
+        self._fence.check()
+        await self._nodes.systemctl(droplet_id, "stopping", scripts.STOP)
+
+    @override
+    async def start_node(self, droplet_id: int) -> None:
+        await self._fence.before_start(droplet_id)
+        self._fence.check()
+        await self._nodes.systemctl(droplet_id, "starting", scripts.START_UNIT)
+
+    async def start_services(self, droplet_id: int) -> None:
+        self._fence.check()
+        await self._nodes.systemctl(droplet_id, "starting", update_scripts.START)
+
+    @override
+    async def fetch_updater(self, droplet_id: int, version: str) -> None:
+        self._fence.check()
+        script, doing = update_scripts.fetch(version), f"downloading update.sh of {version}"
+        await self._nodes.run_update(droplet_id, doing, script, ("there", "fetched"))
+
+    @override
+    async def update_openvidu(self, droplet_id: int, was: str, version: str) -> None:
+        self._fence.check()
+        script, doing = update_scripts.update(was, version), f"updating OpenVidu to {version}"
+        await self._nodes.run_update(droplet_id, doing, script, ("begun", "already"))
+
+    @override
+    async def restore_openvidu(self, droplet_id: int, was: str, version: str) -> None:
+        self._fence.check()
+        script, doing = update_scripts.restore(was, version), f"restoring OpenVidu {was}"
+        await self._nodes.run_update(droplet_id, doing, script, ("restored", "nothing", "running"))
 
     # Configuration files
 
@@ -209,6 +245,12 @@ class ClusterWriter(WriteOperations):
         return file, path
 
     # The bucket
+
+    @override
+    async def record_version(self, was: str, version: str) -> None:
+        await self._bucket().record_version(
+            was, version, self._fence.check, conditional=self._conditional
+        )
 
     @override
     async def promote_secrets(self, staged: str, before: str, after: str) -> None:

@@ -63,6 +63,11 @@ class ControlPlane:
         return TITLES[self.deployment]
 
     @property
+    def label(self) -> str:
+        """Return the heading of a line about them: `Masters`, `Master`, `Node`."""
+        return self.noun.capitalize() + ("" if self.masters == 1 else "s")
+
+    @property
     def count(self) -> str:
         """Return how many masters it has, in words: `four masters`, `one master`."""
         if self.masters is None:

@@ -38,6 +38,7 @@ FACTS = {
     Fact.LINT: "secrets.env",
     Fact.CONFIGURATION: "the configuration files",
     Fact.SERVICES: "since when OpenVidu runs on the masters",
+    Fact.VERSIONS: "OpenVidu's version on the nodes",
 }
 
 

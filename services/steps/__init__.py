@@ -36,6 +36,8 @@ The steps, each by the goal it reaches:
 - `Shrunk`: The pool has shrunk, and the drained nodes are removed.
 - `OldGone`: No pool member of another size is left.
 - `StopService`: OpenVidu is stopped on media nodes, whatever runs there. Only people choose this.
+- `StopUnit`: OpenVidu is stopped on one node and stays stopped.
+- `StartUnit`: OpenVidu is started on one node on which it was stopped.
 - `RestartService`: OpenVidu was restarted on one master.
 - `PowerOffHost`: A Single Node's droplet is powered off. It stays and is billed.
 - `HealthyHost`: A Single Node answers its own health page.
@@ -59,6 +61,12 @@ The steps, each by the goal it reaches:
 - `KeepSecrets`: A private copy of the current secrets.env is stored with the backup of the run's
   label.
 - `DropBackups`: These snapshots, and their copies of secrets.env, are deleted permanently.
+- `FetchUpdater`: The vendor's `update.sh` of this version is on these masters, and leads there.
+- `UpdateMaster`: `update.sh` has updated OpenVidu on one master. OpenVidu stays stopped there.
+- `RecordVersion`: `secrets.env` names this version, which new media nodes install.
+- `StartServices`: OpenVidu runs on these masters. From then on an update is not rolled back.
+- `RestoreMaster`: One master has the files from before the update, from the vendor's backup.
+- `VersionsSeen`: Every master and every media node was seen with this version.
 """
 
 from services.steps.autoscaler import Arrived, Autoscaling, RunsOver
@@ -77,10 +85,19 @@ from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
 from services.steps.host import HealthyHost, PowerOffHost, RestartHost
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
 from services.steps.media_nodes import MediaServing, Revive, StopService
+from services.steps.node_service import StartUnit, StopUnit
 from services.steps.pool import PoolTarget, TemplateSize
 from services.steps.removal import MediaGone, OldGone, Shrunk
 from services.steps.resize import Resize, Settled
 from services.steps.secrets import BreakLock, DropStaged, PromoteSecrets, RestoreSecrets
+from services.steps.upgrade import (
+    FetchUpdater,
+    RecordVersion,
+    RestoreMaster,
+    StartServices,
+    UpdateMaster,
+    VersionsSeen,
+)
 from services.steps.windows import SaveWindow
 
 STEPS: tuple[type[Step], ...] = (
@@ -90,8 +107,10 @@ STEPS: tuple[type[Step], ...] = (
     *(TemplateSize, Shrunk, OldGone, StopService, RestartService),
     *(PowerOffHost, RestartHost, HealthyHost),
     *(Autoscaling, RunsOver, Left, Uncounted, Deleted, FleetGone, Arrived),
+    *(StopUnit, StartUnit),
     *(NodesOff, NodesOn, NodesServe, NodeSize),
     *(Resize, Settled, Snapshots, KeepSecrets, DropBackups),
+    *(FetchUpdater, UpdateMaster, RecordVersion, StartServices, RestoreMaster, VersionsSeen),
 )
 
 __all__ = [
@@ -107,6 +126,7 @@ __all__ = [
     "DropBackups",
     "DropStaged",
     "Effects",
+    "FetchUpdater",
     "FleetGone",
     "ForgetConfig",
     "FrontAnswers",
@@ -127,10 +147,12 @@ __all__ = [
     "PowerOn",
     "PromoteSecrets",
     "Question",
+    "RecordVersion",
     "Resize",
     "RestartHost",
     "RestartService",
     "RestoreConfigFile",
+    "RestoreMaster",
     "RestoreSecrets",
     "Revive",
     "RunsOver",
@@ -138,11 +160,16 @@ __all__ = [
     "Settled",
     "Shrunk",
     "Snapshots",
+    "StartServices",
+    "StartUnit",
     "Step",
     "StepTiming",
     "StopService",
+    "StopUnit",
     "TemplateSize",
     "Uncounted",
+    "UpdateMaster",
+    "VersionsSeen",
     "WriteConfigFile",
     "WriteOperations",
 ]

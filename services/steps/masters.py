@@ -61,7 +61,11 @@ def _with_status(cluster: Cluster, names: tuple[str, ...], status: str) -> str:
 
 def _another_is_down(cluster: Cluster, names: tuple[str, ...]) -> str:
     """Return why none of these may be stopped while another master is off; "" when all are on."""
-    down = tuple(m.name for m in cluster.masters if m.name not in names and m.status != "active")
+    others = [m for m in cluster.masters if m.name not in names]
+    stopped = tuple(m.name for m in others if cluster.stopped_by_request(m.id) and not m.is_healthy)
+    if stopped:
+        return f"OpenVidu is stopped on {master_names(stopped)}: two masters are never down at once"
+    down = tuple(m.name for m in others if m.status != "active")
     if not down:
         return ""
     verb = plural(len(down), "is", "are")

@@ -25,12 +25,11 @@ from simulators.cloud.model import (
     SimulatedPool,
     ZeroMode,
 )
-from simulators.cloud.nodes import NodeSystem
+from simulators.cloud.nodes import FIRST_VERSION, INFO, NodeSystem, deployment_info
 from simulators.cloud.state import CloudState
 
 Addresses = Callable[[int], str]
 IMAGE = "ubuntu-24-04-x64"
-INFO = "/opt/openvidu/deployment-info.yaml"
 VERSIONS: dict[Deployment, str] = {
     "high availability": "3.6.1",
     "elastic": "3.6.1",
@@ -271,6 +270,7 @@ class Builder:
             state.read_secrets = reader
         else:
             droplet.on, droplet.node.boot_id = True, state.uuid()
+            droplet.node.files[INFO] = deployment_info(FIRST_VERSION)
             droplet.node.has_tag_watcher = state.clusters[droplet.stack].kind == "autoscaler"
             self.nodes.start_unit(droplet)
 

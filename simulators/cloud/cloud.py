@@ -44,6 +44,7 @@ from simulators.cloud.nodes import NodeSystem
 from simulators.cloud.pools import PoolScaler
 from simulators.cloud.power import ActionSimulation
 from simulators.cloud.state import CloudState
+from simulators.cloud.updates import Updates
 
 
 class Cloud(CloudState):
@@ -70,6 +71,7 @@ class Cloud(CloudState):
             self.graceful,
             self.configuration,
         )
+        self.updates = Updates(self, emit, self.nodes)
         self._droplets = Droplets(self, emit, self.nodes)
         self.power = ActionSimulation(self, emit, self.nodes, self.containers)
         self.pool_scaler = PoolScaler(

@@ -1,6 +1,8 @@
 """The Linux inside the droplets: boots, the unit `openvidu`, and the quorum of the masters."""
 
+import re
 import uuid
+from collections.abc import Callable
 
 from simulators.cloud import boot_script
 from simulators.cloud.configuration import Configuration
@@ -19,6 +21,7 @@ from simulators.cloud.state import CloudState
 from simulators.evidence import Source, rests_on
 
 NEVER = float("inf")
+INFO, FIRST_VERSION = "/opt/openvidu/deployment-info.yaml", "3.6.1"
 RESTART_LOG = "/var/log/openvidu-restart.log"
 VOLATILE = ("/run/", "/tmp/", "/var/run/")  # noqa: S108 - the node's, not ours
 NO_SECRETS = (
@@ -43,6 +46,8 @@ class NodeSystem:
         self.configuration = configuration
         self.state, self.emit, self.people = state, emit, people
         self.containers, self.crashes, self.graceful = containers, crashes, graceful
+        self.started: Callable[[SimulatedDroplet], None] = lambda _: None
+        """Called when OpenVidu has been started on a master."""
 
     def power_up(self, droplet: SimulatedDroplet) -> None:
         """Give the droplet power and boot it."""
@@ -117,6 +122,8 @@ class NodeSystem:
         if not droplet.node.installed and self.state.install_fails(droplet):
             return
         first, droplet.node.installed = not droplet.node.installed, True
+        if first:
+            droplet.node.files[INFO] = self._info(droplet)
         if first and self.state.clusters[droplet.stack].kind == "autoscaler":
             droplet.node.has_tag_watcher = True
             self.graceful.tags_changed(droplet)
@@ -128,6 +135,14 @@ class NodeSystem:
         droplet.node.unit_since = self.state.now
         self.crashes.begin_again(droplet)
         self.log(droplet, "Started openvidu.service - OpenVidu.")
+
+    def _info(self, droplet: SimulatedDroplet) -> bytes:
+        """Return what the installer of a media node notes: it takes the version of secrets.env."""
+        reader = self.state.read_secrets
+        source = (reader(droplet.stack) if reader is not None else None) or b""
+        named = re.search(rb"^OPENVIDU_VERSION=(.*)$", source, re.MULTILINE)
+        version = named[1].decode() if named else FIRST_VERSION
+        return deployment_info(version)
 
     # --- masters
 
@@ -156,6 +171,7 @@ class NodeSystem:
             droplet.ready_at = NEVER
             self.log(droplet, "openvidu-init: invalid value for OPENVIDU_RTC_ENGINE")
         self._masters_changed(droplet)
+        self.started(droplet)
         self.state.timeline.after(delays.master_ready + delays.front, _something_to_look_at)
 
     def _configure(self, droplet: SimulatedDroplet) -> str:
@@ -195,6 +211,17 @@ class NodeSystem:
             cluster.quorum_at = self.state.now + self.state.delays.master_ready
 
 
+def deployment_info(version: str) -> bytes:
+    """Return the installer's notes about a deployment."""
+    return f"edition: pro\nversion: {version}\n".encode()
+
+
+def version_of(droplet: SimulatedDroplet) -> str:
+    """Return the version that the node's own notes name; "" where there are none."""
+    named = re.search(rb"^version: *(.*)$", droplet.node.files.get(INFO, b""), re.MULTILINE)
+    return named[1].decode().strip("\"' ") if named else ""
+
+
 def _something_to_look_at() -> None:
     """Do nothing: an entry in the timeline lets a virtual clock stop here."""
 
@@ -211,6 +238,12 @@ rests_on(
     Source.SOURCE,
     "openvidu-digitalocean 3.6.1: the masters' boot script",
     "secrets.env is read at each boot and restart",
+)
+rests_on(
+    "masters",
+    Source.SOURCE,
+    "openvidu-digitalocean 3.6.1: the media nodes' user data",
+    "a new media node installs the version that secrets.env names",
 )
 rests_on(
     "masters",

@@ -14,6 +14,7 @@ import pytest
 from services.audit.chain import AuditChain
 from services.cloud import config_scripts
 from services.cloud import node_scripts as scripts
+from services.cloud import update_scripts
 from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.clients.pace import MINUTE, WRITE_WAITS, RequestPace
 from services.cloud.clients.ssh import Host, Output
@@ -142,6 +143,14 @@ class FencedAccount:
         return self.known
 
 
+UPDATES = {
+    update_scripts.START: "start",
+    update_scripts.fetch("3.7.0"): "fetch",
+    update_scripts.update("3.6.1", "3.7.0"): "update",
+    update_scripts.restore("3.6.1", "3.7.0"): "undo",
+}
+
+
 class RecordedShell:
     """Every node's shell. `drain` is recorded with its method."""
 
@@ -155,11 +164,19 @@ class RecordedShell:
             config_scripts.write("s", PATH, "b", "a"): "write",
             config_scripts.restore("s", PATH, "b", "a"): "put back",
             config_scripts.forget("s"): "forget",
+            scripts.START_UNIT: "start",
+            **UPDATES,
         }
         method = ("script" if scripts.VENDOR in command else "signal",)
         name = names.get(command, "drain")
         self.outside.arrives(name, host.droplet_id, *(method if name == "drain" else ()))
-        return Output(0, "written" if name in ("write", "put back") else "begun")
+        done = {
+            "fetch": "fetched",
+            "undo": "restored",
+            "write": "written",
+            "put back": "written",
+        }
+        return Output(0, done.get(name, "begun"))
 
 
 class Bucket:
@@ -325,6 +342,25 @@ OPERATIONS: dict[str, tuple[Cluster, Operation, list[tuple[Any, ...]]]] = {
     "forget_config": (POOL, lambda w: w.forget_config(MASTER, "s"), [("forget", MASTER)]),
     "restart_service": (POOL, lambda w: w.restart_service(MASTER), [("restart", MASTER)]),
     "stop_service": (POOL, lambda w: w.stop_service(MASTER), [("stop", MASTER)]),
+    "stop_node": (POOL, lambda w: w.stop_node(MASTER), [("stop", MASTER)]),
+    "start_node": (POOL, lambda w: w.start_node(MASTER), [("start", MASTER)]),
+    "start_services": (POOL, lambda w: w.start_services(MASTER), [("start", MASTER)]),
+    "fetch_updater": (POOL, lambda w: w.fetch_updater(MASTER, "3.7.0"), [("fetch", MASTER)]),
+    "update_openvidu": (
+        POOL,
+        lambda w: w.update_openvidu(MASTER, "3.6.1", "3.7.0"),
+        [("update", MASTER)],
+    ),
+    "restore_openvidu": (
+        POOL,
+        lambda w: w.restore_openvidu(MASTER, "3.6.1", "3.7.0"),
+        [("undo", MASTER)],
+    ),
+    "record_version": (
+        POOL,
+        lambda w: w.record_version("3.6.1", "3.7.0"),
+        [("record_version", "3.6.1", "3.7.0")],
+    ),
     "delete_snapshot": (POOL, lambda w: w.delete_snapshot("9"), [("snapshots.delete", "9")]),
     "copy_secrets": (POOL, lambda w: w.copy_secrets("l"), [("copy_to_backup", "l")]),
     "delete_secrets_copy": (
@@ -394,6 +430,7 @@ NOTES = (
     "resume_autoscaler",
     "record_powered_on",
     "save_window",
+    "stop_node",
     "drain",
     "tag_for_draining",
 )
@@ -770,8 +807,8 @@ MAY_WRITE = {
 
 
 def test_nothing_else_reaches_a_write() -> None:
-    """`writes` makes writing requests; `signal_drain` and `systemctl` change nodes."""
-    doors = WRITES - {"delete_snapshot"} | {"writes", "signal_drain", "systemctl"}
+    """`writes` makes writing requests; the others change nodes."""
+    doors = WRITES - {"delete_snapshot"} | {"writes", "signal_drain", "systemctl", "run_update"}
     found = set()
     for folder in ("bot", "handlers", "services"):
         for path in (ROOT / folder).rglob("*.py"):

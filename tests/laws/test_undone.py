@@ -33,9 +33,12 @@ from services.procedures import (
     Roll,
     Scale,
     Shutdown,
+    Start,
     Startup,
+    Stop,
     SwitchModule,
     Unpark,
+    Upgrade,
 )
 from services.procedures.plan import make_plan
 from services.runs.run import Event, Opened, Reached, Run, fold
@@ -44,6 +47,7 @@ from services.secrets_env import SecretsFindings
 from services.steps import PowerOn, Step
 from tests.support.clusters import (
     NOW,
+    OLD,
     SIZES,
     SOLD,
     autoscaled,
@@ -52,6 +56,7 @@ from tests.support.clusters import (
     end_of,
     fixed,
     ready,
+    with_stopped,
 )
 
 ANA = Actor("UANA", "T0ACME")
@@ -79,6 +84,13 @@ def rooted(cluster: Cluster) -> Cluster:
     )
 
 
+def with_versions(cluster: Cluster) -> Cluster:
+    """Return the cluster with OpenVidu's versions observed too."""
+    masters = tuple(replace(m, installation=OLD) for m in cluster.masters)
+    secrets = SecretsState("d1", version=OLD.version)
+    return replace(cluster, masters=masters, secrets=secrets)
+
+
 def with_configuration(cluster: Cluster) -> Cluster:
     """Return the cluster with its configuration seen on every master."""
     return replace(cluster, configuration=configured(cluster.masters))
@@ -91,6 +103,8 @@ STORIES: dict[str, tuple[Procedure, Cluster]] = {
     "shutdown, one kept": (Shutdown(), ready(3, zero_refused=True, zero_policy="keep_one")),
     "shutdown, fixed": (Shutdown(), fixed(3)),
     "shutdown, autoscaler": (Shutdown(), autoscaled(3)),
+    "stop": (Stop("media-2"), ready(3)),
+    "start": (Start("master-2"), with_stopped(ready(3), 2)),
     "startup": (Startup(), down(ready(3))),
     "startup, fixed": (Startup(), down(fixed(3))),
     "startup, autoscaler": (Startup(), down(autoscaled(3))),
@@ -105,6 +119,8 @@ STORIES: dict[str, tuple[Procedure, Cluster]] = {
     "backup": (BackupCreate(offline=True), rooted(ready(3))),
     "restart": (Restart("master-2"), ready(3)),
     "restart of a media node": (Restart("media-2"), ready(3)),
+    "upgrade": (Upgrade("3.7.0"), with_versions(rooted(ready(3)))),
+    "upgrade, autoscaler": (Upgrade("3.7.0"), with_versions(rooted(autoscaled(3)))),
     "park": (Park("1"), fixed(3)),
     "unpark": (Unpark("all"), parked(fixed(3))),
     "roll": (Roll(SIZES[1]), rooted(autoscaled(3))),

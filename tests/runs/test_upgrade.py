@@ -283,17 +283,14 @@ OUT_OF_SIGHT = {
 # Steps of clusters that the version before refuses to operate: it opens no run of theirs, and one
 # that it finds is unreadable for it alone.
 NOT_OPERATED = {"PowerOffHost", "RestartHost", "HealthyHost"}
-
-# Procedures that the version before does not offer, and their steps. A request or run of them is
-# unreadable for it alone: it drives and shows every other one.
+# Of commands that the version before does not offer. A request or run of them is unreadable for it
+# alone: a newer bot drives it, and the older one shows every other one.
 NOT_OFFERED = {
-    "ApplyConfig",
-    "ChangeConfigFile",
-    "ConfigAccepted",
-    "ForgetConfig",
-    "RestoreConfigFile",
-    "SwitchModule",
-    "WriteConfigFile",
+    *("Stop", "Start", "StopUnit", "StartUnit"),
+    *("Upgrade", "FetchUpdater", "UpdateMaster", "RecordVersion"),
+    *("StartServices", "RestoreMaster", "VersionsSeen"),
+    *("ChangeConfigFile", "SwitchModule", "WriteConfigFile", "RestoreConfigFile"),
+    *("ApplyConfig", "ConfigAccepted", "ForgetConfig"),
 }
 
 

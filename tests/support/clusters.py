@@ -5,7 +5,7 @@ Everything that a look could show, and more.
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import MISSING, fields, replace
 from decimal import Decimal
@@ -28,6 +28,7 @@ from services.cluster.account_facts import (
 )
 from services.cluster.backups import backups
 from services.cluster.configuration import NodeConfiguration
+from services.cluster.installation import Installation, UpdateRecord, UpdateState
 from services.cluster.model import (
     EVERYTHING,
     Agent,
@@ -46,6 +47,7 @@ from services.cluster.model import (
     SigquitEffect,
     Size,
     Snapshot,
+    StoppedNode,
 )
 from services.common.errors import Refused
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
@@ -148,6 +150,23 @@ UNTOLD = replace(
     signals=(Signal("openvidu", SignalResult.REFUSED, "Cannot connect to the Docker daemon"),),
 )
 LYING = replace(IDLE, livekit=200)  # docker says that it has ended, LiveKit answers.
+OLD = Installation("3.6.1", "active", 80_000)
+"""OpenVidu as it is on a node before an upgrade."""
+UPDATED = replace(
+    OLD,
+    version="3.7.0",
+    unit="inactive",
+    updates=(UpdateRecord("3.7.0", UpdateState.ENDED, 0, ("2027_3.6.1",)),),
+)
+BROKEN = replace(OLD, updates=(UpdateRecord("3.7.0", UpdateState.INTERRUPTED),))
+UNSEEN_VERSION = Unobserved("ssh does not answer")
+INSTALLED: tuple[tuple[Observed[Installation], ...], ...] = (
+    *((OLD,),) * 4,
+    (OLD, UNSEEN_VERSION),
+    (UPDATED, OLD),
+    (BROKEN, OLD),
+)
+"""What the nodes of a cluster show of their versions, in turn."""
 STARTS: tuple[Observed[str], ...] = (Unobserved("ssh does not answer"), "a1", "a1")
 FRONTS: tuple[Observed[bool], ...] = (True, False, Unobserved("no such host", since=NOW - 30.0))
 NO_LIVEKIT = Unobserved("LiveKit does not answer", since=NOW - 30.0)
@@ -165,6 +184,10 @@ def names(stack: str = "acme") -> tuple[str, ...]:
 
 
 # --- clusters
+
+
+def _unit(status: str) -> Observed[str]:
+    return "active" if status == "active" else NOT_OBSERVED
 
 
 @st.composite
@@ -200,6 +223,7 @@ def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
                 Decimal(48),
                 healthy=healthy,
                 start=start,
+                unit=_unit(status),
             )
         )
     return tuple(nodes)
@@ -259,6 +283,7 @@ def media_node(draw: st.DrawFn, number: int) -> MediaNode:
         f"127.0.1.{number}",
         hourly=Decimal("0.07143"),
         created_at=created,
+        unit=_unit(status),
     )
     return MediaNode(droplet, member, look)
 
@@ -347,7 +372,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
         )
     )
     if kind is FleetKind.POOL:
-        return cluster
+        return _with_a_stopped_node(draw, cluster)
     media = (
         ()
         if kind is FleetKind.NONE
@@ -356,7 +381,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
     autoscaler = draw(autoscalers()) if kind is FleetKind.AUTOSCALER else None
     parked = tuple(n.id for n in media if draw(st.booleans())) if kind is FleetKind.FIXED else ()
     declared = draw(st.sampled_from((None, 1, 2)))
-    return replace(
+    made = replace(
         cluster,
         kind=kind,
         pool=None,
@@ -366,6 +391,31 @@ def clusters(draw: st.DrawFn) -> Cluster:
         autoscaler_minimum=declared,
         zero_refused=False,
     )
+    return _with_a_stopped_node(draw, made)
+
+
+def _with_a_stopped_node(draw: st.DrawFn, cluster: Cluster) -> Cluster:
+    """Return the cluster, sometimes with one node on which people stopped OpenVidu."""
+    if draw(st.integers(0, 4)):
+        return cluster
+    nodes = [d.id for d in (*cluster.masters, *(n.droplet for n in cluster.media)) if d.active]
+    return with_stopped(cluster, draw(st.sampled_from(nodes))) if nodes else cluster
+
+
+def with_stopped(cluster: Cluster, droplet_id: int) -> Cluster:
+    """Return the cluster with OpenVidu stopped by request on that node."""
+    masters_now = {
+        m.name: replace(m, unit="inactive", healthy=False)
+        for m in cluster.masters
+        if m.id == droplet_id
+    }
+    media = {
+        n.id: replace(n, droplet=replace(n.droplet, unit="inactive"), look=IDLE)
+        for n in cluster.media
+        if n.id == droplet_id
+    }
+    stop = StoppedNode(droplet_id, "Ana", NOW - 900.0, "acme-3")
+    return replace(cluster.with_masters(masters_now).with_media(media), stopped=(stop,))
 
 
 def _of_kind(draw: st.DrawFn, node: MediaNode, number: int, kind: FleetKind) -> MediaNode:
@@ -425,12 +475,21 @@ def account_facts() -> st.SearchStrategy[AccountFacts]:
     return st.one_of(st.just(NO_FACTS), st.just(NO_FACTS), seen)
 
 
+def _showing(
+    droplets: Iterable[Droplet], installed: tuple[Observed[Installation], ...]
+) -> tuple[Droplet, ...]:
+    """Return the droplets that are on with what they show of their versions."""
+    shown = zip(droplets, itertools.cycle(installed))
+    return tuple(replace(d, installation=i) if d.active else d for d, i in shown)
+
+
 @st.composite
 def pooled(draw: st.DrawFn) -> Cluster:
     """A cluster with a pool."""
     media = tuple(draw(media_node(n)) for n in range(1, draw(st.integers(0, 5)) + 1))
     here = len([n for n in media if n.member_status not in (None, "deleting")])
     target = draw(st.sampled_from((here, here, here, 0, here + 1)))
+    installed = draw(st.sampled_from(INSTALLED))
     droplets = draw(masters())
     return Cluster(
         name="acme",
@@ -438,9 +497,12 @@ def pooled(draw: st.DrawFn) -> Cluster:
         seen_at=NOW,
         region="ams3",
         known=EVERYTHING,
-        masters=droplets,
+        masters=_showing(droplets, installed),
+        media=tuple(
+            replace(n, droplet=d)
+            for n, d in zip(media, _showing([n.droplet for n in media], installed), strict=True)
+        ),
         configuration=draw(st.sampled_from((configured(droplets), ()))),
-        media=media,
         pool=Pool("pool-1", "acme-media-node-pool", target, size=SIZES[0], template="t-1"),
         load=draw(loads()),
         front=draw(st.sampled_from(FRONTS)),
@@ -461,8 +523,8 @@ def pooled(draw: st.DrawFn) -> Cluster:
             st.sampled_from(
                 (
                     None,
-                    SecretsState("d1"),
-                    SecretsState("d1", 60.0, staged=("0a1b2c3d4e5f6071",)),
+                    SecretsState("d1", version="3.6.1"),
+                    SecretsState("d1", 60.0, staged=("0a1b2c3d4e5f6071",), version="3.6.1"),
                     SecretsState("d2"),
                 )
             )
@@ -483,6 +545,7 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
                 SIZES[0],
                 hourly=Decimal("0.07143"),
                 created_at=f"2027-01-{10 + n}",
+                unit="active",
             ),
             "active",
             replace(SERVING, rooms=rooms if n == 1 else 0, people=5 * rooms if n == 1 else 0),
@@ -499,6 +562,7 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
             f"127.0.0.{i}",
             hourly=Decimal("0.07143"),
             healthy=True,
+            unit="active",
         )
         for i, name in enumerate(names(), 1)
     )
@@ -613,6 +677,7 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     ),
     "media": st.integers(1, 8),
     "size": st.sampled_from(SIZES),
+    "version": st.sampled_from(("3.6.1", "3.7.0")),
     "node": st.sampled_from(
         (
             "master-2",
@@ -749,6 +814,8 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "instead_of": lambda c: st.sampled_from([(), tuple(n.id for n in c.media[:2])]),
     "back": lambda _: st.just(()),
     "gives_up": lambda _: st.sampled_from((0.0, 1800.0)),
+    "version": lambda _: st.sampled_from(("3.6.1", "3.7.0")),
+    "old": lambda _: st.just("3.6.1"),
     "snapshots": lambda c: st.just(tuple(s.id for s in c.snapshots or ())[:4]),
 }
 """Values of a step's field by name, in that cluster; by its type when the name is not here."""
