@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from services.audit.chain import AuditChain
-from services.cloud import config_scripts
+from services.cloud import config_scripts, update_scripts
 from services.cloud import node_scripts as scripts
-from services.cloud import update_scripts
 from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.clients.pace import MINUTE, WRITE_WAITS, RequestPace
 from services.cloud.clients.ssh import Host, Output
