@@ -196,7 +196,7 @@ TOPICS: Mapping[str, Topic] = {
     "config file set": _ending(
         CommandGroup.CONFIGURATION, "config file set livekit.yaml room.max_participants 50", FILE
     ),
-    "config file apply": _ending(CommandGroup.CONFIGURATION, "config file apply", FILE),
+    "file apply": _ending(CommandGroup.CONFIGURATION, "file apply", FILE),
     "module list": _look("module list", CommandGroup.CONFIGURATION),
     "module on": _ending(CommandGroup.CONFIGURATION, "module on observability", MODULE),
     "module off": _ending(CommandGroup.CONFIGURATION, "module off observability", MODULE),
