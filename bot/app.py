@@ -128,6 +128,7 @@ class Bot:
             "groups": self.user_groups.sweep,
             "channels": self.closed_channels.sweep,
             "desk": self.operations.round.sweep,
+            "batches": self.operations.batch_driver.sweep,
             "audit": self.operations.anchors.sweep,
             "windows of the settings": self._seed,
             "calendars": self.calendars.sweep,
@@ -264,6 +265,7 @@ def build(
         observes=settings.observes,
         stage=ways.stage,
     )
+    operations.batches.most_at_once = settings.batches.most_at_once
     scheduler = WindowScheduler(
         operations, clock, _people_per_node(settings), settings.observe_report_days
     )

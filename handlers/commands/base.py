@@ -82,7 +82,8 @@ class InstantCommand(Command, ABC):
     `changes`: it changes something, so it is stored before it is acknowledged.
     `reasons`: it takes `--reason`. `later`: what it leads to can be scheduled with `--at`.
     `plans`: it leads to a plan, so it takes `--dry-run` and `--reason`. `meanwhile`: what people
-    read while its answer takes long; "" for the usual sentence.
+    read while its answer takes long; "" for the usual sentence. `several`: it takes several
+    clusters, and is answered for each of them in turn unless it overrides `answer_several`.
     """
 
     changes: ClassVar[bool] = False
@@ -90,6 +91,7 @@ class InstantCommand(Command, ABC):
     later: ClassVar[bool] = False
     plans: ClassVar[bool] = False
     meanwhile: ClassVar[str] = ""
+    several: ClassVar[bool] = False
 
     @abstractmethod
     async def answer(self, ctx: CommandContext) -> Card | None:

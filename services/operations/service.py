@@ -17,6 +17,7 @@ from services.memory.bindings import ClusterIdentities
 from services.memory.cluster import ClusterMemory
 from services.memory.schedule import Book
 from services.operations.approval_decisions import ApprovalDecisions
+from services.operations.batches import BatchService
 from services.operations.change_requests import ChangeRequests
 from services.operations.guards import ChangeGuards
 from services.operations.opening import Opening, RunOpener
@@ -66,6 +67,7 @@ class OperationsService:
         control: RunControl,
         scheduled: ScheduledChanges,
         rehearsals: Rehearsals,
+        batches: BatchService,
     ) -> None:
         self.clusters = clusters
         self.cautions: tuple[str, ...] = ()  # what the state store may lose, in sentences
@@ -83,6 +85,8 @@ class OperationsService:
         self._control = control
         self._scheduled = scheduled
         self._rehearsals = rehearsals
+        # Changes of several clusters; each of its methods takes the actor, too.
+        self.batches = batches
 
     def now(self) -> float:
         """The time (epoch seconds) by the clock that events are written with."""
