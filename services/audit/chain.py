@@ -31,9 +31,7 @@ class AuditChain:
             return await self._store.commit(commit)
         return await self._commit(commit, {cluster: deeds}, note)
 
-    async def commit_each(
-        self, commit: Commit, deeds: Mapping[str, Sequence[AuditRecord]]
-    ) -> bool:
+    async def commit_each(self, commit: Commit, deeds: Mapping[str, Sequence[AuditRecord]]) -> bool:
         """Write a commit with entries in the chains of several clusters: all of it, or nothing.
 
         Returns False if its checks fail.

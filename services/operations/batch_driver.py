@@ -77,6 +77,7 @@ class BatchDriver:
         self._control = control
         self._records = records
         self._tasks = tasks
+        self._swept: frozenset[str] = frozenset()
         self._moving: dict[str, bool] = {}  # by batch: it has to be looked at once more
 
     # When
@@ -85,7 +86,10 @@ class BatchDriver:
         """Move every batch on whose first cluster this bot drives."""
         if self._clusters.observes:
             return
-        for name in await self._records.unfinished_ids():
+        names = await self._records.unfinished_ids()
+        self._bulkheads.forget(self._swept - {*names})
+        self._swept = frozenset(names)
+        for name in names:
             await self._bulkheads.run(PART, partial(self._sweep, name), name)
 
     async def _sweep(self, name: str) -> None:
@@ -94,10 +98,10 @@ class BatchDriver:
         except Refused:
             await self._records.unlist(name)  # it was removed
             return
-        if self._is_ours(batch):
+        if self.is_ours(batch):
             await self.advance(name)
 
-    def _is_ours(self, batch: Batch) -> bool:
+    def is_ours(self, batch: Batch) -> bool:
         """Whether this bot drives it: the bot that drives the first cluster that it knows."""
         known = [name for name in batch.clusters if name in self._clusters.managed]
         return bool(known) and self._clusters.drives(known[0])
@@ -313,4 +317,3 @@ def _ended(part: Part, run: Run) -> Part:
 
 async def _finished(work: Awaitable[object]) -> None:
     await work
-

@@ -15,7 +15,7 @@ from services.runs.journal import to_text as request_text
 from services.runs.request import Request
 from services.store import Commit, Store
 from services.store.edit import edit, retried, too_fast
-from services.store.keys import BATCHES, batch_key, request_key
+from services.store.keys import BATCH_CARDS, BATCHES, batch_key, request_key
 
 LIST = "the list of batches"
 Changed = tuple[Request, Request]
@@ -57,10 +57,13 @@ class BatchRecords:
         key, text = batch_key(batch.id), to_text(batch)
 
         async def attempt() -> bool | None:
-            (listed,) = await self._store.get(BATCHES)
-            names = [*read_json(listed, [], LIST), batch.id]
-            puts: dict[str, str | None] = {BATCHES: json.dumps(names), key: text}
-            checks: dict[str, str | None] = {BATCHES: listed, key: None}
+            checks: dict[str, str | None] = {key: None}
+            puts: dict[str, str | None] = {key: text}
+            # What drives it and what shows it each have a list; it is in both or in neither.
+            lists = (BATCHES, BATCH_CARDS)
+            for one, listed in zip(lists, await self._store.get(*lists), strict=True):
+                checks[one] = listed
+                puts[one] = json.dumps([*read_json(listed, [], LIST), batch.id])
             deeds: dict[str, list[AuditRecord]] = {}
             for request in requests:
                 puts[request_key(request.id)] = request_text(request)

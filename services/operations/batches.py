@@ -13,6 +13,7 @@ from services.access.clusters import ClusterRegistry
 from services.access.policy import (
     AccessResult,
     Actor,
+    ClusterPolicy,
     DecisionKind,
     authorize,
     count_approvals,
@@ -51,6 +52,7 @@ from services.runs.request import Request
 from services.store.keys import BATCH
 
 LOOKS_AT_ONCE = 8
+PREVIEWED = "a reason follows"  # stands for the reason that a form is about to ask for
 NOT_IN_SETTINGS = "it is not in the settings of this bot"
 
 
@@ -115,7 +117,9 @@ class BatchService:
         """Those that are not over, as far as this person may see every cluster of them."""
         found = []
         for batch in await self._records.unfinished():
-            if all(n in self._clusters and self._clusters.may_read(n, actor) for n in batch.clusters):
+            if all(
+                n in self._clusters and self._clusters.may_read(n, actor) for n in batch.clusters
+            ):
                 found.append(batch)
         return found
 
@@ -182,7 +186,9 @@ class BatchService:
         requests = self._requests(batch, planned, actor, reason, channel)
         self._must_be_approvable(requests, actor)
         for request in requests:
-            raise_if_denied(authorize(request.plan, actor, self._clusters.rules(request.plan.cluster)))
+            raise_if_denied(
+                authorize(request.plan, actor, self._clusters.rules(request.plan.cluster))
+            )
         batch = replace(
             batch,
             needs=max(request.needs for request in requests),
@@ -322,15 +328,7 @@ class BatchService:
         rules = {r.plan.cluster: self._clusters.rules(r.plan.cluster) for r in asking}
         if unknown := next((r.groups_unknown for r in rules.values() if r.groups_unknown), ""):
             raise Refused(unknown)
-        everyone = frozenset[str]().union(*(r.approvers for r in rules.values()))
-        able = [
-            user
-            for user in sorted(everyone)
-            if all(
-                may_approve(Actor(user), actor, r).kind is AccessResult.ALLOWED
-                for r in rules.values()
-            )
-        ]
+        able = sorted(self._able(rules, actor))
         lacking = [
             r.plan.cluster
             for r in asking
@@ -345,6 +343,41 @@ class BatchService:
         raise Refused(
             f"{who} could approve this on every cluster, so nothing was requested. "
             f"Who can approve ({each}). Request them separately"
+        )
+
+    def approvers(self, batch: Batch, plans: Iterable[Plan]) -> frozenset[str]:
+        """Who can approve all of it, by member id."""
+        plans = list(plans)
+        if any(plan.cluster not in self._clusters for plan in plans):
+            return frozenset()
+        return self._able(self._asking(batch, plans), batch.requester)
+
+    def asking(self, batch: Batch, plans: Iterable[Plan]) -> tuple[str, ...]:
+        """The clusters on which it needs an approval."""
+        known = [plan for plan in plans if plan.cluster in self._clusters]
+        return tuple(self._asking(batch, known))
+
+    def _asking(self, batch: Batch, plans: Iterable[Plan]) -> dict[str, ClusterPolicy]:
+        """The policies of the clusters on which it needs an approval."""
+        rules = {plan.cluster: self._clusters.rules(plan.cluster) for plan in plans}
+        return {
+            plan.cluster: rules[plan.cluster]
+            for plan in plans
+            if authorize(plan, batch.requester, rules[plan.cluster]).kind
+            is AccessResult.NEEDS_APPROVAL
+        }
+
+    @staticmethod
+    def _able(rules: Mapping[str, ClusterPolicy], requester: Actor) -> frozenset[str]:
+        """Who may approve on every one of these clusters."""
+        everyone = frozenset[str]().union(*(r.approvers for r in rules.values()))
+        return frozenset(
+            user
+            for user in everyone
+            if all(
+                may_approve(Actor(user), requester, r).kind is AccessResult.ALLOWED
+                for r in rules.values()
+            )
         )
 
     # Decisions
@@ -426,13 +459,12 @@ class BatchService:
     async def reject(self, name: str, actor: Actor, reason: str = "") -> Batch:
         """Close a batch without doing anything; its requester may withdraw it without a reason."""
         batch = await self._open(name, actor)
+        self._must_reject(batch, actor)
         why = ""
-        if actor.key != batch.requester.key:
-            for part in batch.included:
-                rules = self._clusters.rules(part.cluster)
-                raise_if_denied(may_approve(actor, batch.requester, rules))
-                why = reason_of(reason, DecisionKind.REJECT, actor, batch.requester, rules)
-        return await self._close(batch, BatchState.REJECTED, actor, why or reason, "rejected")
+        for part in batch.included:
+            rules = self._clusters.rules(part.cluster)
+            why = reason_of(reason, DecisionKind.REJECT, actor, batch.requester, rules)
+        return await self._close(batch, BatchState.REJECTED, actor, why, "rejected")
 
     async def cancel(self, name: str, actor: Actor, reason: str = "") -> Batch:
         """Cancel a batch: what has not begun is dropped, and what runs is cancelled as usual."""
@@ -451,6 +483,33 @@ class BatchService:
         self._driver.kick(batch.id)
         return after
 
+    async def preview(self, decision: DecisionKind, name: str, actor: Actor) -> tuple[Batch, bool]:
+        """What would be decided on, and whether the decision takes a reason.
+
+        Refused as the decision itself would be.
+        """
+        batch = await self.find(name, actor)
+        if decision is DecisionKind.CANCEL and batch.state is not BatchState.OPEN:
+            if batch.over or batch.state is BatchState.CANCELLED:
+                raise Refused(closed_words(batch, self._clock.now()))
+            if denied := self._why_not_decide(batch, actor):
+                raise Refused(denied)
+        else:
+            batch = await self._open(name, actor)
+            if decision is DecisionKind.APPROVE:
+                self._approved(batch, await self.requests(batch), actor, PREVIEWED)
+            else:
+                self._must_reject(batch, actor)
+        rules = [self._clusters.rules(part.cluster) for part in batch.included]
+        return batch, any(r.needs_reason(decision, actor, batch.requester) for r in rules)
+
+    def _must_reject(self, batch: Batch, actor: Actor) -> None:
+        if actor.key == batch.requester.key:
+            return
+        for part in batch.included:
+            rules = self._clusters.rules(part.cluster)
+            raise_if_denied(may_approve(actor, batch.requester, rules))
+
     async def _close(
         self, batch: Batch, state: BatchState, actor: Actor, why: str, verb: str
     ) -> Batch:
@@ -461,9 +520,7 @@ class BatchService:
             closed_at=self._clock.now(),
             why_closed=why,
         )
-        changed: list[Changed] = closings(
-            await self._dropped(batch, after), after, after.closed_at
-        )
+        changed: list[Changed] = closings(await self._dropped(batch, after), after, after.closed_at)
         if not await self._records.change(batch, after, changed):
             await self.find(batch.id, actor)
             raise Refused(SAME_MOMENT)

@@ -32,7 +32,6 @@ from services.store.keys import (
     RETENTION_ONCE,
     audit_checkpoint_key,
     audit_log_key,
-    batch_card_key,
     claim_key,
     commands_key,
     epoch_key,
@@ -281,7 +280,7 @@ class Retention:
             except (Refused, BadRecord):
                 continue  # what cannot be read is not this version's to remove
             if max(batch.until, batch.closed_at) <= self._before:
-                gone = dict.fromkeys((key, batch_card_key(name)))
+                gone = dict.fromkeys((key, *card_keys(name)))
                 await self._store.commit(Commit(checks={key: batch.text}, puts=gone))
 
     async def _drains(self) -> None:

@@ -31,12 +31,14 @@ from services.operations.scheduled_changes import ScheduledChanges
 from services.operations.staged_secrets import StagedSecrets
 from services.procedures import Procedure
 from services.procedures.find_node import master_or_media
+from services.runs.batch import Batch
 from services.runs.journal import Journal
 from services.runs.progress import Progress
 from services.runs.request import Request
 from services.runs.run import Event, Run
 from services.runs.standing_approval import StandingApproval
 from services.secrets_env import SecretsFile
+from services.store.keys import BATCH
 
 log = logging.getLogger(__name__)
 LISTED = 10
@@ -352,11 +354,13 @@ class OperationsService:
 
     async def preview_decision(
         self, decision: DecisionKind, name: str, actor: Actor
-    ) -> tuple[Request | Run, bool]:
+    ) -> tuple[Request | Run | Batch, bool]:
         """What would be decided on, and whether the decision takes a reason.
 
         Refused as the decision itself would be.
         """
+        if name.startswith(BATCH):
+            return await self.batches.preview(decision, name, actor)
         return await self._decisions.before(decision, name, actor)
 
     async def approve(self, request_id: str, actor: Actor, reason: str = "") -> Outcome:

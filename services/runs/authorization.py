@@ -117,9 +117,7 @@ def why_part_not_covered(
     Exactly the plan that was shown is covered, also where it needs no approval. The approval was
     given at `given_at` and counts for parts that begin until `until`.
     """
-    given = Authorization(
-        request.plan, request.requester, request.approvals, given_at, until=until
-    )
+    given = Authorization(request.plan, request.requester, request.approvals, given_at, until=until)
     if found := differences(given, now, rules, at):
         return difference_words(found)
     if now.digest != request.plan.digest:

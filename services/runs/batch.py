@@ -44,7 +44,9 @@ class PartState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"  # its run ended otherwise than done
-    CHANGED = "not covered"  # at its turn: the approval does not cover it, or something is in its way
+    CHANGED = (
+        "not covered"  # at its turn: the approval does not cover it, or something is in its way
+    )
     DROPPED = "not started"  # the batch was stopped, cancelled, rejected, or has expired
 
 

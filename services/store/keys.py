@@ -141,16 +141,13 @@ def pending_key(cluster: str, *, later: bool = False) -> str:
 # The ids of those that are not over.
 BATCHES = "batches"
 BATCH_DOCUMENTS = "batch:"
+# The ids of those whose message does not show their end yet.
+BATCH_CARDS = "batch-cards"
 
 
 def batch_key(batch: str) -> str:
     """A batch: its clusters, and where each of them stands."""
     return f"{BATCH_DOCUMENTS}{batch}"
-
-
-def batch_card_key(batch: str) -> str:
-    """Where its message is, as of a request or run; a key that older versions do not look after."""
-    return f"batch-card:{batch}"
 
 
 # Runs
