@@ -9,6 +9,7 @@ from services.runs.batch import Batch, BatchState, PartState
 from services.runs.run import State
 from tests.support import virtual
 from tests.support.scene import Scene
+from tests.support.stories import details, with_buttons
 
 ANA, BEN, CARLA = (Actor(u, "T0ACME") for u in ("UANA", "UBEN", "UCARLA"))
 THREE = ("acme", "beta", "gamma")
@@ -48,5 +49,27 @@ def test_one_after_the_other() -> None:
             assert all(r.state is State.DONE for r in runs)
             assert runs[0].ended_at <= runs[1].opened_at
             assert runs[1].ended_at <= runs[2].opened_at
+
+    virtual.run(story())
+
+
+def test_in_slack() -> None:
+    async def story() -> None:
+        async with scene_of(sites={"beta": {"labels": ["production"]}, "gamma": {"labels": ["production"]}}) as scene:
+            await scene.ana.type_text("COPS", "/openvidu shutdown --label production --reason 'power work'")
+            card = await with_buttons(scene, "Shut down 2 clusters")
+            print(card.text); import json; print(json.dumps(card.blocks, indent=1))
+            await scene.wait(15)
+            print([m.text for m in scene.ana.visible_messages("COPS")])
+            view = await details(scene.ben, card)
+            print(json.dumps(view.body["blocks"], indent=1)[:3000])
+            await scene.ben.press(card, "Approve")
+            await scene.wait(60)
+            print([m.text for m in scene.ana.visible_messages("COPS")])
+            batch = await settled(scene, (await scene.bot.operations.batch_records.unfinished_ids())[0])
+            await scene.wait(60)
+            for m in scene.ana.visible_messages("COPS"):
+                print("-----", m.thread_ts, m.text); print(json.dumps(m.blocks)[:1500])
+            print(batch)
 
     virtual.run(story())
