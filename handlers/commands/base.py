@@ -16,7 +16,6 @@ from services.procedures import Procedure
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.visible import VisibleClusters
 
-
 MOST_BLOCKS = 45  # of an answer about several clusters; Slack takes 50
 TEXT_OF_ONE = 250  # characters of one of many clusters
 

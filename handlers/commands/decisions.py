@@ -12,9 +12,9 @@ from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.views.batch import about_batch
 from services.access.policy import Actor, DecisionKind
 from services.access.reasons import MOST
+from services.common.errors import Refused
 from services.operations.results import Outcome, Planned, Replanned, WaitingForApproval
 from services.operations.service import OperationsService
-from services.common.errors import Refused
 from services.runs.batch import Batch
 from services.runs.request import Request
 from services.runs.run import Run

@@ -469,14 +469,14 @@ def by_urgency(batch: Batch) -> list[Part]:
 
 def _part_line(part: Part, known: BatchFacts) -> str:
     run = known.runs.get(part.run)
-    words = [f"{MARKS[part.state]} *{part.cluster}*", _part_state(part, run)]
+    words = [f"{MARKS[part.state]} *{part.cluster}*", part_state(part, run)]
     if part.run:
         link = known.links.get(part.run)
         words.append(f"<{link}|{part.run}>" if link else f"`{part.run}`")
     return " · ".join(words)
 
 
-def _part_state(part: Part, run: Run | None) -> str:
+def part_state(part: Part, run: Run | None) -> str:
     match part.state:
         case PartState.RUNNING if run is not None and run.question is not None:
             return f":warning: *needs a decision*: {run_step(run)}"
@@ -587,7 +587,7 @@ def batch_approval_needed(batch: Batch, known: BatchFacts, whom: Sequence[str]) 
 
 def batch_notice(batch: Batch) -> str:
     """Return what the thread says at the end, to its requester; "" where nothing is to be said."""
-    if not batch.over or batch.state is BatchState.REJECTED and _by_requester(batch):
+    if not batch.over or (batch.state is BatchState.REJECTED and _by_requester(batch)):
         return ""
     requester = markup(batch.requester.mention)
     words = outcome_words(batch)
