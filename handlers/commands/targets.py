@@ -147,9 +147,6 @@ def clusters_named(
     typed = [name for name in (parsed.cluster or "").split(",") if name]
     if not typed:
         raise Refused("`--cluster` takes names separated by commas, such as `--cluster acme,beta`")
-    for name in typed:
-        if name not in clusters and name in clusters.labels:
-            raise Refused(f"“{name}” is a label, not a cluster: use `--label {name}`")
     return tuple(dict.fromkeys(clusters.resolve_name(name, actor) for name in typed))
 
 

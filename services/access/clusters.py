@@ -121,6 +121,8 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
 
         Raises Refused, with the clusters that the actor may see, if there is none of that name.
         """
+        if typed not in self._sites and typed in self.labels:
+            raise Refused(f"“{typed}” is a label, not a cluster: use `--label {typed}`")
         if typed not in self._sites:
             raise Refused(f"there is no cluster “{typed}”{self.readable_text(actor)}")
         self.check_read(typed, actor)
