@@ -3,6 +3,7 @@
 Bounded for fifty clusters: a line for each, and in Details a paragraph for each.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -64,6 +65,7 @@ MANY = 15  # clusters from which on lines are short
 NAMED = 10  # clusters that a text names
 PARAGRAPH = 1500  # characters of a cluster in Details
 MOST_PARAGRAPHS = 96
+MARKER = re.compile(r"(\[\[[a-z]+ [^\[\]]*\]\])")
 PEOPLE = 3  # who are named
 MARKS = {
     PartState.REFUSED: "–",
@@ -180,10 +182,8 @@ def _warnings(batch: Batch, known: BatchFacts) -> list[Block]:
             by_line.setdefault("*Ends running meetings*", []).append(_loss(name, plan))
         for line in deciding(plan):
             if not plan.effects.cuts_off:
-                by_line.setdefault(line.replace(name, "a cluster"), []).append(name)
-        if plan.effects.standing:
-            without = "*Closes by itself from now on, without further approval*"
-            by_line.setdefault(without, []).append(name)
+                of_each = sentence(line.replace(name, "each of them"), ()).removesuffix(".")
+                by_line.setdefault(of_each, []).append(name)
     lines = [f":warning: {markup(line)}: {_names(names)}." for line, names in by_line.items()]
     return sections("\n".join(lines)) if lines else []
 
@@ -282,16 +282,23 @@ def _mark(part: Part) -> str:
 
 
 def _why(part: Part) -> str:
-    words = sentence(part.why, (part.cluster,)).removesuffix(".")
+    words = sentence(_safe(part.why), (part.cluster,)).removesuffix(".")
     if part.state is PartState.REFUSED:
         return f"not included: {words[:1].lower()}{words[1:]}"
     return words
 
 
+def _safe(text: str) -> str:
+    """Return text of a refusal or an error with its markers rendered, and all else escaped."""
+    parts = MARKER.split(text)
+    return "".join(markup(x) if MARKER.fullmatch(x) else escape(x) for x in parts)
+
+
 def _plan_words(plan: Plan) -> str:
     """Return a plan in one line: people, outage, duration, cost, warnings."""
     if plan.effects.standing:
-        return " · ".join(starting(step.title(), plan) for step in plan.steps)
+        words = [starting(step.title(), plan) for step in plan.steps]
+        return " · ".join([*words, *filter(None, [plan.money])])
     words = [_people(plan)]
     if plan.effects.down:
         words.append(f"back {markup(back_in_service(plan))}")
@@ -434,7 +441,7 @@ def _why_over(batch: Batch) -> str:
         case BatchState.CANCELLED:
             return f"Cancelled{by} {at}{reason}. Nothing more begins; what runs is cancelled too."
         case BatchState.STOPPED:
-            whole = sentence(batch.why_closed, batch.clusters).removesuffix(".")
+            whole = sentence(_safe(batch.why_closed), batch.clusters).removesuffix(".")
             return f":warning: The rest is {whole[:1].lower()}{whole[1:]} ({at})."
         case _:
             return ""
@@ -487,21 +494,21 @@ def part_state(part: Part, run: Run | None) -> str:
         case PartState.RUNNING:
             return "running"
         case PartState.WAITING if part.waits:
-            return f":warning: waits: {sentence(part.waits, (part.cluster,))}"
+            return f":warning: waits: {sentence(_safe(part.waits), (part.cluster,))}"
         case PartState.WAITING:
             return "waits for its turn"
         case PartState.DONE:
             return "done"
         case PartState.UNNEEDED:
-            return f"nothing to do: {markup(part.why)}"
+            return f"nothing to do: {_safe(part.why)}"
         case PartState.FAILED:
-            return f"*failed*: the run was {markup(part.why)}"
+            return f"*failed*: the run was {_safe(part.why)}"
         case PartState.CHANGED:
-            return f"*not done*: {markup(part.why)}"
+            return f"*not done*: {_safe(part.why)}"
         case PartState.DROPPED:
-            return markup(part.why) if part.why.startswith("not started") else "not started"
+            return _safe(part.why) if part.why.startswith("not started") else "not started"
         case _:
-            return f"not included: {markup(part.why)}"
+            return f"not included: {_safe(part.why)}"
 
 
 def _counts(batch: Batch) -> str:

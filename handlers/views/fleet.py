@@ -15,6 +15,7 @@ from services.runs.run import State
 
 LINES = 40  # clusters that are listed one by one
 LINE = 200  # characters of one of them
+SPOKEN = 8  # that the text names: those that are wrong, else the first ones
 NO_LABEL = "without a label"
 
 
@@ -40,11 +41,10 @@ def fleet_card(rows: Sequence[FleetRow], at: float, hidden: int = 0) -> Card:
     if rest:
         counted = f"And {count_of(len(rest), 'more cluster')}: {counted_by_label(rest, at)}"
         blocks.append(context(counted))
-        lines.append(counted)
     if hidden:
         verb = plural(hidden, "is", "are")
         foot.append(f"{count_of(hidden, 'cluster')} {verb} not shown: you have no role there")
-    text = f"{head}. {' '.join(lines)}"
+    text = f"{head}. {' '.join(lines[: min(len(wrong), SPOKEN) or SPOKEN])}"
     return Card(without_formatting(text), (*blocks, context(" · ".join(foot))))
 
 

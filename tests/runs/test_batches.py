@@ -551,7 +551,7 @@ def test_a_window_for_a_label_gives_each_cluster_its_own_standing_approval() -> 
         words = "window add nights daily 20:00-07:00 --label production"
         await scene.ana.type_text("COPS", f"/openvidu {words}")
         card = await with_buttons(scene, "Add window nights to 2 clusters?")
-        assert "without further approval" in whole(card)
+        assert "Each of them closes for *nights*" in whole(card)
         await scene.ben.press(card, "Approve window of 2 clusters")
         await scene.run_is("gamma-1", State.DONE)
         for name in ("beta", "gamma"):
