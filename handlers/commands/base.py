@@ -104,7 +104,7 @@ class InstantCommand(Command, ABC):
     async def answer_several(self, ctx: CommandContext, names: Sequence[str]) -> Card:
         """Return the one answer about several clusters: that of each, in turn.
 
-        What goes wrong on one of them is said there, and holds up no other.
+        The failure of one of them is in its own lines, and holds up no other.
         """
         cards = []
         for name in names:

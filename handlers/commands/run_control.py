@@ -37,7 +37,8 @@ class Cancel(InstantCommand):
         if name.startswith(BATCH):
             batch = await ctx.operations.batches.cancel(name, ctx.actor, ctx.reason)
             return views.text_card(
-                f"{batch.id} is {batch.state}: nothing more begins. Its message shows every cluster."
+                f"{batch.id} is {batch.state}: nothing more is started. "
+                "Its message shows every cluster."
             )
         run = await ctx.operations.cancel(name, ctx.actor, ctx.reason)
         return views.text_card(

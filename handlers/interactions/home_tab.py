@@ -208,11 +208,10 @@ class HomeTab:
 
     async def _batches(self, actor: Actor) -> list[tuple[Batch, list[Block]]]:
         """Return the changes of several clusters, with the buttons that this person may press."""
-        shown = []
         with suppress(BotError):
-            for batch in await self._operations.batches.unfinished(actor):
-                shown.append((batch, await self._buttons(batch, actor)))
-        return shown
+            batches = await self._operations.batches.unfinished(actor)
+            return [(batch, await self._buttons(batch, actor)) for batch in batches]
+        return []
 
     async def _buttons(self, batch: Batch, actor: Actor) -> list[Block]:
         batches = self._operations.batches

@@ -160,16 +160,23 @@ class TerminalSession:
                 f"`{command.command}` changes a cluster; "
                 f"use `openvidu-bot run {command.command_line()}`"
             )
-        if command.meanwhile:
-            yield OutputLine(command.meanwhile, live=True)
-        if parsed.several:
-            async for line in self._several(parsed, actor, width):
-                yield line
-            return
         if self._means_all(order, parsed):
             # Nothing decides between several clusters: all of them in a line each.
             parsed = replace(parsed, command=ShowStatus(all=True))
-            command = parsed.command
+        lines = self._one(order, parsed, actor, width)
+        if parsed.several or parsed.command == ShowStatus(all=True):
+            lines = self._several(parsed, actor, width)
+        async for line in lines:
+            yield line
+
+    async def _one(
+        self, order: TerminalCommand, parsed: ParsedCommand, actor: Actor, width: int
+    ) -> AsyncIterator[OutputLine]:
+        """Answer a command about one cluster, and what follows from it."""
+        command = parsed.command
+        assert isinstance(command, InstantCommand), "checked by the caller"
+        if command.meanwhile:
+            yield OutputLine(command.meanwhile, live=True)
         began, resumed = self._clock.now(), ""
         if order.verb == "resume":
             resumed = await self._meant_run(command, parsed, actor)
@@ -187,7 +194,7 @@ class TerminalSession:
                 async for line in waiting:
                     yield line
                 return
-        if order.verb == "status" and not getattr(command, "all", False):
+        if order.verb == "status":
             for request in await self._waiting(self._cluster(parsed, actor), actor):
                 approve = f"openvidu-bot approve {request.id[:SHORT]}"
                 yield OutputLine(f"  {render_text(views.heading(request), reader)}: {approve}")
@@ -207,9 +214,14 @@ class TerminalSession:
         """Answer a command about several clusters."""
         command = parsed.command
         assert isinstance(command, InstantCommand), "changes are requested with `run`"
+        ctx = self._command_context(parsed, actor)
+        if not parsed.several:
+            card = await command.answer(ctx)
+            yield OutputLine(render_card(card, self._reader("", width)), code=0)
+            return
         must_take_several(command)
         names = clusters_named(self._clusters, parsed, actor)
-        card = await command.answer_several(self._command_context(parsed, actor), names)
+        card = await command.answer_several(ctx, names)
         yield OutputLine(render_card(card, self._reader(names[0], width)), code=0)
 
     async def _meant_run(self, command: InstantCommand, parsed: ParsedCommand, actor: Actor) -> str:

@@ -220,7 +220,7 @@ class BatchCards:
     # The thread
 
     async def _tell(self, batch: Batch, place: CardPlace, facts: BatchFacts) -> None:
-        """Notify in the thread, once each: those who can approve it, and at the end its requester."""
+        """Notify in the thread, once each: its approvers, and at the end its requester."""
         if batch.state is BatchState.OPEN and batch.left:
             await self._call(batch, place, facts, "needed")
             ends_soon = self._clock.now() >= batch.until - REMINDER

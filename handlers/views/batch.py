@@ -64,7 +64,6 @@ LINE, SHORT_LINE = 400, 150  # characters of a cluster's line: where few, and wh
 MANY = 15  # clusters from which on lines are short
 NAMED = 10  # clusters that a text names
 PARAGRAPH = 1500  # characters of a cluster in Details
-MOST_PARAGRAPHS = 96
 MARKER = re.compile(r"(\[\[[a-z]+ [^\[\]]*\]\])")
 PEOPLE = 3  # who are named
 MARKS = {
@@ -136,7 +135,7 @@ def _planned_card(batch: Batch, known: BatchFacts, foot: str, *, dry: bool) -> C
 def _open_card(batch: Batch, known: BatchFacts) -> Card:
     head = f"{batch_title(batch)}{_when(batch)}?"
     foot = context(f"{_requested(batch)} · {waits_for(batch, known)} · {_expires(batch)}")
-    top = [header(head), *_warnings(batch, known), *_sums(batch, known)]
+    top = [header(head), *_warnings(known), *_sums(batch, known)]
     blocks = [*top, *_plan_lines(batch, known), foot, actions(*decide_buttons(batch, known))]
     return Card(_open_text(batch, known), tuple(blocks))
 
@@ -174,7 +173,7 @@ def _names(clusters: Sequence[str]) -> str:
     return f"{', '.join(clusters[:NAMED])} and {len(clusters) - NAMED} more"
 
 
-def _warnings(batch: Batch, known: BatchFacts) -> list[Block]:
+def _warnings(known: BatchFacts) -> list[Block]:
     """Return what an approval must not overlook, by what is lost, with the clusters."""
     by_line: dict[str, list[str]] = {}
     for name, plan in known.plans.items():
@@ -439,7 +438,9 @@ def _why_over(batch: Batch) -> str:
             undone = "it was not started" if not batch.needs else "no one approved it"
             return f"Expired at {at}: {undone} in time. Nothing was changed."
         case BatchState.CANCELLED:
-            return f"Cancelled{by} {at}{reason}. Nothing more begins; what runs is cancelled too."
+            return (
+                f"Cancelled{by} {at}{reason}. What runs is cancelled too; the rest is not started."
+            )
         case BatchState.STOPPED:
             whole = sentence(_safe(batch.why_closed), batch.clusters).removesuffix(".")
             return f":warning: The rest is {whole[:1].lower()}{whole[1:]} ({at})."
@@ -484,6 +485,7 @@ def _part_line(part: Part, known: BatchFacts) -> str:
 
 
 def part_state(part: Part, run: Run | None) -> str:
+    """Return where a cluster stands. `run`: that of its part, for the step that it is at."""
     match part.state:
         case PartState.RUNNING if run is not None and run.question is not None:
             return f":warning: *needs a decision*: {run_step(run)}"
@@ -558,10 +560,9 @@ def _running_buttons(batch: Batch) -> list[Block]:
 def batch_details(batch: Batch, known: BatchFacts, approvers: Mapping[str, str]) -> list[Block]:
     """Return every cluster's plan with its steps. `approvers`: who can approve each, by cluster."""
     blocks: list[Block] = [header(batch_title(batch)), section(f"*Order*: {_order(batch)}")]
-    for part in batch.parts[: MOST_PARAGRAPHS // 2]:
-        blocks.append(section(truncate(_paragraph(part, known, approvers), PARAGRAPH)))
-    if rest := batch.parts[MOST_PARAGRAPHS // 2 :]:
-        blocks.append(context(f"And {_names([p.cluster for p in rest])}: as in the message."))
+    blocks += [
+        section(truncate(_paragraph(part, known, approvers), PARAGRAPH)) for part in batch.parts
+    ]
     covers = "This covers exactly these plans. A cluster that has changed by its turn is left out."
     return [*blocks, context(covers)]
 
@@ -593,7 +594,7 @@ def batch_approval_needed(batch: Batch, known: BatchFacts, whom: Sequence[str]) 
 
 
 def batch_notice(batch: Batch) -> str:
-    """Return what the thread says at the end, to its requester; "" where nothing is to be said."""
+    """Return what the thread says at the end, to its requester; "" for nothing."""
     if not batch.over or (batch.state is BatchState.REJECTED and _by_requester(batch)):
         return ""
     requester = markup(batch.requester.mention)
@@ -624,7 +625,7 @@ def about_batch(batch: Batch) -> str:
     """Return what a form says above the reason that it asks for."""
     lines = [f"*{batch_title(batch)}*", _names([p.cluster for p in batch.included])]
     if batch.state is not BatchState.OPEN:
-        lines.append("What has not begun is dropped; what runs stops at its next safe point.")
+        lines.append("What was not started is dropped; what runs stops at its next safe point.")
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
-"""Drives batches: begins parts when it is their turn, and notes what became of them.
+"""Drives batches: starts parts when it is their turn, and notes what became of them.
 
-Harmless on any number of bots, and after a kill at any point: a part begins in the commit that opens
-its run, and its place is free only once the journal says that the run is over.
+Harmless on any number of bots, and after a kill at any point: a part is started in the commit that
+opens its run, and its place is free only once the journal says that the run is over.
 """
 
 import logging
@@ -252,7 +252,7 @@ class BatchDriver:
         )
         opening = Opening(plan, request.requester, request.reason, request.channel, authority)
         run = await self._opener.open(opening)
-        log.info("%s: %s has begun as %s", batch.id, part.cluster, run.id)
+        log.info("%s: %s was started as %s", batch.id, part.cluster, run.id)
         self._records.tell(await self._records.get(batch.id))
 
     async def _wait(self, batch: Batch, part: Part, why: str) -> bool:

@@ -115,13 +115,12 @@ class BatchService:
 
     async def unfinished(self, actor: Actor) -> list[Batch]:
         """Those that are not over, as far as this person may see every cluster of them."""
-        found = []
-        for batch in await self._records.unfinished():
-            if all(
-                n in self._clusters and self._clusters.may_read(n, actor) for n in batch.clusters
-            ):
-                found.append(batch)
-        return found
+        known = self._clusters
+
+        def sees(name: str) -> bool:
+            return name in known and known.may_read(name, actor)
+
+        return [b for b in await self._records.unfinished() if all(map(sees, b.clusters))]
 
     async def plans(self, batch: Batch, actor: Actor) -> BatchPlan:
         """The plans that its approval covers, or would cover."""
@@ -178,7 +177,7 @@ class BatchService:
         if not dry:
             self._must_use(names, actor, procedure)
         observes = self._clusters.observes and procedure.changes_cluster
-        planned = await self._planned(names, procedure, actor, later, dry=dry or observes)
+        planned = await self._planned(names, procedure, later, dry=dry or observes)
         batch = self._new(actor, planned, procedure, limits, reason, channel, later)
         plans = {p.part.cluster: p.plan for p in planned if p.plan is not None}
         if dry or observes or not plans:
@@ -227,7 +226,6 @@ class BatchService:
         self,
         names: Sequence[str],
         procedure: Procedure,
-        actor: Actor,
         later: tuple[float, str] | None,
         *,
         dry: bool,

@@ -1,4 +1,4 @@
-"""The one card of several clusters, and many clusters at a glance: what they say, and that they fit.
+"""The one card of several clusters, and many clusters at a glance: their words and their size.
 
 `OPENVIDU_BOT_UPDATE=1 pytest tests/laws/test_batch_cards.py` writes the golden files anew.
 """

@@ -10,8 +10,7 @@ import pytest
 
 from services.access.policy import Actor
 from services.audit.verify import verify
-from services.common.errors import Forbidden
-from services.common.errors import BotError, Refused, Unreachable
+from services.common.errors import BotError, Forbidden, Refused, Unreachable
 from services.memory.message_refs import MessageRefs
 from services.operations.batches import BatchPlan, Limits
 from services.procedures import AddWindow, Procedure, Scale, Shutdown
@@ -23,7 +22,7 @@ from tests.support import virtual
 from tests.support.coverage_level import PARTS
 from tests.support.crash_injector import CrashPoint, assert_survives_any_crash
 from tests.support.scene import Scene
-from tests.support.stories import details, give_reason, rejects, whole, with_buttons
+from tests.support.stories import details, rejects, whole, with_buttons
 
 ANA, BEN, CARLA = (Actor(u, "T0ACME") for u in ("UANA", "UBEN", "UCARLA"))
 THREE = ("acme", "beta", "gamma")
@@ -152,7 +151,7 @@ def test_what_needs_no_approval_is_started_by_its_requester_alone() -> None:
     async def story(scene: Scene) -> None:
         planned = await requested(scene, procedure=Scale(2))
         assert planned.batch.startable
-        with pytest.raises(Refused, match="only .*UANA.* can start it"):
+        with pytest.raises(Refused, match=r"only .*UANA.* can start it"):
             await approved(scene, planned)
         await approved(scene, planned, ANA)
         assert (await settled(scene, planned)).succeeded
@@ -453,7 +452,7 @@ def test_rejected_with_a_reason() -> None:
             assert (request.state, request.why_closed) == (RequestState.REJECTED, "not tonight")
         await scene.wait(30)
         assert "Add window nights to 3 clusters: rejected" in texts(scene)
-        with pytest.raises(Refused, match="rejected by .*UBEN"):
+        with pytest.raises(Refused, match=r"rejected by .*UBEN"):
             await approved(scene, planned, CARLA)
 
     played(story)
@@ -609,7 +608,7 @@ async def insist(scene: Scene, procedure: Procedure, cancels: int = 0) -> Batch:
     for number in range(2000):
         if scene.crash_injectors[-1].is_dead:
             await scene.start_bot()
-        names = [key for key in await scene.store.names("batch:")]
+        names = await scene.store.names("batch:")
         if names:
             batch = await scene.bot.operations.batch_records.get(names[0].partition(":")[2])
             if batch.over:
