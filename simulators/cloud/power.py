@@ -53,7 +53,7 @@ class ActionSimulation:
         droplet = self.state.droplet(droplet_id)
         options = options or {}
         self._check(droplet, kind, options)
-        if kind in STOPS and droplet.role == "master" and droplet.on:
+        if kind in STOPS and droplet.is_master and droplet.on:
             self.emit(MasterStopping(droplet))
         return self._begin(droplet, kind, options)
 
