@@ -55,7 +55,8 @@ class Decisions:
     ) -> Card | None:
         """Carry out a decision; return the private answer, if there is one."""
         if name.startswith(BATCH):
-            return await self._decide_batch(decision, name, actor, reason)
+            await self._decide_batch(decision, name, actor, reason)
+            return None
         match decision:
             case DecisionKind.APPROVE:
                 return outcome_card(await self._operations.approve(name, actor, reason))

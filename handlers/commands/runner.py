@@ -1,5 +1,6 @@
 """Carries out parsed commands: answers them, or requests what they ask for."""
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -111,7 +112,13 @@ class CommandRunner:
             where = f"<#{channel}>, the channel of {names[0]}"
             return views.text_card(f"Nothing was changed yet. Its message is in {where}.")
         facts = BatchFacts(planned.plans)
-        card = batch_card(planned.batch, facts, dry=parsed.dry, observes=planned.observes)
+        offer = ""
+        if parsed.dry and planned.plans and not planned.observes:
+            with suppress(Unreachable):  # plans can be shown without the state store
+                offer = await self._dry_runs.keep(DryRun(as_typed(parsed), ""))
+        card = batch_card(
+            planned.batch, facts, dry=parsed.dry, observes=planned.observes, offer=offer
+        )
         return _with_synonym(card, parsed)
 
     def _command_context(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from handlers.commands.base import WhichCluster
+from handlers.commands.base import InstantCommand, WhichCluster
 from handlers.commands.parser import ParsedCommand
 from handlers.slack.client import ReplyTarget, SlackClient
 from services.access.clusters import ClusterRegistry
@@ -143,15 +143,21 @@ def clusters_named(
     Refused where one is unknown or may not be seen.
     """
     if parsed.label:
-        return _labelled(clusters, parsed.label, actor)
+        reads = isinstance(parsed.command, InstantCommand) and not parsed.command.changes
+        return _labelled(clusters, parsed.label, actor, reads=reads)
     typed = [name for name in (parsed.cluster or "").split(",") if name]
     if not typed:
         raise Refused("`--cluster` takes names separated by commas, such as `--cluster acme,beta`")
     return tuple(dict.fromkeys(clusters.resolve_name(name, actor) for name in typed))
 
 
-def _labelled(clusters: ClusterRegistry, label: str, actor: Actor) -> tuple[str, ...]:
-    """Return the clusters with a label. Refused where the actor may not see all of them."""
+def _labelled(
+    clusters: ClusterRegistry, label: str, actor: Actor, *, reads: bool
+) -> tuple[str, ...]:
+    """Return the clusters with a label.
+
+    Refused where the actor may not see all of them; one who only `reads` gets those that they see.
+    """
     names = clusters.labelled(label)
     seen = tuple(name for name in names if clusters.may_read(name, actor))
     if not seen:
@@ -160,7 +166,8 @@ def _labelled(clusters: ClusterRegistry, label: str, actor: Actor) -> tuple[str,
         if label in clusters:
             hint = f"; it is a cluster: use `--cluster {label}`"
         raise Refused(f"no cluster has the label “{label}”{hint}")
-    if hidden := len(names) - len(seen):
+    hidden = len(names) - len(seen)
+    if hidden and not reads:
         lacks = f"you have no role on {count_of(hidden, 'cluster')} with the label “{label}”"
         raise Refused(f"{lacks}. Name yours with `--cluster {','.join(seen)}`")
     return seen

@@ -216,8 +216,9 @@ class TerminalSession:
         assert isinstance(command, InstantCommand), "changes are requested with `run`"
         ctx = self._command_context(parsed, actor)
         if not parsed.several:
-            card = await command.answer(ctx)
-            yield OutputLine(render_card(card, self._reader("", width)), code=0)
+            one = await command.answer(ctx)
+            assert one is not None, "a status is a card"
+            yield OutputLine(render_card(one, self._reader("", width)), code=0)
             return
         must_take_several(command)
         names = clusters_named(self._clusters, parsed, actor)

@@ -23,7 +23,7 @@ from handlers.slack.blocks import (
 from handlers.slack.markup import markup, time_of_day
 from handlers.views.approvals import called
 from handlers.views.cluster_facts import run_step
-from handlers.views.dry_run import OBSERVES
+from handlers.views.dry_run import OBSERVES, REQUEST
 from handlers.views.plan import (
     alert_lines,
     back_in_service,
@@ -98,21 +98,27 @@ def batch_title(batch: Batch) -> str:
 
 
 def _titled(batch: Batch, verb: str) -> str:
-    number = len(batch.included) or len(batch.parts)
+    planned = batch.included or batch.of(PartState.WAITING) or batch.parts
+    number = len(planned)
     return f"{verb} {escape(batch.procedure.target_text(count_of(number, 'cluster')))}"
 
 
 def batch_card(
-    batch: Batch, known: BatchFacts, *, dry: bool = False, observes: bool = False
+    batch: Batch,
+    known: BatchFacts,
+    *,
+    dry: bool = False,
+    observes: bool = False,
+    offer: str = "",
 ) -> Card:
     """Return the card: the plans while it waits, then where each cluster stands.
 
-    `dry`: a dry run. `observes`: this bot only observes.
+    `dry`: a dry run; `offer`: its id, for the button that requests it. `observes`: this bot only
+    observes.
     """
-    if dry or observes:
-        return _planned_card(
-            batch, known, OBSERVES if observes else "Nothing was changed.", dry=dry
-        )
+    if dry or observes or not batch.included:
+        foot = OBSERVES if observes else "Nothing was changed."
+        return _planned_card(batch, known, foot, dry=dry, offer=offer)
     if batch.state is BatchState.OPEN:
         return _open_card(batch, known)
     return _progress_card(batch, known)
@@ -121,15 +127,19 @@ def batch_card(
 # While it waits
 
 
-def _planned_card(batch: Batch, known: BatchFacts, foot: str, *, dry: bool) -> Card:
+def _planned_card(
+    batch: Batch, known: BatchFacts, foot: str, *, dry: bool, offer: str = ""
+) -> Card:
     """Return the card of a dry run, or of a change that there is nothing to do for."""
     state = ": nothing to do"
     if batch.included or known.plans:
         state = ": dry run" if dry else ": observed only"
     head = f"{batch_title(batch)}{state}"
     text = f"{head}. {_summary(batch, known)} {foot}"
-    blocks = (header(head), *_sums(batch, known), *_plan_lines(batch, known), context(foot))
-    return Card(without_formatting(text), blocks)
+    blocks = [header(head), *_sums(batch, known), *_plan_lines(batch, known), context(foot)]
+    if offer:
+        blocks.append(actions(button("Request this", REQUEST, offer, style="primary")))
+    return Card(without_formatting(text), tuple(blocks))
 
 
 def _open_card(batch: Batch, known: BatchFacts) -> Card:

@@ -84,8 +84,6 @@ class BatchDriver:
 
     async def sweep(self) -> None:
         """Move every batch on whose first cluster this bot drives."""
-        if self._clusters.observes:
-            return
         names = await self._records.unfinished_ids()
         self._bulkheads.forget(self._swept - {*names})
         self._swept = frozenset(names)
@@ -142,7 +140,7 @@ class BatchDriver:
             if batch.over:
                 await self._records.unlist(name)
                 return
-            if self._clusters.observes:
+            if self._clusters.observes and batch.procedure.changes_cluster:
                 return
             turn = startable_parts(batch, self._clock.now())
             if not turn or not await self._begin(batch, turn[0]):

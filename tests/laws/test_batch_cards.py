@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -49,7 +50,7 @@ def plan_of(procedure: Procedure, name: str, media: int = 2, rooms: int = 1) -> 
     return make_plan(replace(ready(media, rooms), name=name), procedure)
 
 
-def batch(*parts: Part, procedure: Procedure | None = None, **more: object) -> Batch:
+def batch(*parts: Part, procedure: Procedure | None = None, **more: Any) -> Batch:
     made = Batch(
         "batch.3f2a91c0", procedure or Shutdown(), ANA, parts, NOW, NOW + 1800.0, 1,
         reason="power work in ams3", channel="COPS", left=1,
@@ -57,11 +58,11 @@ def batch(*parts: Part, procedure: Procedure | None = None, **more: object) -> B
     return replace(made, **more)
 
 
-def part(name: str, state: PartState = P.WAITING, number: int = 1, **more: object) -> Part:
-    return Part(name, state, part_id("batch.3f2a91c0", number), **more)  # type: ignore[arg-type]
+def part(name: str, state: PartState = P.WAITING, number: int = 1, **more: Any) -> Part:
+    return Part(name, state, part_id("batch.3f2a91c0", number), **more)
 
 
-APPROVED = {"state": B.APPROVED, "approvals": (BEN,), "agreed_at": NOW, "left": 0}
+APPROVED: dict[str, Any] = {"state": B.APPROVED, "approvals": (BEN,), "agreed_at": NOW, "left": 0}
 THREE = (part("acme"), part("far", number=2), part("lab", number=3))
 PLANS = {"acme": named("acme", 3, 3), "far": named("far", 1, 0), "lab": named("lab")}
 WHO = "<@UBEN> or <@UCARLA>"
@@ -71,6 +72,7 @@ def shown() -> dict[str, Card]:
     """Return each card, by the name of its golden file."""
     facts = BatchFacts(PLANS, approvers=WHO)
     waiting = batch(*THREE, label="production")
+    dry = batch(*(Part(name) for name in PLANS), label="production")
     refused = Part("far", P.REFUSED, why=LOCKED)
     window = AddWindow("nights daily 20:00-07:00")
     windows = {name: plan_of(window, name) for name in ("acme", "far")}
@@ -86,7 +88,7 @@ def shown() -> dict[str, Card]:
         part("lab", P.CHANGED, 3, why=LOCKED.replace("far", "lab")),
     )
     links = {"acme-17": "https://x.slack.com/archives/COPS/p1"}
-    stop = {"state": B.STOPPED, "closed_at": NOW + 60, "why_closed": failed[1].why}
+    stop: dict[str, Any] = {"state": B.STOPPED, "closed_at": NOW + 60, "why_closed": failed[1].why}
     return {
         "waiting": batch_card(waiting, facts),
         "with-a-refused-one": batch_card(
@@ -108,8 +110,8 @@ def shown() -> dict[str, Card]:
         "scheduled": batch_card(
             batch(*THREE, later=NOW + 3600.0, zone="Europe/Madrid", **APPROVED), facts
         ),
-        "dry-run": batch_card(waiting, BatchFacts(PLANS), dry=True),
-        "observed": batch_card(waiting, BatchFacts(PLANS), observes=True),
+        "dry-run": batch_card(dry, BatchFacts(PLANS), dry=True, offer="3f2a"),
+        "observed": batch_card(dry, BatchFacts(PLANS), observes=True),
         "running": batch_card(batch(*running, **APPROVED), BatchFacts(PLANS, links=links)),
         "paused": batch_card(
             batch(replace(running[1], paused=True), running[2], stop_after=2, **APPROVED),

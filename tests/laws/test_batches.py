@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.access.policy import Actor
-from services.procedures import AddWindow, Scale, Shutdown
+from services.procedures import AddWindow, Procedure, Scale, Shutdown
 from services.runs.batch import (
     Batch,
     BatchState,
@@ -28,7 +29,7 @@ NAMES = tuple(f"cluster-{n}" for n in range(50))
 ENDS = (PartState.DONE, PartState.FAILED)
 
 
-def batch_of_parts(number: int, at_once: int = 1, stop_after: int = 1, **more: object) -> Batch:
+def batch_of_parts(number: int, at_once: int = 1, stop_after: int = 1, **more: Any) -> Batch:
     parts = tuple(
         Part(name, request=part_id("batch.1", n)) for n, name in enumerate(NAMES[:number])
     )
@@ -98,7 +99,7 @@ def test_nothing_begins_before_its_moment_nor_in_any_other_state(number: int, at
     st.sampled_from(list(PartState)),
 )
 def test_it_is_stored_and_read_as_it_was(
-    procedure: object, number: int, state: BatchState, of_part: PartState
+    procedure: Procedure, number: int, state: BatchState, of_part: PartState
 ) -> None:
     batch = replace(batch_of_parts(number), procedure=procedure, state=state, approvals=(ANA,))
     batch = batch.with_parts(replace(p, state=of_part, why="x", run="r-1") for p in batch.parts[:2])
