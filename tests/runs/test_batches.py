@@ -709,6 +709,22 @@ def test_killed_at_any_point_and_cancelled(cancels: int, part: int) -> None:
     assert_survives_any_crash(f"cancelled after {cancels} rounds", story, 8, part)
 
 
+def test_a_bot_that_read_the_batch_before_another_changed_it_begins_nothing() -> None:
+    async def story(scene: Scene) -> None:
+        at = scene.clock.now() + 3600.0
+        planned = await requested(scene, ("acme", "beta"), Shutdown(), later=(at, "UTC"))
+        await approved(scene, planned)
+        operations, stale = scene.bot.operations, await now(scene, planned)
+        seen = replace(stale.part("beta"), waits="a look of another bot", waits_since=at)
+        assert await operations.batch_records.change(stale, stale.with_parts([seen]))
+        await scene.by_bot(operations.batch_driver._begin(stale, stale.part("acme")))
+        assert await scene.journal.latest("acme", 5) == []
+        assert (await now(scene, planned)).part("beta").waits == "a look of another bot"
+        assert (await settled(scene, planned)).succeeded
+
+    played(story)
+
+
 def test_three_bots_on_one_state_begin_each_part_once() -> None:
     async def story(scene: Scene) -> None:
         await scene.start_bot()
