@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
-from handlers.slack.blocks import Card, Picture, context, escape, section, truncate
+from handlers.slack.blocks import (
+    Card,
+    Picture,
+    TextFile,
+    context,
+    escape,
+    section,
+    truncate,
+)
 from services.access.policy import Actor
 from services.common.clock import Clock
 from services.common.command import Command
@@ -28,7 +36,15 @@ async def _no_pictures(_card: Card, _pictures: Sequence[Picture]) -> None:
     raise Unreachable("no picture can be shown here")
 
 
+async def _no_file(_card: Card, _file: TextFile) -> str:
+    raise Unreachable("no file can be sent here")
+
+
 async def _no_modal(_view: dict[str, Any]) -> None:
+    raise Refused("no form can be opened here")
+
+
+async def _no_update(_view: str, _content: dict[str, Any]) -> None:
     raise Refused("no form can be opened here")
 
 
@@ -46,11 +62,14 @@ class CommandContext:
 
     `cluster`: the name of the cluster that is meant; Refused when that is ambiguous.
     `zone`: a cluster's time zone. `commands`: every command there is. `parse`: text to a command.
+    `open_modal` returns the id of the view, by which `update_modal` fills it later.
     `trigger`: Slack's trigger id, which opens a modal within three seconds; "" where none can be
     opened. `reason`, `dry_run`, `later`: for commands that lead to a plan; `later` is when it is
     to be done (epoch seconds) and the time zone that was entered in, None for now.
     `card_channel`: the channel of a cluster's cards; Refused where no one could read them.
-    `pictures`: posts a card and pictures to this person alone. `version`: of the bot.
+    `pictures`: posts a card and pictures to this person alone. `send_file`: gives a card and a
+    file to this person alone, and returns where it is; "" where it stands beside the answer.
+    `version`: of the bot.
     `plan`: returns the card of a dry run, with a button to request it; None where there are none.
     """
 
@@ -62,6 +81,7 @@ class CommandContext:
     cluster: Callable[[], str]
     zone: Callable[[str], str] = lambda _cluster: "UTC"
     open_modal: Callable[[dict[str, Any]], Awaitable[object]] = _no_modal
+    update_modal: Callable[[str, dict[str, Any]], Awaitable[object]] = _no_update
     trigger: str = ""
     commands: Sequence[type[Command]] = ()
     parse: Callable[[str], Command] = _no_parser
@@ -70,6 +90,7 @@ class CommandContext:
     later: tuple[float, str] | None = None
     card_channel: Callable[[str], Awaitable[str]] = _anywhere
     pictures: Callable[[Card, Sequence[Picture]], Awaitable[None]] = _no_pictures
+    send_file: Callable[[Card, TextFile], Awaitable[str]] = _no_file
     version: str = ""
     plan: Callable[[Procedure], Awaitable[Card | None]] | None = None
 

@@ -51,6 +51,12 @@ NEEDED = "Needed."
 OF_THE_RUN = "Not needed for a run that you may decide on."
 DRAINED = "None while other media nodes have room. Drained nodes take no new meetings."
 
+FILE = (
+    "OpenVidu restarts the services that read the file. A change of livekit.yaml ends running "
+    "meetings."
+)
+MODULE = "One master restarts. A module that is turned off does not answer."
+
 
 def _look(example: str, group: CommandGroup = CommandGroup.LOOK) -> Topic:
     return Topic(group, Rank.READING, example)
@@ -70,6 +76,7 @@ TOPICS: Mapping[str, Topic] = {
     "help": _look("help shutdown"),
     "menu": _look("menu"),
     "status": _look("status media-2"),
+    "logs": _look("logs master-2 caddy --since 2h"),
     "why": _look("why"),
     "cost": _look("cost 2026-10"),
     "observed": _look("observed 14"),
@@ -93,6 +100,17 @@ TOPICS: Mapping[str, Topic] = {
         CommandGroup.POWER,
         "restart master-2",
         "A media node takes no new meetings until it is back. Restarting a master interrupts it.",
+    ),
+    "stop": _ending(
+        CommandGroup.POWER,
+        "stop media-2",
+        "The node is out of service until it is started. A media node finishes its meetings "
+        "first. With one master, the whole cluster is down.",
+    ),
+    "start": _safe(
+        CommandGroup.POWER,
+        "start media-2",
+        "None: it brings the node back into service.",
     ),
     "wake": _safe(
         CommandGroup.POWER,
@@ -134,6 +152,12 @@ TOPICS: Mapping[str, Topic] = {
         "resize masters s-8vcpu-16gb",
         "The whole cluster is down meanwhile. With `--rolling`, one master at a time.",
     ),
+    "upgrade": _ending(
+        CommandGroup.CONFIGURATION,
+        "upgrade 3.7.0",
+        "Running meetings finish first. Then the cluster is out of service until every master is "
+        "updated and media nodes are replaced.",
+    ),
     "window list": _look("window list", CommandGroup.SCHEDULE),
     "window forecast": _look("window forecast 30d", CommandGroup.SCHEDULE),
     "window add": _ending(
@@ -166,6 +190,20 @@ TOPICS: Mapping[str, Topic] = {
         "config apply",
         "OpenVidu restarts on the nodes that read the keys.",
     ),
+    "config file list": _look("config file list", CommandGroup.CONFIGURATION),
+    "config file show": _look("config file show livekit.yaml", CommandGroup.CONFIGURATION),
+    "config file edit": _ending(CommandGroup.CONFIGURATION, "config file edit livekit.yaml", FILE),
+    "config file set": _ending(
+        CommandGroup.CONFIGURATION, "config file set livekit.yaml room.max_participants 50", FILE
+    ),
+    "config file apply": _ending(CommandGroup.CONFIGURATION, "config file apply", FILE),
+    "module list": _look("module list", CommandGroup.CONFIGURATION),
+    "module on": _ending(CommandGroup.CONFIGURATION, "module on observability", MODULE),
+    "module off": _ending(CommandGroup.CONFIGURATION, "module off observability", MODULE),
+    "module apply": _ending(CommandGroup.CONFIGURATION, "module apply", MODULE),
+    "webhook list": _look("webhook list", CommandGroup.CONFIGURATION),
+    "webhook add": _ending(CommandGroup.CONFIGURATION, "webhook add", FILE),
+    "webhook remove": _ending(CommandGroup.CONFIGURATION, "webhook remove 2", FILE),
     "backup list": _look("backup list", CommandGroup.CONFIGURATION),
     "backup show": _look("backup show LABEL", CommandGroup.CONFIGURATION),
     "backup create": _ending(
@@ -242,12 +280,16 @@ OPPOSITES: tuple[frozenset[str], ...] = (
         for up in ("startup", "wake", "keepup", "unpark")
         for down in ("shutdown", "drain", "park", "window add")
     ),
+    *(frozenset({up, "stop"}) for up in ("startup", "wake", "keepup", "unpark", "start")),
+    *(frozenset({"start", down}) for down in ("shutdown", "drain", "park")),
     frozenset({"freeze", "unfreeze"}),
     frozenset({"hold", "unhold"}),
     frozenset({"window add", "window remove"}),
     frozenset({"window add", "window skip"}),
     *(frozenset({"resume", other}) for other in ("cancel", "abandon", "abort")),
     frozenset({"approve", "reject"}),
+    frozenset({"module on", "module off"}),
+    frozenset({"webhook add", "webhook remove"}),
 )
 
 

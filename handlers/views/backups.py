@@ -8,6 +8,7 @@ from handlers.views.cluster_facts import age
 from handlers.views.offers import Offer
 from services.billing.prices import money
 from services.cluster.backups import PER_GB, Backup, backups, deletable_backups
+from services.cluster.deployment import control_plane_of
 from services.cluster.model import Cluster, Snapshot
 from services.common.text import count_of
 from services.steps.backup import SNAPSHOTS_UNREADABLE
@@ -30,14 +31,9 @@ SHUT_DOWN = (
     "Run `/openvidu shutdown` and wait until the masters are powered off. "
     "Ask in the channel that no one changes anything meanwhile."
 )
-STARTED = (
-    "A rebuild keeps the droplet's addresses, tags and place behind the load balancer, and starts "
-    "it. So each is shut down again until all four have their disk. Verify that all are powered "
-    "off: "
-    "`doctl compute droplet list --format ID,Name,Status`"
-)
+LISTED = "`doctl compute droplet list --format ID,Name,Status`"
 START_UP = (
-    "Run `/openvidu startup`. It starts the masters in order, waits until all are healthy, "
+    "Run `/openvidu startup`. It starts the masters, waits until they are healthy, "
     "then starts the media nodes."
 )
 
@@ -140,7 +136,21 @@ def _steps(cluster: Cluster, backup: Backup) -> list[str]:
         "Sign in, and check recordings and users. "
         f"`/openvidu status` must show that {cluster.name} is in service."
     )
-    return [SHUT_DOWN, _secrets(backup), *rebuilt, *created, STARTED, START_UP, verify]
+    return [SHUT_DOWN, _secrets(backup), *rebuilt, *created, _started(cluster), START_UP, verify]
+
+
+def _started(cluster: Cluster) -> str:
+    plane = control_plane_of(cluster)
+    if plane.can_roll:
+        return (
+            f"A rebuild keeps the droplet's addresses, tags and place behind {plane.front}, and "
+            "starts it. So each is shut down again until all have their disk. Verify that all are "
+            f"powered off: {LISTED}"
+        )
+    return (
+        f"A rebuild keeps the droplet's addresses, tags and {plane.front}, and starts it. "
+        f"So it is shut down again. Verify that it is powered off: {LISTED}"
+    )
 
 
 def _secrets(backup: Backup) -> str:
@@ -166,9 +176,10 @@ def _rebuild(droplet: int, snapshot: Snapshot) -> str:
 
 
 def _create(cluster: Cluster, master: str, snapshot: Snapshot) -> str:
-    number = master.rsplit("-", 1)[-1]
-    name = f"{cluster.stack}-master-node-{number}"
-    key = f"MASTER_NODE_PRIVATE_IP_{number}"
+    name, key = f"{cluster.stack}-master-node", "MASTER_NODE_PRIVATE_IP"
+    if control_plane_of(cluster).can_roll:
+        number = master.rsplit("-", 1)[-1]
+        name, key = f"{name}-{number}", f"{key}_{number}"
     replaced = next((m for m in cluster.masters if m.name == name), None)
     if replaced is not None:
         return (

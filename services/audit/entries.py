@@ -46,6 +46,7 @@ class AuditAction(StrEnum):
     SKIPPED = "days off added"
     CLOSING = "closing confirmed"
     POLICY = "policy changed"
+    LOGS_READ = "logs read"
     FORGOTTEN = "old runs removed"
     SHORTENED = "audit shortened"
 

@@ -2,21 +2,24 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from services.cloud.clients.read_only import ReadingBucket
 from services.cloud.clients.spaces import SpacesClient, Stored
+from services.cluster.installation import release
 from services.cluster.model import SecretsState
 from services.common.clock import Clock
 from services.common.errors import NotFound, Refused, Rejected, Unreachable
 from services.secrets_env import (
     ABSENT,
+    HIGH_AVAILABILITY,
     Danger,
     Reader,
     SecretsFile,
     SecretsFindings,
+    SecretsLayout,
     SecretsUnread,
     findings,
     findings_text,
@@ -24,6 +27,7 @@ from services.secrets_env import (
 )
 
 FILE, LOCK = "secrets.env", "lock.lock"
+VERSION_KEY = "OPENVIDU_VERSION"
 STAGED = "openvidu-bot/staged/"
 VERSIONS = "openvidu-bot/versions/"
 BACKUPS = "openvidu-bot/backups/"
@@ -70,6 +74,14 @@ class _LastLint:
     linted: SecretsFindings
 
 
+FindLayout = Callable[[], Awaitable[SecretsLayout]]
+
+
+async def high_availability() -> SecretsLayout:
+    """Return the layout of a deployment with four masters."""
+    return HIGH_AVAILABILITY
+
+
 def raise_unless_bootable(file: SecretsFile) -> None:
     """Raise Refused when a master that boots with this file would run part of it, or stay stopped.
 
@@ -97,9 +109,13 @@ def digest(content: bytes) -> str:
 class SecretsBucket:
     """Values enter and leave here as bytes, and nowhere else."""
 
-    def __init__(self, objects: ObjectStore, clock: Clock) -> None:
+    def __init__(
+        self, objects: ObjectStore, clock: Clock, layout: FindLayout = high_availability
+    ) -> None:
+        """`layout`: returns what the file of this deployment should have."""
         self._objects = objects
         self._clock = clock
+        self._layout = layout
         self._last_lint: _LastLint | None = None
 
     async def aclose(self) -> None:
@@ -138,7 +154,8 @@ class SecretsBucket:
         content, etag = answer
         if len(content) > LARGEST:
             return SecretsUnread(f"it has {len(content)} bytes, which no deployment writes")
-        linted = SecretsFindings(findings(SecretsFile(content), pool=pool))
+        file = SecretsFile(content, await self._layout())
+        linted = SecretsFindings(findings(file, pool=pool))
         self._last_lint = _LastLint(etag, pool, linted)
         return linted
 
@@ -157,7 +174,7 @@ class SecretsBucket:
         staged = tuple(entry.key.removeprefix(STAGED) for entry in stored)
         lock, locked_at = await self._lock()
         lock_age = max(0.0, self._clock.now() - locked_at) if lock else None
-        return SecretsState(digest(content), lock_age, lock, staged)
+        return SecretsState(digest(content), lock_age, lock, staged, _version(content))
 
     async def _lock(self) -> tuple[str, float]:
         """Return the id of another writer's lock and when it was made; "" when there is none."""
@@ -169,7 +186,7 @@ class SecretsBucket:
 
     async def read(self) -> SecretsFile:
         """Return the file itself; for linting and staging only."""
-        return SecretsFile((await self._file())[0])
+        return await self._of((await self._file())[0])
 
     async def _file(self) -> tuple[bytes, str]:
         """Return content and etag; both empty where the file is missing: one can be restored."""
@@ -183,11 +200,15 @@ class SecretsBucket:
     async def version(self, name: str) -> SecretsFile:
         """Return an earlier file. Refused when there is none of that name."""
         try:
-            return SecretsFile((await self._objects.get(f"{VERSIONS}{name}"))[0])
+            content, _ = await self._objects.get(f"{VERSIONS}{name}")
         except NotFound:
             raise Refused(
                 "there is no such version. List them with [[command config history]]"
             ) from None
+        return await self._of(content)
+
+    async def _of(self, content: bytes) -> SecretsFile:
+        return SecretsFile(content, await self._layout())
 
     async def versions(self) -> list[Version]:
         """List earlier files, newest first."""
@@ -213,7 +234,23 @@ class SecretsBucket:
         Refused when a master that reads it would stay stopped.
         """
         raise_unless_bootable(file)
-        await self._put_new(f"{STAGED}{name}", bytes(file))
+        await self.stage_content(name, bytes(file))
+
+    async def stage_content(self, name: str, content: bytes) -> None:
+        """Put the new content of a configuration file here, private, until it is approved."""
+        await self._put_new(f"{STAGED}{name}", content)
+
+    async def staged_content(self, name: str, after: str) -> bytes:
+        """Return a staged content. Refused unless it has the approved digest."""
+        try:
+            content, _ = await self._objects.get(f"{STAGED}{name}")
+        except NotFound:
+            raise Refused(
+                "the staged file was deleted. Nothing was written. Request it again"
+            ) from None
+        if digest(content) != after:
+            raise Refused("the staged file is not the approved one. Nothing was written")
+        return content
 
     async def _put_new(self, key: str, content: bytes) -> None:
         """Store an object that is not there yet. Rejected with status 412 if it is.
@@ -273,7 +310,7 @@ class SecretsBucket:
             raise Refused(
                 "another writer changed secrets.env since this was requested. Nothing was written"
             )
-        raise_unless_bootable(SecretsFile(new))
+        raise_unless_bootable(await self._of(new))
         check()
         await self._objects.put(f"{VERSIONS}{name}", old)
         await self._replace(new, etag, check, conditional=conditional)
@@ -288,8 +325,31 @@ class SecretsBucket:
             return
         if digest(now) != after:
             raise Refused(OVERWRITTEN)
-        raise_unless_bootable(SecretsFile(old))
+        raise_unless_bootable(await self._of(old))
         await self._replace(old, etag, check, conditional=conditional)
+
+    async def record_version(
+        self, was: str, version: str, check: Callable[[], None], *, conditional: bool = True
+    ) -> None:
+        """Replace OpenVidu's version in the file, and nothing else. Refused unless it is `was`.
+
+        The vendor's `store_secret.sh fullsave` would upload a master's copy of the whole file,
+        which may be older.
+        """
+        content, etag = await self._file()
+        now = _version(content)
+        if now == version:
+            return
+        if now != was:
+            raise Refused(
+                f"secrets.env names {now or 'no version'} of OpenVidu instead of {was}. "
+                "Nothing was written"
+            )
+        new = bytes(SecretsFile(content).with_version(version))
+        raise_unless_bootable(SecretsFile(new))
+        check()
+        await self._objects.put(f"{VERSIONS}upgrade-{version}-{digest(content)[:16]}", content)
+        await self._replace(new, etag, check, conditional=conditional)
 
     async def _replace(
         self, content: bytes, etag: str, check: Callable[[], None], *, conditional: bool
@@ -348,6 +408,12 @@ class SecretsBucket:
         """List what was anchored below this folder, oldest name first."""
         stored = await self._objects.list(f"{HEADS}{folder}/")
         return sorted(stored, key=lambda entry: entry.key)
+
+
+def _version(content: bytes) -> str:
+    """Return the release of OpenVidu that the file names; "" where it names none."""
+    value = SecretsFile(content).value(VERSION_KEY) or ""
+    return value if release(value) else ""
 
 
 def _backup_key(label: str) -> str:

@@ -17,8 +17,10 @@ from services.cloud.secrets_bucket import ObjectStore, SecretsBucket
 from services.cloud.survey import Survey, Surveyed
 from services.cloud.writer import ClusterWriter
 from services.cluster.account_facts import NO_FACTS, AccountFacts
-from services.cluster.deployment import CONTROL_PLANES, ControlPlane
+from services.cluster.configuration import NodeConfiguration
+from services.cluster.deployment import CONTROL_PLANES, ControlPlane, control_plane_of
 from services.cluster.fleet_kind import ResourceNames
+from services.cluster.installation import Installation
 from services.cluster.model import (
     Cluster,
     Droplet,
@@ -29,13 +31,16 @@ from services.cluster.model import (
     NodeStatus,
     SecretsState,
     Timings,
+    short_name,
 )
+from services.cluster.node_condition import NodeCondition, with_names, without_peers
 from services.common import eager
 from services.common.clock import Clock
 from services.common.errors import BotError, Unreachable
 from services.common.observed import NOT_OBSERVED, Observed, UnknownSince, Unobserved
 from services.common.values import replace
-from services.secrets_env import SecretsFindings, SecretsUnread
+from services.config_files import ConfigFile, ConfigText
+from services.secrets_env import SecretsFindings, SecretsLayout, SecretsUnread
 from services.steps import WriteOperations
 
 # Where the vendor's masters show their health, unless the settings name another page.
@@ -97,7 +102,7 @@ class ClusterWorld(ClusterGateway):
         self._seen: tuple[ControlPlane, tuple[Droplet, ...]] | None = None
         if bucket is not None:
             objects = SecretsOnNode(bucket, self._nodes, self._secrets_host)
-            self.secrets_bucket = SecretsBucket(objects, clock)
+            self.secrets_bucket = SecretsBucket(objects, clock, self._layout)
         self._pages = HealthPages(http, clock)
         self._silences = UnknownSince()
 
@@ -113,6 +118,30 @@ class ClusterWorld(ClusterGateway):
     @override
     async def inspect(self, droplet_id: int) -> str:
         return await self._nodes.inspect(droplet_id)
+
+    @override
+    async def conditions(self, cluster: Cluster, only: int = 0) -> tuple[NodeCondition, ...]:
+        masters = {m.id for m in cluster.masters}
+        droplets = {d.id: d for d in (*cluster.masters, *(n.droplet for n in cluster.media))}
+        reports = await self._nodes.conditions(
+            (d, short_name(d.name, cluster.stack), d.id in masters)
+            for d in droplets.values()
+            if only in (0, d.id)
+        )
+        if not control_plane_of(cluster).can_roll:
+            # One master: nothing is replicated, and no load balancer is in front.
+            return tuple(without_peers(report) for report in reports)
+        # The databases know each other by address.
+        names = {m.private_address: short_name(m.name, cluster.stack) for m in cluster.masters}
+        return tuple(with_names(report, names) for report in reports)
+
+    @override
+    async def logs(self, droplet_id: int, service: str, seconds: int) -> str:
+        return await self._nodes.logs(droplet_id, service, seconds)
+
+    @override
+    async def config_file(self, droplet_id: int, file: ConfigFile) -> ConfigText:
+        return await self._nodes.config_file(droplet_id, file)
 
     @override
     def writer(self, cluster: Cluster, fence: WriteFence, since: float | None) -> WriteOperations:
@@ -150,7 +179,12 @@ class ClusterWorld(ClusterGateway):
             self._load(needs),
             self._front(needs),
         )
-        starts = await self._starts(masters, needs)
+        starts, units, installed, configuration = await eager.gather(
+            self._starts(masters, needs),
+            self._units(droplets, needs),
+            self._installations(droplets, needs),
+            self._configuration(masters, needs),
+        )
         return Cluster(
             name=self.config.name,
             stack=self.config.stack,
@@ -163,10 +197,19 @@ class ClusterWorld(ClusterGateway):
                     master,
                     healthy=healthy.get(master.id, NOT_OBSERVED),
                     start=starts.get(master.id, NOT_OBSERVED),
+                    unit=units.get(master.id, NOT_OBSERVED),
+                    installation=installed.get(master.id, NOT_OBSERVED),
                 )
                 for master in masters
             ),
-            media=tuple(replace(node, look=looks.get(node.id, NOT_OBSERVED)) for node in media),
+            media=tuple(
+                replace(
+                    node,
+                    look=looks.get(node.id, NOT_OBSERVED),
+                    droplet=_with_installation(_with_unit(node.droplet, units), installed),
+                )
+                for node in media
+            ),
             pool=seen.pool,
             kind=seen.kind,
             deployment=seen.deployment,
@@ -187,6 +230,7 @@ class ClusterWorld(ClusterGateway):
             secrets_copies=await self._copies(needs),
             secrets=await self._secrets(needs),
             lint=await self._lint(needs, seen.kind),
+            configuration=configuration,
             has_bucket=self.secrets_bucket is not None,
             keep_backups=self.config.keep_backups,
             zone=self.config.zone,
@@ -203,6 +247,19 @@ class ClusterWorld(ClusterGateway):
 
     async def _secrets_host(self) -> int | None:
         """Return the droplet on whose disk secrets.env is; None: it is in the bucket."""
+        plane, masters = await self._known_plane()
+        if not plane.own_secrets:
+            return None
+        if not masters[0].active:
+            raise Unreachable("it is on the disk of the node, which is powered off", sent=False)
+        return masters[0].id
+
+    async def _layout(self) -> SecretsLayout:
+        """Return what the secrets.env of this deployment should have."""
+        return (await self._known_plane())[0].secrets
+
+    async def _known_plane(self) -> tuple[ControlPlane, tuple[Droplet, ...]]:
+        """Return the deployment and its masters as last seen, or as they are seen now."""
         if self._seen is None:
             # Also for who only reads the file: which one it is depends on the deployment.
             await self.observe(frozenset({Fact.DROPLETS}))
@@ -212,12 +269,7 @@ class ClusterWorld(ClusterGateway):
                 "its deployment was not seen",
                 sent=False,
             )
-        plane, masters = self._seen
-        if not plane.own_secrets:
-            return None
-        if not masters[0].active:
-            raise Unreachable("it is on the disk of the node, which is powered off", sent=False)
-        return masters[0].id
+        return self._seen
 
     def _keeps_secrets_from_us(self) -> bool:
         """Return whether secrets.env is on a disk that is powered off: nothing can be seen."""
@@ -299,10 +351,43 @@ class ClusterWorld(ClusterGateway):
             return {}
         return await self._nodes.starts(masters)
 
+    async def _units(
+        self, droplets: tuple[Droplet, ...], needs: frozenset[Fact]
+    ) -> dict[int, Observed[str]]:
+        if Fact.UNITS not in needs:
+            return {}
+        return await self._nodes.units(droplets)
+
+    async def _installations(
+        self, droplets: tuple[Droplet, ...], needs: frozenset[Fact]
+    ) -> dict[int, Observed[Installation]]:
+        if Fact.VERSIONS not in needs:
+            return {}
+        return await self._nodes.installations(droplets)
+
+    async def _configuration(
+        self, masters: tuple[Droplet, ...], needs: frozenset[Fact]
+    ) -> tuple[tuple[int, Observed[NodeConfiguration]], ...]:
+        if Fact.CONFIGURATION not in needs:
+            return ()
+        return await self._nodes.configurations(masters)
+
     def _address(self, droplet: Droplet) -> str:
         if self.config.private_addresses:
             return droplet.private_address
         return droplet.address
+
+
+def _with_unit(droplet: Droplet, units: dict[int, Observed[str]]) -> Droplet:
+    if droplet.id not in units:
+        return droplet
+    return replace(droplet, unit=units[droplet.id])
+
+
+def _with_installation(droplet: Droplet, installed: dict[int, Observed[Installation]]) -> Droplet:
+    if droplet.id not in installed:
+        return droplet
+    return replace(droplet, installation=installed[droplet.id])
 
 
 def _region(masters: tuple[Droplet, ...]) -> str:

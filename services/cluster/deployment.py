@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from services.cluster.fleet_kind import ResourceNames
 from services.cluster.model import Cluster, Deployment
 from services.common.text import count_of, join_words
+from services.secrets_env import SecretsLayout, layout
 
 HIGH_AVAILABILITY_MASTERS = 4
 COUNTS = {1: "one", HIGH_AVAILABILITY_MASTERS: "four"}
@@ -44,8 +45,12 @@ class ControlPlane:
     front: str
     # The buckets that Terraform creates, as patterns of their names; the one with secrets.env last.
     buckets: tuple[str, ...]
+    # What its secrets.env should have.
+    secrets: SecretsLayout = layout.HIGH_AVAILABILITY
     # The meetings run on the master itself.
     hosts_meetings: bool = False
+    # How media nodes reach the services of the masters, as in LiveKit's webhooks.
+    webhook_host: str = "127.0.0.1"
     # Its masters read secrets.env on their own disk, not in the bucket.
     own_secrets: bool = False
     # Its firewall lets no one outside its network reach a master's health page, or no one at all:
@@ -56,6 +61,11 @@ class ControlPlane:
     def title(self) -> str:
         """Return the vendor's name of the deployment: `High Availability`."""
         return TITLES[self.deployment]
+
+    @property
+    def label(self) -> str:
+        """Return the heading of a line about them: `Masters`, `Master`, `Node`."""
+        return self.noun.capitalize() + ("" if self.masters == 1 else "s")
 
     @property
     def count(self) -> str:
@@ -109,6 +119,8 @@ CONTROL_PLANES = {
         can_roll=False,
         front="the reserved IP",
         buckets=("STACK-space-...",),
+        webhook_host="master-node",
+        secrets=layout.ELASTIC,
         hides_health=True,
     ),
     Deployment.SINGLE_NODE: ControlPlane(
@@ -119,6 +131,7 @@ CONTROL_PLANES = {
         can_roll=False,
         front="the reserved IP",
         buckets=("STACK-space-...",),
+        secrets=layout.SINGLE_NODE,
         hosts_meetings=True,
         own_secrets=True,
         hides_health=True,

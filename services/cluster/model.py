@@ -9,6 +9,8 @@ from enum import StrEnum
 from functools import lru_cache
 
 from services.cluster.account_facts import NO_FACTS, AccountFacts
+from services.cluster.configuration import NodeConfiguration
+from services.cluster.installation import Installation
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
 from services.common.values import replace
 from services.secrets_env.findings import SecretsFindings, SecretsUnread
@@ -33,19 +35,28 @@ class Fact(StrEnum):
     SIZES = "sizes"
     # Which start of OpenVidu's unit runs on each master, by SSH.
     SERVICES = "services"
+    # Whether OpenVidu's unit runs on each node that is on, by SSH.
+    UNITS = "units"
     # secrets.env in the bucket: its digest, never its values.
     SECRETS = "secrets"
     # Problems in secrets.env: lines and keys, never values.
     LINT = "lint"
+    # The configuration files of each master as digests, and what runs there, by SSH.
+    CONFIGURATION = "configuration"
     # Snapshots of the masters, and the copies of secrets.env with them.
     SNAPSHOTS = "snapshots"
+    # OpenVidu's version and updates on each node, by SSH.
+    VERSIONS = "versions"
 
 
 # The longest run of the autoscaler, and the time from one run to the next.
 RUN_SECONDS = 120.0
 TURN_SECONDS = 240.0
 # Without the facts that only one procedure needs.
-EVERYTHING = frozenset(Fact) - {Fact.SERVICES, Fact.SECRETS}
+EVERYTHING = frozenset(Fact) - {
+    *(Fact.SERVICES, Fact.UNITS, Fact.SECRETS),
+    *(Fact.VERSIONS, Fact.CONFIGURATION),
+}
 
 
 class Deployment(StrEnum):
@@ -127,6 +138,10 @@ class Droplet:
     healthy: Observed[bool] = NOT_OBSERVED
     # Of a master: identifies this start of OpenVidu's unit; "": it never started.
     start: Observed[str] = NOT_OBSERVED
+    # The state of OpenVidu's unit as systemd names it: active, inactive, failed, activating.
+    unit: Observed[str] = NOT_OBSERVED
+    # OpenVidu on it: its version, and what updates left there.
+    installation: Observed[Installation] = NOT_OBSERVED
 
     @property
     def active(self) -> bool:
@@ -522,6 +537,19 @@ class KnownFleet:
 
 
 @dataclass(frozen=True)
+class StoppedNode:
+    """A node on which OpenVidu was stopped by request and stays stopped: by whom, and since when.
+
+    `by`: a mention; "" when not known. `at`: epoch seconds. `run`: the run that stopped it.
+    """
+
+    id: int
+    by: str = ""
+    at: float = 0.0
+    run: str = ""
+
+
+@dataclass(frozen=True)
 class Basis:
     """What only the bot should change while it has locked a cluster. None: not looked at.
 
@@ -570,13 +598,14 @@ class SecretsState:
     """What may be known of `secrets.env`, never its values.
 
     `lock_age`: seconds since another writer locked it in the bucket; None: it is not locked.
-    `lock` identifies that lock.
+    `lock` identifies that lock. `version`: of OpenVidu, which new media nodes install; "": none.
     """
 
     digest: str
     lock_age: float | None = None
     lock: str = ""
     staged: tuple[str, ...] = ()
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -610,6 +639,8 @@ class Cluster:
     # Media nodes before the last shutdown: their number; and which, if they are only powered off.
     nodes_before_shutdown: int | None = None
     node_ids_before_shutdown: tuple[int, ...] = ()
+    # Nodes on which people stopped OpenVidu: they are no failures.
+    stopped: tuple[StoppedNode, ...] = ()
     # Its fleet when last seen.
     last_seen: KnownFleet | None = None
     # The texts of its off-hours windows; and by name, how often each was written.
@@ -639,6 +670,8 @@ class Cluster:
     secrets_copies: tuple[str, ...] | None = None
     secrets: SecretsState | None = None
     lint: SecretsFindings | SecretsUnread = field(default_factory=SecretsUnread)
+    # By master: its configuration files and what runs there; empty: not looked at.
+    configuration: tuple[tuple[int, Observed[NodeConfiguration]], ...] = ()
     # A bucket is configured: secrets.env can be read and copied.
     has_bucket: bool = False
     keep_backups: int = 3
@@ -660,6 +693,20 @@ class Cluster:
     def size(self, slug: str) -> Size | None:
         """Return a size; None if DigitalOcean does not list it, as for legacy sizes."""
         return next((s for s in self.sizes if s.slug == slug), None)
+
+    def stopped_by_request(self, droplet_id: int) -> StoppedNode | None:
+        """Return who stopped OpenVidu on that node; None where no one did."""
+        return next((s for s in self.stopped if s.id == droplet_id), None)
+
+    def node(self, droplet_id: int) -> Droplet | None:
+        """Return the droplet of that id, a master's or a media node's."""
+        droplets = (*self.masters, *(n.droplet for n in self.media))
+        return next((d for d in droplets if d.id == droplet_id), None)
+
+    def configuration_of(self, name: str) -> Observed[NodeConfiguration]:
+        """Return the configuration of the master of that name, or why it was not seen."""
+        ids = {m.id for m in self.masters if m.name == name}
+        return next((seen for id_, seen in self.configuration if id_ in ids), NOT_OBSERVED)
 
     @property
     def members(self) -> tuple[MediaNode, ...]:

@@ -12,6 +12,8 @@ from typing import Protocol
 
 from services.cluster import model
 from services.cluster.account_facts import AccountFact, AccountFacts
+from services.cluster.configuration import KeptFile, NodeConfiguration
+from services.cluster.installation import Installation, Updater, UpdateRecord
 from services.common.observed import Unobserved
 from services.common.serialize import Classes
 from services.procedures import Procedure
@@ -285,8 +287,14 @@ CLASSES: Classes = {
             *(
                 AccountFact,
                 AccountFacts,
+                KeptFile,
+                NodeConfiguration,
                 model.KnownFleet,
+                model.StoppedNode,
                 model.SecretsState,
+                Installation,
+                Updater,
+                UpdateRecord,
                 model.Timings,
                 Unobserved,
                 SecretsUnread,

@@ -27,6 +27,7 @@ and in CHANGELOG.md. An override that ignores an argument has `@override`.
 
 from services.procedures.backup import BackupCreate, BackupPrune
 from services.procedures.base import Procedure
+from services.procedures.config_file import ChangeConfigFile
 from services.procedures.configure import Configure
 from services.procedures.media_nodes import (
     DrainNodes,
@@ -38,16 +39,20 @@ from services.procedures.media_nodes import (
     Unfreeze,
     Unpark,
 )
+from services.procedures.node_service import Start, Stop
 from services.procedures.power import Shutdown, Startup
 from services.procedures.resize_masters import ResizeMasters
 from services.procedures.restart import Restart
+from services.procedures.switch_module import SwitchModule
+from services.procedures.upgrade import Upgrade
 from services.procedures.windows import AddWindow
 
 PROCEDURES: tuple[type[Procedure], ...] = (
-    *(Shutdown, Startup, Scale, DrainNodes, Restart),
+    *(Shutdown, Startup, Scale, DrainNodes, Restart, Stop, Start),
     *(ResizeMedia, ResizeMasters, BackupCreate, BackupPrune),
-    *(AddWindow, Configure),
+    *(AddWindow, Configure, ChangeConfigFile, SwitchModule),
     *(Freeze, Unfreeze, Roll, Park, Unpark),
+    Upgrade,
 )
 
 __all__ = [
@@ -55,6 +60,7 @@ __all__ = [
     "AddWindow",
     "BackupCreate",
     "BackupPrune",
+    "ChangeConfigFile",
     "Configure",
     "DrainNodes",
     "Freeze",
@@ -66,7 +72,11 @@ __all__ = [
     "Roll",
     "Scale",
     "Shutdown",
+    "Start",
     "Startup",
+    "Stop",
+    "SwitchModule",
     "Unfreeze",
     "Unpark",
+    "Upgrade",
 ]

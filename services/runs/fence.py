@@ -8,7 +8,7 @@ have recorded meanwhile.
 from typing_extensions import override
 
 from services.cloud.port import WriteFence
-from services.cluster.model import Cluster, MediaNode
+from services.cluster.model import Cluster, MediaNode, StoppedNode
 from services.common.errors import Refused, Superseded, Unreachable
 from services.memory.cluster import ClusterMemory
 from services.runs.drain_ledger import SIGNALLED, TAGGED, DrainLedger
@@ -17,11 +17,20 @@ from services.windows import parse_window
 
 
 class RunFence(WriteFence):
-    """Guards and records the writes of one run. `cluster` is what its last look showed."""
+    """Guards and records the writes of one run. `cluster` is what its last look showed.
+
+    `requester`: a mention of who requested the run.
+    """
 
     def __init__(
-        self, cluster: Cluster, lease: Lease, drains: DrainLedger, memory: ClusterMemory
+        self,
+        cluster: Cluster,
+        lease: Lease,
+        drains: DrainLedger,
+        memory: ClusterMemory,
+        requester: str = "",
     ) -> None:
+        self._requester = requester
         self._cluster = cluster
         self._lease = lease
         self._drains = drains
@@ -78,6 +87,17 @@ class RunFence(WriteFence):
     async def record_powered_on(self, droplet_ids: tuple[int, ...]) -> None:
         self._require(
             await self._memory.note_media(self._cluster, droplet_ids, self._store_checks())
+        )
+
+    @override
+    async def before_stop(self, droplet_id: int) -> None:
+        stop = StoppedNode(droplet_id, self._requester, self._cluster.seen_at, self._lease.run)
+        self._require(await self._memory.note_stopped(self._cluster, stop, self._store_checks()))
+
+    @override
+    async def before_start(self, droplet_id: int) -> None:
+        self._require(
+            await self._memory.forget_stopped(self._cluster, droplet_id, self._store_checks())
         )
 
     @override

@@ -18,6 +18,11 @@ The steps, each by the goal it reaches:
 - `BreakLock`: This `lock.lock` is deleted from the bucket.
 - `RestoreSecrets`: `secrets.env` is again the file from before the change.
 - `DropStaged`: The staged object is deleted from the bucket.
+- `WriteConfigFile`: The staged file is in the place of a configuration file, on one master.
+- `RestoreConfigFile`: A configuration file is again the one from before the change.
+- `ApplyConfig`: OpenVidu was restarted on one master after its configuration was written.
+- `ConfigAccepted`: Every node has read the configuration: on each master, and on the media nodes.
+- `ForgetConfig`: What a change of a configuration file keeps on the master is deleted.
 - `Drain`: Media nodes are drained: they take no new meetings, and running meetings have ended.
 - `PoolTarget`: The pool has this target number. The edit changes one field and keeps all others.
 - `MediaGone`: No pool member and no droplet with the media tag is left, seen twice.
@@ -31,6 +36,8 @@ The steps, each by the goal it reaches:
 - `Shrunk`: The pool has shrunk, and the drained nodes are removed.
 - `OldGone`: No pool member of another size is left.
 - `StopService`: OpenVidu is stopped on media nodes, whatever runs there. Only people choose this.
+- `StopUnit`: OpenVidu is stopped on one node and stays stopped.
+- `StartUnit`: OpenVidu is started on one node on which it was stopped.
 - `RestartService`: OpenVidu was restarted on one master.
 - `PowerOffHost`: A Single Node's droplet is powered off. It stays and is billed.
 - `HealthyHost`: A Single Node answers its own health page.
@@ -54,45 +61,74 @@ The steps, each by the goal it reaches:
 - `KeepSecrets`: A private copy of the current secrets.env is stored with the backup of the run's
   label.
 - `DropBackups`: These snapshots, and their copies of secrets.env, are deleted permanently.
+- `FetchUpdater`: The vendor's `update.sh` of this version is on these masters, and leads there.
+- `UpdateMaster`: `update.sh` has updated OpenVidu on one master. OpenVidu stays stopped there.
+- `RecordVersion`: `secrets.env` names this version, which new media nodes install.
+- `StartServices`: OpenVidu runs on these masters. From then on an update is not rolled back.
+- `RestoreMaster`: One master has the files from before the update, from the vendor's backup.
+- `VersionsSeen`: Every master and every media node was seen with this version.
 """
 
 from services.steps.autoscaler import Arrived, Autoscaling, RunsOver
 from services.steps.autoscaler_drain import Deleted, FleetGone, Left, Uncounted
 from services.steps.backup import DropBackups, KeepSecrets, Snapshots
 from services.steps.base import Choice, Effects, Question, Step, StepTiming, WriteOperations
+from services.steps.configuration import (
+    ApplyConfig,
+    ConfigAccepted,
+    ForgetConfig,
+    RestoreConfigFile,
+    WriteConfigFile,
+)
 from services.steps.drain import Drain
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
 from services.steps.host import HealthyHost, PowerOffHost, RestartHost
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
 from services.steps.media_nodes import MediaServing, Revive, StopService
+from services.steps.node_service import StartUnit, StopUnit
 from services.steps.pool import PoolTarget, TemplateSize
 from services.steps.removal import MediaGone, OldGone, Shrunk
 from services.steps.resize import Resize, Settled
 from services.steps.secrets import BreakLock, DropStaged, PromoteSecrets, RestoreSecrets
+from services.steps.upgrade import (
+    FetchUpdater,
+    RecordVersion,
+    RestoreMaster,
+    StartServices,
+    UpdateMaster,
+    VersionsSeen,
+)
 from services.steps.windows import SaveWindow
 
 STEPS: tuple[type[Step], ...] = (
     *(SaveWindow, PromoteSecrets, BreakLock, RestoreSecrets, DropStaged),
+    *(WriteConfigFile, RestoreConfigFile, ApplyConfig, ConfigAccepted, ForgetConfig),
     *(Drain, PoolTarget, MediaGone, MediaServing, Revive, PowerOff, PowerOn, Healthy, FrontAnswers),
     *(TemplateSize, Shrunk, OldGone, StopService, RestartService),
     *(PowerOffHost, RestartHost, HealthyHost),
     *(Autoscaling, RunsOver, Left, Uncounted, Deleted, FleetGone, Arrived),
+    *(StopUnit, StartUnit),
     *(NodesOff, NodesOn, NodesServe, NodeSize),
     *(Resize, Settled, Snapshots, KeepSecrets, DropBackups),
+    *(FetchUpdater, UpdateMaster, RecordVersion, StartServices, RestoreMaster, VersionsSeen),
 )
 
 __all__ = [
     "STEPS",
+    "ApplyConfig",
     "Arrived",
     "Autoscaling",
     "BreakLock",
     "Choice",
+    "ConfigAccepted",
     "Deleted",
     "Drain",
     "DropBackups",
     "DropStaged",
     "Effects",
+    "FetchUpdater",
     "FleetGone",
+    "ForgetConfig",
     "FrontAnswers",
     "Healthy",
     "HealthyHost",
@@ -111,9 +147,12 @@ __all__ = [
     "PowerOn",
     "PromoteSecrets",
     "Question",
+    "RecordVersion",
     "Resize",
     "RestartHost",
     "RestartService",
+    "RestoreConfigFile",
+    "RestoreMaster",
     "RestoreSecrets",
     "Revive",
     "RunsOver",
@@ -121,10 +160,16 @@ __all__ = [
     "Settled",
     "Shrunk",
     "Snapshots",
+    "StartServices",
+    "StartUnit",
     "Step",
     "StepTiming",
     "StopService",
+    "StopUnit",
     "TemplateSize",
     "Uncounted",
+    "UpdateMaster",
+    "VersionsSeen",
+    "WriteConfigFile",
     "WriteOperations",
 ]

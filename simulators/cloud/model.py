@@ -106,6 +106,8 @@ class SimulatedContainer:
     ready_at: float = 0.0
     """When it serves (epoch seconds), if it runs."""
     pid: int = 0
+    printed: list[tuple[float, str]] = field(default_factory=list)
+    """What it printed, and when (epoch seconds)."""
     shown_status: str = ""
     """A status that docker shows instead of the true one: created, paused, removing or dead."""
 
@@ -131,6 +133,8 @@ class NodeState:
     unit: Literal["active", "inactive", "failed"] = "inactive"
     invocation: str = ""
     """systemd's id for this start of the unit."""
+    unit_since: float = 0.0
+    """When the unit started (epoch seconds)."""
     containers: dict[str, SimulatedContainer] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     journal: list[str] = field(default_factory=list)
@@ -139,6 +143,10 @@ class NodeState:
 
     The watcher deletes it before it acts.
     """
+    updating: tuple[str, str] | None = None
+    """The version whose `update.sh` runs, and the boot since which it does."""
+    undone: str = ""
+    """The version whose update was undone last."""
     starts_at_boot: bool = True
     """Whether the unit starts at boot; false only for a media node."""
     agents: dict[str, SigquitBehaviour] | None = None

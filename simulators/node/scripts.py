@@ -17,8 +17,10 @@ from collections.abc import Callable
 
 from simulators.cloud import boot_script
 from simulators.evidence import Source, rests_on
-from simulators.node import scripts_0_1_0
+from simulators.node import config_scripts, scripts_0_1_0, updates
+from simulators.node.condition import clock, condition
 from simulators.node.docker import Docker, DockerError, processes
+from simulators.node.logs import logs_of
 from simulators.node.metrics import gauges
 from simulators.node.session import Hang, Session
 
@@ -58,7 +60,8 @@ def recognised(script: str) -> Answer:
         UnknownScript: when it is none of those below.
     """
     answer = COMMANDS.get(script) or SCRIPTS.get(digest(script)) or _drain_of(script)
-    answer = answer or scripts_0_1_0.recognised(script)
+    answer = answer or logs_of(script, digest) or _update_of(script)
+    answer = answer or config_scripts.recognised(script) or scripts_0_1_0.recognised(script)
     if answer is None:
         raise UnknownScript(script)
     return answer
@@ -71,7 +74,12 @@ def script_name(script: str) -> str:
     answer = SCRIPTS.get(digest(script))
     if answer is not None:
         return answer.__name__
-    return "drain" if DRAIN.search(script) else "script"
+    if logs_of(script, digest) is not None:
+        return "logs"
+    if DRAIN.search(script):
+        return "drain"
+    update = UPDATES.get(digest(updates.parameters_of(script)[0]))
+    return update.__name__ if update is not None else "script"
 
 
 # --- the look at a media node
@@ -301,6 +309,15 @@ def _vendor(session: Session, out: str, _targets: list[str]) -> None:
     session.files.append(out, "sent openvidu")
 
 
+def _update_of(script: str) -> Answer | None:
+    """Return what a script of an update does; None when it is none of them."""
+    blank, values = updates.parameters_of(script)
+    work = UPDATES.get(digest(blank))
+    if work is None:
+        return None
+    return lambda session: work(session, values)
+
+
 # --- the report on one node
 
 
@@ -389,7 +406,7 @@ def _sha256(content: bytes) -> str:
 
 def reads_stdin(script: str) -> bool:
     """Return whether a script waits for what is sent to it."""
-    return SCRIPTS.get(digest(script)) is write_secrets
+    return SCRIPTS.get(digest(script)) is write_secrets or config_scripts.reads_stdin(script)
 
 
 # --- single commands
@@ -405,8 +422,9 @@ def _systemctl(verb: str) -> Answer:
             return _no_unit(session, verb)
         if "unprivileged" in session.faults:
             return session.fail(1, f"Failed to {verb} openvidu.service: {RIGHTS}")
-        nodes.stop_unit(droplet)
-        if verb == "restart":
+        if verb != "start":
+            nodes.stop_unit(droplet)
+        if verb == "restart" or (verb == "start" and node.unit != "active"):
             nodes.start_unit(droplet)
         return 0
 
@@ -448,7 +466,7 @@ def is_enabled(session: Session) -> int:
 
 def date(session: Session) -> int:
     """Print the node's time, in epoch seconds."""
-    session.echo(str(int(session.estate.now)))
+    session.echo(str(clock(session)))
     return 0
 
 
@@ -498,6 +516,7 @@ COMMANDS: dict[str, Answer] = {
     ASK_HEALTH: health_page,
     "systemctl restart openvidu": _systemctl("restart"),
     "systemctl stop openvidu": _systemctl("stop"),
+    "systemctl start openvidu": _systemctl("start"),
     "systemctl show --property=InvocationID --value openvidu": invocation,
     "systemctl is-active openvidu": is_active,
     "systemctl is-enabled openvidu": is_enabled,
@@ -511,6 +530,9 @@ SCRIPTS: dict[str, Answer] = {
     "08bd2815009ac598": inspect,
     "6ef0110d4bdee872": read_secrets,
     "ad0cc264d116fb79": write_secrets,
+    "6c4af7e28bd9e756": condition,
+    "48b1d223df883fa6": updates.installed,
+    "4d62f5aa3f4e8aaa": updates.start,
 }
 """By their digests."""
 DRAIN = re.compile(
@@ -519,6 +541,12 @@ DRAIN = re.compile(
 )
 WORK = re.compile(r"out=([^\n]*)\ntargets=([^\n]*)\n(.*)", re.DOTALL)
 """What a drain runs detached: its parameters, and the rest."""
+UPDATES: dict[str, Callable[[Session, dict[str, str]], int]] = {
+    "f45ef5984c227379": updates.fetch,
+    "75c9f975d6a34208": updates.update,
+    "71106744f00877e6": updates.restore,
+}
+"""By the digests of the scripts without their parameters."""
 DRAINS: dict[tuple[str, str], Callable[[Session, str, list[str]], None]] = {
     ("e5a2f0e9884e65c5", "6d22962b8f4144ab"): _signal,
     ("e5a2f0e9884e65c5", "18d59c7eab0d5d2d"): _vendor,
@@ -532,6 +560,11 @@ rests_on(
     "look",
     "inspect",
     "drain",
+    "installed",
+    "start",
+    "fetch",
+    "update",
+    "restore",
     "read_secrets",
     "write_secrets",
 )

@@ -4,7 +4,8 @@ Everything that a look could show, and more.
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import MISSING, fields, replace
 from decimal import Decimal
@@ -15,6 +16,7 @@ from hypothesis import find
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
+from services import config_files
 from services.access.policy import Actor
 from services.access.reasons import safe_reason
 from services.cluster.account_facts import (
@@ -25,6 +27,8 @@ from services.cluster.account_facts import (
     AccountFacts,
 )
 from services.cluster.backups import backups
+from services.cluster.configuration import NodeConfiguration
+from services.cluster.installation import Installation, UpdateRecord, UpdateState
 from services.cluster.model import (
     EVERYTHING,
     Agent,
@@ -43,10 +47,18 @@ from services.cluster.model import (
     SigquitEffect,
     Size,
     Snapshot,
+    StoppedNode,
 )
 from services.common.errors import Refused
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
-from services.procedures import PROCEDURES, Configure, Procedure, Shutdown
+from services.procedures import (
+    PROCEDURES,
+    ChangeConfigFile,
+    Configure,
+    Procedure,
+    Shutdown,
+    SwitchModule,
+)
 from services.procedures.plan import Plan, make_plan
 from services.runs.request import Request, RequestState
 from services.runs.run import (
@@ -66,7 +78,18 @@ from services.runs.run import (
     Taken,
 )
 from services.secrets_env import SecretsFile, SecretsFindings, SecretsUnread, findings
-from services.steps import STEPS, Choice, Question, Step
+from services.steps import (
+    STEPS,
+    Choice,
+    Healthy,
+    HealthyHost,
+    PowerOff,
+    PowerOffHost,
+    Question,
+    RestartHost,
+    RestartService,
+    Step,
+)
 from services.steps.pool import PoolTarget, TemplateSize
 from tests.support.coverage_level import LAW
 
@@ -127,6 +150,23 @@ UNTOLD = replace(
     signals=(Signal("openvidu", SignalResult.REFUSED, "Cannot connect to the Docker daemon"),),
 )
 LYING = replace(IDLE, livekit=200)  # docker says that it has ended, LiveKit answers.
+OLD = Installation("3.6.1", "active", 80_000)
+"""OpenVidu as it is on a node before an upgrade."""
+UPDATED = replace(
+    OLD,
+    version="3.7.0",
+    unit="inactive",
+    updates=(UpdateRecord("3.7.0", UpdateState.ENDED, 0, ("2027_3.6.1",)),),
+)
+BROKEN = replace(OLD, updates=(UpdateRecord("3.7.0", UpdateState.INTERRUPTED),))
+UNSEEN_VERSION = Unobserved("ssh does not answer")
+INSTALLED: tuple[tuple[Observed[Installation], ...], ...] = (
+    *((OLD,),) * 4,
+    (OLD, UNSEEN_VERSION),
+    (UPDATED, OLD),
+    (BROKEN, OLD),
+)
+"""What the nodes of a cluster show of their versions, in turn."""
 STARTS: tuple[Observed[str], ...] = (Unobserved("ssh does not answer"), "a1", "a1")
 FRONTS: tuple[Observed[bool], ...] = (True, False, Unobserved("no such host", since=NOW - 30.0))
 NO_LIVEKIT = Unobserved("LiveKit does not answer", since=NOW - 30.0)
@@ -144,6 +184,10 @@ def names(stack: str = "acme") -> tuple[str, ...]:
 
 
 # --- clusters
+
+
+def _unit(status: str) -> Observed[str]:
+    return "active" if status == "active" else NOT_OBSERVED
 
 
 @st.composite
@@ -179,9 +223,25 @@ def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
                 Decimal(48),
                 healthy=healthy,
                 start=start,
+                unit=_unit(status),
             )
         )
     return tuple(nodes)
+
+
+def configured(
+    masters: tuple[Droplet, ...],
+) -> tuple[tuple[int, Observed[NodeConfiguration]], ...]:
+    """Return the configuration of these masters as it should be."""
+    look = NodeConfiguration(
+        "cluster",
+        tuple((file.path, "d1") for file in config_files.FILES),
+        start="s1",
+        unit="active",
+        running=("caddy", "grafana", "loki", "mimir", "openvidu-meet"),
+        since="2027-01-15T08:00:00",
+    )
+    return tuple((m.id, look) for m in masters if m.active)
 
 
 @st.composite
@@ -223,6 +283,7 @@ def media_node(draw: st.DrawFn, number: int) -> MediaNode:
         f"127.0.1.{number}",
         hourly=Decimal("0.07143"),
         created_at=created,
+        unit=_unit(status),
     )
     return MediaNode(droplet, member, look)
 
@@ -298,7 +359,10 @@ def single_nodes(draw: st.DrawFn) -> Cluster:
 
 @st.composite
 def clusters(draw: st.DrawFn) -> Cluster:
-    """A healthy cluster in any state of going up or down, with any kind of media fleet."""
+    """A cluster in any state of going up or down, with any kind of media fleet.
+
+    High Availability, Elastic, or Single Node.
+    """
     if draw(st.integers(0, 7)) == 7:
         return draw(single_nodes())
     cluster = draw(pooled())
@@ -308,7 +372,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
         )
     )
     if kind is FleetKind.POOL:
-        return cluster
+        return _with_a_stopped_node(draw, cluster)
     media = (
         ()
         if kind is FleetKind.NONE
@@ -317,7 +381,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
     autoscaler = draw(autoscalers()) if kind is FleetKind.AUTOSCALER else None
     parked = tuple(n.id for n in media if draw(st.booleans())) if kind is FleetKind.FIXED else ()
     declared = draw(st.sampled_from((None, 1, 2)))
-    return replace(
+    made = replace(
         cluster,
         kind=kind,
         pool=None,
@@ -327,6 +391,31 @@ def clusters(draw: st.DrawFn) -> Cluster:
         autoscaler_minimum=declared,
         zero_refused=False,
     )
+    return _with_a_stopped_node(draw, made)
+
+
+def _with_a_stopped_node(draw: st.DrawFn, cluster: Cluster) -> Cluster:
+    """Return the cluster, sometimes with one node on which people stopped OpenVidu."""
+    if draw(st.integers(0, 4)):
+        return cluster
+    nodes = [d.id for d in (*cluster.masters, *(n.droplet for n in cluster.media)) if d.active]
+    return with_stopped(cluster, draw(st.sampled_from(nodes))) if nodes else cluster
+
+
+def with_stopped(cluster: Cluster, droplet_id: int) -> Cluster:
+    """Return the cluster with OpenVidu stopped by request on that node."""
+    masters_now = {
+        m.name: replace(m, unit="inactive", healthy=False)
+        for m in cluster.masters
+        if m.id == droplet_id
+    }
+    media = {
+        n.id: replace(n, droplet=replace(n.droplet, unit="inactive"), look=IDLE)
+        for n in cluster.media
+        if n.id == droplet_id
+    }
+    stop = StoppedNode(droplet_id, "Ana", NOW - 900.0, "acme-3")
+    return replace(cluster.with_masters(masters_now).with_media(media), stopped=(stop,))
 
 
 def _of_kind(draw: st.DrawFn, node: MediaNode, number: int, kind: FleetKind) -> MediaNode:
@@ -386,20 +475,34 @@ def account_facts() -> st.SearchStrategy[AccountFacts]:
     return st.one_of(st.just(NO_FACTS), st.just(NO_FACTS), seen)
 
 
+def _showing(
+    droplets: Iterable[Droplet], installed: tuple[Observed[Installation], ...]
+) -> tuple[Droplet, ...]:
+    """Return the droplets that are on with what they show of their versions."""
+    shown = zip(droplets, itertools.cycle(installed))
+    return tuple(replace(d, installation=i) if d.active else d for d, i in shown)
+
+
 @st.composite
 def pooled(draw: st.DrawFn) -> Cluster:
     """A cluster with a pool."""
     media = tuple(draw(media_node(n)) for n in range(1, draw(st.integers(0, 5)) + 1))
     here = len([n for n in media if n.member_status not in (None, "deleting")])
     target = draw(st.sampled_from((here, here, here, 0, here + 1)))
+    installed = draw(st.sampled_from(INSTALLED))
+    droplets = draw(masters())
     return Cluster(
         name="acme",
         stack="acme",
         seen_at=NOW,
         region="ams3",
         known=EVERYTHING,
-        masters=draw(masters()),
-        media=media,
+        masters=_showing(droplets, installed),
+        media=tuple(
+            replace(n, droplet=d)
+            for n, d in zip(media, _showing([n.droplet for n in media], installed), strict=True)
+        ),
+        configuration=draw(st.sampled_from((configured(droplets), ()))),
         pool=Pool("pool-1", "acme-media-node-pool", target, size=SIZES[0], template="t-1"),
         load=draw(loads()),
         front=draw(st.sampled_from(FRONTS)),
@@ -420,8 +523,8 @@ def pooled(draw: st.DrawFn) -> Cluster:
             st.sampled_from(
                 (
                     None,
-                    SecretsState("d1"),
-                    SecretsState("d1", 60.0, staged=("0a1b2c3d4e5f6071",)),
+                    SecretsState("d1", version="3.6.1"),
+                    SecretsState("d1", 60.0, staged=("0a1b2c3d4e5f6071",), version="3.6.1"),
                     SecretsState("d2"),
                 )
             )
@@ -442,6 +545,7 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
                 SIZES[0],
                 hourly=Decimal("0.07143"),
                 created_at=f"2027-01-{10 + n}",
+                unit="active",
             ),
             "active",
             replace(SERVING, rooms=rooms if n == 1 else 0, people=5 * rooms if n == 1 else 0),
@@ -458,6 +562,7 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
             f"127.0.0.{i}",
             hourly=Decimal("0.07143"),
             healthy=True,
+            unit="active",
         )
         for i, name in enumerate(names(), 1)
     )
@@ -470,6 +575,23 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
         ),
         **more,
     )  # fmt: skip
+
+
+def with_one_master(cluster: Cluster) -> Cluster:
+    """Return the same cluster as an Elastic deployment, with the first of its masters."""
+    master = replace(cluster.masters[0], name=f"{cluster.stack}-master-node")
+    taken = cluster.snapshots
+    if taken is not None:
+        firsts = [s for s in taken if not re.search(r"-master-[2-4](-off)?$", s.name)]
+        taken = tuple(
+            replace(s, name=re.sub(r"-master-1(?=$|-off)", "-master", s.name)) for s in firsts
+        )
+    return replace(cluster, deployment=Deployment.ELASTIC, masters=(master,), snapshots=taken)
+
+
+def elastic(cluster: Cluster | None = None, **more: Any) -> Cluster:
+    """Return an Elastic deployment with the media fleet of a cluster, by default a pool of 3."""
+    return replace(with_one_master(cluster or ready(3)), **more)
 
 
 def fixed(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
@@ -555,8 +677,20 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     ),
     "media": st.integers(1, 8),
     "size": st.sampled_from(SIZES),
+    "version": st.sampled_from(("3.6.1", "3.7.0")),
     "node": st.sampled_from(
-        ("master-2", "media-1", "MEDIA-2", "103", "acme-master-node-4", "all", "nobody", "1", "2")
+        (
+            "master-2",
+            "master",
+            "media-1",
+            "MEDIA-2",
+            "103",
+            "acme-master-node-4",
+            "all",
+            "nobody",
+            "1",
+            "2",
+        )
     ),
 }
 """Values of a procedure's argument by name; by its type when the name is not here."""
@@ -587,11 +721,14 @@ def procedures(*kinds: type[Procedure]) -> st.SearchStrategy[Procedure]:
     def of(kind: type[Procedure]) -> st.SearchStrategy[Procedure]:
         hints = get_type_hints(kind)
         values = {f.name: _argument(f.name, hints[f.name], f.metadata) for f in kind.parameters()}
-        if kind is Configure:  # Made by the operations service, not from a command.
-            values |= {
-                name: FIELDS[name](ready(secrets=SecretsState("d1")))
-                for name in ("keys", "staged", "before", "after_digest")
-            }
+        made = {  # By the operations service, not from a command.
+            Configure: ("keys", "staged", "before", "after_digest"),
+            SwitchModule: ("keys", "staged", "before", "after_digest", "module", "on"),
+            ChangeConfigFile: ("file", "staged", "before", "after_digest", "difference"),
+        }
+        values |= {
+            name: FIELDS[name](ready(secrets=SecretsState("d1"))) for name in made.get(kind, ())
+        }
         return st.builds(kind, **values)
 
     return st.one_of([of(k) for k in kinds or PROCEDURES])
@@ -624,7 +761,10 @@ def end_of(cluster: Cluster, steps: tuple[Step, ...]) -> Cluster:
 
 FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "names": lambda c: st.sampled_from(
-        [names(), names()[:1], names()[1:3], tuple(m.name for m in c.masters)]
+        [
+            tuple(m.name for m in c.masters[some]) or (c.masters[0].name,)
+            for some in (slice(None), slice(1), slice(1, 3), slice(None))
+        ]
     ),
     "name": lambda c: st.sampled_from([m.name for m in c.masters]),
     "ids": lambda c: st.sampled_from(
@@ -658,6 +798,13 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "staged": lambda _: st.sampled_from(("0a1b2c3d4e5f6071", "")),
     "before": lambda c: st.just(c.secrets.digest if c.secrets else "d1"),
     "after_digest": lambda _: st.just("d2"),
+    "file": lambda _: st.sampled_from(("livekit.yaml", "dashboard.env", "openvidu.env")),
+    "digest": lambda _: st.sampled_from(("d1", "d2")),
+    "present": lambda _: st.sampled_from(((), ("observability",))),
+    "absent": lambda _: st.sampled_from(((), ("v2compatibility",))),
+    "module": lambda _: st.sampled_from(("observability", "openviduMeet", "v2compatibility")),
+    "on": lambda _: st.booleans(),
+    "difference": lambda _: st.just(("- level: info", "+ level: debug", "  json: true")),
     "words": lambda _: st.just("nights Mon-Fri 20:00-07:30 Europe/Madrid"),
     "title_words": lambda _: st.just("*nights* 20:00-07:30 (Mon-Fri, Europe/Madrid)"),
     "limit": lambda _: st.sampled_from((None, 3600.0)),
@@ -667,9 +814,15 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "instead_of": lambda c: st.sampled_from([(), tuple(n.id for n in c.media[:2])]),
     "back": lambda _: st.just(()),
     "gives_up": lambda _: st.sampled_from((0.0, 1800.0)),
+    "version": lambda _: st.sampled_from(("3.6.1", "3.7.0")),
+    "old": lambda _: st.just("3.6.1"),
     "snapshots": lambda c: st.just(tuple(s.id for s in c.snapshots or ())[:4]),
 }
 """Values of a step's field by name, in that cluster; by its type when the name is not here."""
+
+
+OF_MASTERS: tuple[type[Step], ...] = (PowerOff, RestartService, Healthy)
+OF_HOSTS: tuple[type[Step], ...] = (PowerOffHost, RestartHost, HealthyHost)
 
 
 def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
@@ -701,6 +854,10 @@ def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
     there = [
         k for k in kinds or STEPS if cluster.pool is not None or k not in (PoolTarget, TemplateSize)
     ]
+    if not kinds:
+        # The master of a Single Node is stopped and restarted by steps of its own.
+        others = OF_MASTERS if cluster.kind is FleetKind.CO_LOCATED else OF_HOSTS
+        there = [k for k in there if k not in others]
     return st.one_of([of(k) for k in there])
 
 

@@ -29,6 +29,15 @@ from handlers.slack.blocks import modal, section
 from handlers.slack.blocks import plain_text as plain_words
 from handlers.terminal.follow import TerminalContext
 from handlers.terminal.session import TerminalCommand, TerminalSession
+from handlers.views.config_file import (
+    EDIT,
+    TEXT,
+    URL,
+    WEBHOOK_FORM,
+    FormState,
+    edit_form,
+    webhook_form,
+)
 from handlers.views.dry_run import plan_card
 from handlers.views.links import LINK
 from handlers.views.notifications import NOTIFICATIONS, notifications_form
@@ -36,6 +45,7 @@ from handlers.views.secret_form import CONFIG, config_form
 from handlers.views.window_form import WINDOW, window_form
 from services.access.policy import Actor, DecisionKind
 from services.common.command import Command, CommandClass
+from services.config_files import file_named
 from services.memory.notifications import DEFAULT
 from services.procedures import Procedure, Startup
 from services.store import Store
@@ -69,6 +79,8 @@ SEEN = {
 }
 SAMPLES: dict[str, str] = {  # Samples for each field of a command.
     "node": "master-1",
+    "service": "caddy",
+    "since": "30m",
     "number": "5",
     "media": "4",
     "size": "s-8vcpu-16gb",
@@ -81,6 +93,12 @@ SAMPLES: dict[str, str] = {  # Samples for each field of a command.
     "month": "2026-11",
     "key": "DASHBOARD_ADMIN_PASSWORD",
     "version": "v1",
+    "file": "livekit.yaml",
+    "part": "room",
+    "config file set.words": "livekit.yaml room.max_participants 5",
+    "module": "observability",
+    "webhook add.url": "https://x.example/hook",
+    "webhook remove.number": "1",
     "backup": "x",
     "run": f"{SECRET}-2",
     "hold.what": '"why" until tomorrow 08:00',
@@ -93,6 +111,7 @@ SAMPLES: dict[str, str] = {  # Samples for each field of a command.
 }
 
 
+_LIVEKIT = file_named("livekit.yaml")
 Form = tuple[str, JSON, dict[str, JSON]]  # Its name, its view, what was typed into it.
 
 
@@ -241,6 +260,8 @@ def sample_command(kind: type[Command]) -> str:
     for field in kind.parameters():
         if field.metadata["kind"] == "flag":
             continue
+        if field.metadata["kind"] == "option":
+            words.append(f"--{field.name.replace('_', '-')}")
         sample = (
             SAMPLES.get(f"{kind.command}.{field.name}")
             or SAMPLES.get(field.name)
@@ -381,6 +402,8 @@ def forms(p: EntryScene, user: str) -> Iterator[EntryPoint]:
     """Return every form of the cluster, as a user has it who lost the role meanwhile."""
     makers: dict[str, Callable[[str], Iterator[Form]]] = {
         CONFIG: _config_forms,
+        EDIT: _file_forms,
+        WEBHOOK_FORM: _webhook_forms,
         WINDOW: _window_forms,
         FORM: _command_forms,
         PLAN: _plan_forms,
@@ -409,6 +432,22 @@ def _config_forms(channel: str) -> Iterator[Form]:
         config_form(f"{SECRET}x", "DASHBOARD_ADMIN_PASSWORD", channel),
         value,
     )
+
+
+def _file_forms(channel: str) -> Iterator[Form]:
+    for name in (SECRET, f"{SECRET}x"):
+        state = FormState(name, channel, "livekit.yaml", "room", "d1")
+        typed = _typed_text(TEXT, "room:\n  max_participants: 5")
+        yield f"config file edit of {name}", edit_form(state, _LIVEKIT, "room:"), typed
+
+
+def _webhook_forms(channel: str) -> Iterator[Form]:
+    state = FormState(SECRET, channel, "livekit.yaml")
+    yield "webhook add", webhook_form(state), _typed_text(URL, "https://x.example/hook")
+
+
+def _typed_text(block: str, value: str) -> dict[str, JSON]:
+    return {block: {block: {"type": "plain_text_input", "value": value}}}
 
 
 def _window_forms(channel: str) -> Iterator[Form]:
@@ -538,7 +577,8 @@ def modal_of(text: str) -> JSON:
 def orders(p: EntryScene, verbs: dict[str, tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Return every verb of the terminal with everything that may follow it."""
     options = {
-        "status": ["", "master-1"], "plan": [], "run": [], "rehearse": ["shutdown"],
+        "status": ["", "master-1"], "logs": ["master-1", "media-1 egress"],
+        "plan": [], "run": [], "rehearse": ["shutdown"],
         "say": [], "runs": ["", *p.runs],
         "watch": ["", *p.runs], "approve": ["", *(r[:8] for r in p.requests), "zzz"], "reject": ["",
         *(r[:8] for r in p.requests), "zzz"], "show": ["", *(r[:8] for r in p.requests), "zzz"],

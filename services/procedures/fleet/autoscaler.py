@@ -87,6 +87,10 @@ class AutoscalerFleet(Fleet):
             return 0
         return self.minimum
 
+    @override
+    def check_upgrade(self) -> None:
+        self.check_round_trip()
+
     def check_round_trip(self) -> None:
         if _paused_by_others(self.scaler):
             raise Refused(
@@ -267,6 +271,14 @@ class AutoscalerFleet(Fleet):
             f"{target} was created by the autoscaler: after a restart it would count as idle and "
             f"be removed during its meetings. Run [[command drain {target}]] instead: it drains, "
             "and the autoscaler replaces it"
+        )
+
+    @override
+    def check_stop(self, node: MediaNode, target: str) -> None:
+        raise Refused(
+            f"{target} was created by the autoscaler: stopped it would still be counted, and no "
+            f"other would be added for it. Run [[command drain {target}]] instead: it drains, "
+            "deletes itself, and the autoscaler replaces it"
         )
 
     # Pausing by request
