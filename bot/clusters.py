@@ -163,7 +163,12 @@ def cluster_of(
     )
     owner = accounts[token].owner
     return ManagedCluster(
-        name, world, _rules(name, cluster), partial(http.certificate_of, cluster.public_url), owner
+        name,
+        world,
+        _rules(name, cluster),
+        partial(http.certificate_of, cluster.public_url),
+        owner,
+        cluster.labels,
     )
 
 

@@ -324,7 +324,10 @@ def listed(commands: Iterable[type[Command]]) -> dict[CommandGroup, list[type[Co
 # Options that commands have beside their own: what follows them, and what they do.
 OPTIONS: Mapping[str, tuple[str, str]] = {
     "reason": ('"…"', "say why; others read it"),
-    "cluster": ("NAME", "another cluster than this channel's"),
+    "cluster": ("NAME[,NAME]", "another cluster than this channel's, or several"),
+    "label": ("NAME", "every cluster with this label"),
+    "at-once": ("1", "of several clusters: how many at a time"),
+    "stop-after": ("1", "of several clusters: begin no more after so many failures"),
     "dry-run": ("", "show the plan only; nothing changes"),
     "now": ("", "start without asking, where no approval is needed"),
     "at": ("22:00", "plan it now and run it later"),
@@ -338,6 +341,9 @@ def common_options(kind: type[Command]) -> tuple[str, ...]:
     has = {
         "reason": kind.reasons or kind.plans,
         "cluster": True,
+        "label": kind.several,
+        "at-once": False,
+        "stop-after": False,
         "dry-run": kind.plans,
         "now": kind.changes or kind.plans,
         "at": kind.later,

@@ -4,7 +4,7 @@ Each is authorized here, by what it rests on, just before the commit that locks 
 writes the run's first entry.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from services.access.clusters import ClusterRegistry
@@ -35,6 +35,20 @@ class ApprovedRequest:
 
     before: Request
     after: Request
+
+
+@dataclass(frozen=True)
+class BatchAuthority:
+    """The authority of a part of an approved batch, whose turn it is.
+
+    The commit that opens the run also writes the part down as begun: `checks` must hold, and
+    `puts` returns what is written for a run of that name.
+    """
+
+    before: Request
+    after: Request
+    checks: Texts
+    puts: Callable[[str], Texts]
 
 
 @dataclass(frozen=True)
@@ -76,7 +90,7 @@ class Opening:
     requester: Actor
     reason: str = ""
     channel: str = ""
-    authority: ApprovedRequest | StandingAuthority | None = None
+    authority: ApprovedRequest | BatchAuthority | StandingAuthority | None = None
 
 
 class RunOpener:
@@ -106,6 +120,8 @@ class RunOpener:
         authority = opening.authority
         if isinstance(authority, StandingAuthority):
             run_id = await self._open_at_edge(opening, authority)
+        elif isinstance(authority, BatchAuthority):
+            run_id = await self._open_part(opening, authority)
         else:
             run_id = await self._open_for_person(opening, authority)
         self._driver.drive(opening.plan.cluster, run_id)
@@ -121,7 +137,7 @@ class RunOpener:
                 now = self._clock.now()
                 if why := why_not_covered(plan, authority.edge, authority.standings, rules, now):
                     raise Refused(why)
-            case ApprovedRequest():
+            case ApprovedRequest() | BatchAuthority():
                 if authority.after.left:
                     raise Refused(authority.after.why)
             case None:
@@ -142,7 +158,7 @@ class RunOpener:
             consumed = None
             if authority is not None:
                 opened = _under(authority.after, opened)
-                consumed = self._consumed(authority, opened)
+                consumed = _consumed(authority, opened)
             unheld = await self._guards.must_not_be_held(plan.cluster, glass=glass)
             if await self._journal.open(opened, counter, consumed, unheld):
                 if consumed is not None:
@@ -157,6 +173,23 @@ class RunOpener:
 
         busy = f"{plan.cluster} is being changed at this moment. Try again"
         return await retried(attempt, Refused(busy))
+
+    async def _open_part(self, opening: Opening, authority: BatchAuthority) -> str:
+        """Open it in the commit that writes the part down as begun.
+
+        Refused where the batch has changed since it was read, or something is in the way.
+        """
+        plan = opening.plan
+        opened, counter = await self._first_event(opening)
+        opened = _under(authority.after, opened)
+        consumed = _consumed(authority, opened)
+        unheld = await self._guards.must_not_be_held(plan.cluster)
+        checks = {**unheld, **authority.checks}
+        if await self._journal.open(opened, counter, consumed, checks, authority.puts(opened.run)):
+            await self._approvals.changed(consumed[1])
+            return opened.run
+        await self._guards.must_be_free(plan.cluster)
+        raise Refused(f"{plan.cluster} was changed at the same moment")
 
     async def _open_at_edge(self, opening: Opening, authority: StandingAuthority) -> str:
         """Open it in the commit that writes the edge down as done.
@@ -190,14 +223,16 @@ class RunOpener:
         )
         return opened, counter
 
-    @staticmethod
-    def _consumed(authority: ApprovedRequest, opened: Opened) -> tuple[Request, Request]:
-        """The request as it is stored, and closed by this run."""
-        by = opened.requester
-        if opened.approvers:
-            by = opened.approvers[-1]
-        approved = RequestState.APPROVED
-        return authority.before, authority.after.closed(approved, opened.at, by, run=opened.run)
+
+def _consumed(
+    authority: ApprovedRequest | BatchAuthority, opened: Opened
+) -> tuple[Request, Request]:
+    """The request as it is stored, and closed by this run."""
+    by = opened.requester
+    if opened.approvers:
+        by = opened.approvers[-1]
+    approved = RequestState.APPROVED
+    return authority.before, authority.after.closed(approved, opened.at, by, run=opened.run)
 
 
 def _under(request: Request, opened: Opened) -> Opened:

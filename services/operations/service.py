@@ -22,6 +22,7 @@ from services.memory.bindings import ClusterIdentities
 from services.memory.cluster import ClusterMemory
 from services.memory.schedule import Book
 from services.operations.approval_decisions import ApprovalDecisions
+from services.operations.batches import BatchService
 from services.operations.change_requests import ChangeRequests
 from services.operations.guards import ChangeGuards
 from services.operations.opening import Opening, RunOpener
@@ -35,6 +36,7 @@ from services.operations.scheduled_changes import ScheduledChanges
 from services.operations.staged_secrets import StagedSecrets
 from services.procedures import Configure, Procedure
 from services.procedures.find_node import master_or_media
+from services.runs.batch import Batch
 from services.runs.journal import Journal
 from services.runs.progress import Progress
 from services.runs.request import Request
@@ -42,6 +44,7 @@ from services.runs.run import Event, Run
 from services.runs.standing_approval import StandingApproval
 from services.secrets_env import SecretsFile
 from services.store import Commit
+from services.store.keys import BATCH
 
 log = logging.getLogger(__name__)
 LISTED = 10
@@ -74,6 +77,7 @@ class OperationsService:
         control: RunControl,
         scheduled: ScheduledChanges,
         rehearsals: Rehearsals,
+        batches: BatchService,
     ) -> None:
         self.clusters = clusters
         self.cautions: tuple[str, ...] = ()  # what the state store may lose, in sentences
@@ -91,6 +95,8 @@ class OperationsService:
         self._control = control
         self._scheduled = scheduled
         self._rehearsals = rehearsals
+        # Changes of several clusters; each of its methods takes the actor, too.
+        self.batches = batches
 
     def now(self) -> float:
         """The time (epoch seconds) by the clock that events are written with."""
@@ -442,11 +448,13 @@ class OperationsService:
 
     async def preview_decision(
         self, decision: DecisionKind, name: str, actor: Actor
-    ) -> tuple[Request | Run, bool]:
+    ) -> tuple[Request | Run | Batch, bool]:
         """What would be decided on, and whether the decision takes a reason.
 
         Refused as the decision itself would be.
         """
+        if name.startswith(BATCH):
+            return await self.batches.preview(decision, name, actor)
         return await self._decisions.before(decision, name, actor)
 
     async def approve(self, request_id: str, actor: Actor, reason: str = "") -> Outcome:
