@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from services.cloud.secrets_bucket import SecretsBucket
+from services.cluster.backup_notes import CountsNoted, DrillResult
 from services.cluster.model import Cluster, Fact, MediaNode
 from services.steps import WriteOperations
 
@@ -46,6 +47,12 @@ class WriteFence(Protocol):
 
     async def record_powered_on(self, droplet_ids: tuple[int, ...]) -> None:
         """Record which media droplets the next start-up powers on; none: they are on again."""
+
+    async def record_counts(self, noted: CountsNoted) -> None:
+        """Keep how many documents the database held when a backup was taken."""
+
+    async def record_drill(self, result: DrillResult) -> None:
+        """Keep the result of a restore drill."""
 
     async def save_window(self, window: str) -> None:
         """Write an off-hours window into the cluster's schedule."""

@@ -51,6 +51,8 @@ class Surveyed:
     sizes: tuple[Size, ...]
     snapshots: tuple[Snapshot, ...] | None
     unseen: tuple[tuple[Fact, str], ...]
+    # Every droplet of a restore drill, of whichever stack.
+    drills: tuple[Droplet, ...] = ()
 
 
 class Survey:
@@ -106,6 +108,7 @@ class Survey:
             sizes=sizes,
             snapshots=snapshots,
             unseen=tuple(unseen.facts),
+            drills=droplets.drills,
         )
 
     # The fleet

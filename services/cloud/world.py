@@ -8,6 +8,7 @@ from typing_extensions import override
 from services.cloud.clients.http import HttpClient
 from services.cloud.clients.livekit import LivekitLoad
 from services.cloud.fleet_survey import Age
+from services.cloud.drills import DrillSurvey
 from services.cloud.health import HealthPages, health_page
 from services.cloud.listings import SharedAccount
 from services.cloud.node_access import NodeAccess, Shell
@@ -88,6 +89,7 @@ class ClusterWorld(ClusterGateway):
         self._clock = clock
         self._survey = Survey(ResourceNames(place.stack), account, clock)
         self._nodes = NodeAccess(shell, clock)
+        self._drills = DrillSurvey(place.stack, account, self._nodes)
         self._pages = HealthPages(http, clock)
         self._silences = UnknownSince()
 
@@ -134,7 +136,10 @@ class ClusterWorld(ClusterGateway):
         seen = await self._survey.look(needs, age, tolerates)
         masters, media = seen.masters, seen.media
         droplets = (*masters, *(node.droplet for node in media))
-        self._nodes.note_addresses({droplet.id: self._address(droplet) for droplet in droplets})
+        drills = self._drills.droplets(seen.drills)
+        addresses = {droplet.id: self._address(droplet) for droplet in droplets}
+        # A drill's network is its own: its droplet is reached by its public address alone.
+        self._nodes.note_addresses(addresses | {d.id: d.address for d in drills})
         healthy, looks, load, front = await eager.gather(
             self._health(masters, needs),
             self._looks(media, needs, since),
@@ -179,6 +184,9 @@ class ClusterWorld(ClusterGateway):
             lint=await self._lint(needs, seen.kind),
             has_bucket=self.secrets_bucket is not None,
             keep_backups=self.config.keep_backups,
+            has_shell=self._nodes.is_configured,
+            drill=await self._drills.look(drills) if Fact.DRILL in needs else None,
+            drill_droplets=drills,
             zone=self.config.zone,
             timings=self.config.timings,
             account=self.config.account,

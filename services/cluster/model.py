@@ -9,6 +9,8 @@ from enum import StrEnum
 from functools import lru_cache
 
 from services.cluster.account_facts import NO_FACTS, AccountFacts
+from services.cluster.backup_notes import NO_NOTES, BackupNotes
+from services.cluster.drills import DrillDroplet, DrillSeen
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
 from services.common.values import replace
 from services.secrets_env.findings import SecretsFindings, SecretsUnread
@@ -39,13 +41,15 @@ class Fact(StrEnum):
     LINT = "lint"
     # Snapshots of the masters, and the copies of secrets.env with them.
     SNAPSHOTS = "snapshots"
+    # What restore drills of this stack have created, and what their copy of a master shows.
+    DRILL = "drill"
 
 
 # The longest run of the autoscaler, and the time from one run to the next.
 RUN_SECONDS = 120.0
 TURN_SECONDS = 240.0
 # Without the facts that only one procedure needs.
-EVERYTHING = frozenset(Fact) - {Fact.SERVICES, Fact.SECRETS}
+EVERYTHING = frozenset(Fact) - {Fact.SERVICES, Fact.SECRETS, Fact.DRILL}
 
 
 class FleetKind(StrEnum):
@@ -626,6 +630,14 @@ class Cluster:
     # A bucket is configured: secrets.env can be read and copied.
     has_bucket: bool = False
     keep_backups: int = 3
+    # The bot reaches its nodes by SSH.
+    has_shell: bool = True
+    # What drills have created and is there now; None: not looked at.
+    drill: DrillSeen | None = None
+    # Droplets of drills: each look shows them, as they cost money.
+    drill_droplets: tuple[DrillDroplet, ...] = ()
+    # What is kept of its backups: counts, proofs, protection.
+    backup_notes: BackupNotes = NO_NOTES
     timings: Timings = field(default_factory=Timings)
     # What its account does where DigitalOcean's documents leave it open.
     account: AccountFacts = NO_FACTS

@@ -28,6 +28,7 @@ and in CHANGELOG.md. An override that ignores an argument has `@override`.
 from services.procedures.backup import BackupCreate, BackupPrune
 from services.procedures.base import Procedure
 from services.procedures.configure import Configure
+from services.procedures.drill import Drill
 from services.procedures.media_nodes import (
     DrainNodes,
     Freeze,
@@ -45,7 +46,7 @@ from services.procedures.windows import AddWindow
 
 PROCEDURES: tuple[type[Procedure], ...] = (
     *(Shutdown, Startup, Scale, DrainNodes, Restart),
-    *(ResizeMedia, ResizeMasters, BackupCreate, BackupPrune),
+    *(ResizeMedia, ResizeMasters, BackupCreate, BackupPrune, Drill),
     *(AddWindow, Configure),
     *(Freeze, Unfreeze, Roll, Park, Unpark),
 )
@@ -56,6 +57,7 @@ __all__ = [
     "BackupCreate",
     "BackupPrune",
     "Configure",
+    "Drill",
     "DrainNodes",
     "Freeze",
     "Park",

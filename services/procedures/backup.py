@@ -18,7 +18,7 @@ from services.common.text import count_of, duration, plural
 from services.procedures import fleet
 from services.procedures.base import Procedure
 from services.procedures.round_trip import rest_of_trip, returns_to_service, round_trip, startup
-from services.steps import DropBackups, KeepSecrets, Settled, Snapshots, Step
+from services.steps import DropBackups, KeepSecrets, NoteCounts, Settled, Snapshots, Step
 from services.steps.backup import SNAPSHOTS_UNREADABLE
 
 
@@ -45,7 +45,9 @@ class BackupCreate(Procedure):
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         names = tuple(m.name for m in cluster.masters)
-        # First: a bucket that does not answer must not prolong an outage.
+        # First: what does not answer must not prolong an outage.
+        if cluster.is_up and cluster.has_shell:
+            yield NoteCounts(cluster.stack)
         if cluster.has_bucket:
             yield KeepSecrets(cluster.stack)
         snapshots = Snapshots(names, off=self._off(cluster), down=cluster.is_down)
@@ -58,7 +60,7 @@ class BackupCreate(Procedure):
         if not returns_to_service(left):
             yield from self.steps(cluster)
             return
-        yield from (s for s in left if isinstance(s, KeepSecrets))
+        yield from (s for s in left if isinstance(s, NoteCounts | KeepSecrets))
         snapshots = tuple(s for s in left if isinstance(s, Snapshots))
         yield from rest_of_trip(cluster, snapshots, left)
 

@@ -8,6 +8,7 @@ have recorded meanwhile.
 from typing_extensions import override
 
 from services.cloud.port import WriteFence
+from services.cluster.backup_notes import CountsNoted, DrillResult
 from services.cluster.model import Cluster, MediaNode
 from services.common.errors import Refused, Superseded, Unreachable
 from services.memory.cluster import ClusterMemory
@@ -78,6 +79,20 @@ class RunFence(WriteFence):
     async def record_powered_on(self, droplet_ids: tuple[int, ...]) -> None:
         self._require(
             await self._memory.note_media(self._cluster, droplet_ids, self._store_checks())
+        )
+
+    @override
+    async def record_counts(self, noted: CountsNoted) -> None:
+        name = self._cluster.name
+        await self._memory.backups.edit(
+            name, lambda notes: notes.with_counts(noted), self._store_checks()
+        )
+
+    @override
+    async def record_drill(self, result: DrillResult) -> None:
+        name = self._cluster.name
+        await self._memory.backups.edit(
+            name, lambda notes: notes.with_result(result), self._store_checks()
         )
 
     @override

@@ -51,6 +51,13 @@ The steps, each by the goal it reaches:
 - `KeepSecrets`: A private copy of the current secrets.env is stored with the backup of the run's
   label.
 - `DropBackups`: These snapshots, and their copies of secrets.env, are deleted permanently.
+- `NoteCounts`: The documents in the database are counted for the backup, as far as they can be.
+- `DrillNetwork`: A network of the drill's own exists, with a firewall that lets SSH in and nothing
+  out.
+- `CopyStarted`: The copy of a master runs, answers by SSH, and is proved to reach nothing.
+- `DatabaseOpened`: The copy's database was opened, and holds what the backup noted.
+- `RecordDrill`: The result of the drill is kept with the backup.
+- `DrillGone`: Nothing that drills of this stack created is left, seen twice.
 """
 
 from services.steps.autoscaler import Arrived, Autoscaling, RunsOver
@@ -58,6 +65,14 @@ from services.steps.autoscaler_drain import Deleted, FleetGone, Left, Uncounted
 from services.steps.backup import DropBackups, KeepSecrets, Snapshots
 from services.steps.base import Choice, Effects, Question, Step, StepTiming, WriteOperations
 from services.steps.drain import Drain
+from services.steps.drill import (
+    CopyStarted,
+    DatabaseOpened,
+    DrillGone,
+    DrillNetwork,
+    NoteCounts,
+    RecordDrill,
+)
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
 from services.steps.media_nodes import MediaServing, Revive, StopService
@@ -74,6 +89,7 @@ STEPS: tuple[type[Step], ...] = (
     *(Autoscaling, RunsOver, Left, Uncounted, Deleted, FleetGone, Arrived),
     *(NodesOff, NodesOn, NodesServe, NodeSize),
     *(Resize, Settled, Snapshots, KeepSecrets, DropBackups),
+    *(NoteCounts, DrillNetwork, CopyStarted, DatabaseOpened, RecordDrill, DrillGone),
 )
 
 __all__ = [
@@ -82,8 +98,12 @@ __all__ = [
     "Autoscaling",
     "BreakLock",
     "Choice",
+    "CopyStarted",
+    "DatabaseOpened",
     "Deleted",
     "Drain",
+    "DrillGone",
+    "DrillNetwork",
     "DropBackups",
     "DropStaged",
     "Effects",
@@ -98,12 +118,14 @@ __all__ = [
     "NodesOff",
     "NodesOn",
     "NodesServe",
+    "NoteCounts",
     "OldGone",
     "PoolTarget",
     "PowerOff",
     "PowerOn",
     "PromoteSecrets",
     "Question",
+    "RecordDrill",
     "Resize",
     "RestartService",
     "RestoreSecrets",
