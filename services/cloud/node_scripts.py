@@ -112,24 +112,22 @@ journalctl -u openvidu -n 20 --no-pager 2>/dev/null | cut -c1-300
 exit 0
 """
 
-COUNT_DOCUMENTS = """
-db.getMongo().getDBNames().filter(n => !["admin", "local", "config"].includes(n)).sort()
-.forEach(d => db.getSiblingDB(d).getCollectionNames().sort().forEach(c =>
-print("count=" + d + "." + c + "=" + db.getSiblingDB(d).getCollection(c).HOW())))
-"""
+_EACH = (
+    'db.getMongo().getDBNames().filter(n => !["admin", "local", "config"].includes(n)).sort()'
+    ".forEach(d => db.getSiblingDB(d).getCollectionNames().sort().forEach(c => "
+    'print("count=" + d + "." + c + "=" + db.getSiblingDB(d).getCollection(c).HOW())))'
+)
+_ESTIMATES = shlex.quote(_EACH.replace("HOW", "estimatedDocumentCount"))
+_DOCUMENTS = shlex.quote(_EACH.replace("HOW", "countDocuments"))
+_ASK_MONGO = shlex.quote(
+    'exec mongosh --quiet --port 20000 --norc -u "$MONGO_INITDB_ROOT_USERNAME" '
+    '-p "$MONGO_INITDB_ROOT_PASSWORD" --authenticationDatabase admin '
+    f"--eval {_ESTIMATES}"
+)
 COUNT = f"""
 mongo=$(docker ps --format '{{{{.Names}}}}' 2>/dev/null | grep -x mongo)
 if [ -z "$mongo" ]; then echo "refused=no container mongo runs here"; exit 0; fi
-out=$(docker exec mongo sh -c {
-    shlex.quote(
-        "exec mongosh --quiet --port 20000 --norc"
-        ' -u "$MONGO_INITDB_ROOT_USERNAME" -p "$MONGO_INITDB_ROOT_PASSWORD"'
-        " --authenticationDatabase admin --eval "
-        + shlex.quote(
-            COUNT_DOCUMENTS.replace("HOW", "estimatedDocumentCount").replace("\n", " ").strip()
-        )
-    )
-} 2>/dev/null)
+out=$(docker exec mongo sh -c {_ASK_MONGO} 2>/dev/null)
 if [ $? -ne 0 ]; then echo "refused=the database did not answer"; exit 0; fi
 echo "$out" | grep '^count=' | head -n 200 | cut -c1-200
 echo end
@@ -187,15 +185,15 @@ while [ $tries -lt 90 ]; do
   sleep 2
 done
 if [ $tries -ge 90 ]; then fail "mongod did not answer within 3 min"; fi
-docker exec openvidu-bot-drill mongosh --quiet --norc --port 27017 --eval {
-    shlex.quote(COUNT_DOCUMENTS.replace("HOW", "countDocuments").replace("\n", " ").strip())
-} 2>/dev/null | grep '^count=' | head -n 200 | cut -c1-200 >> {DRILL_PROOF}/report
+docker exec openvidu-bot-drill mongosh --quiet --norc --port 27017 --eval {_DOCUMENTS} 2>/dev/null \
+| grep '^count=' | head -n 200 | cut -c1-200 >> {DRILL_PROOF}/report
 say ended=yes
 """
+_DETACHED = shlex.quote(_PROVE)
 DRILL_PROVE = f"""
 if [ ! -e {DRILL_SEALED} ]; then echo unsealed; exit 0; fi
 if mkdir {DRILL_PROOF} 2>/dev/null; then
-  nohup setsid sh -c {shlex.quote(_PROVE)} >/dev/null 2>&1 &
+  nohup setsid sh -c {_DETACHED} >/dev/null 2>&1 &
   echo begun
 elif [ -d {DRILL_PROOF} ]; then
   echo already
