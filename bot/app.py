@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from slack_bolt.app.async_app import AsyncApp
@@ -165,8 +165,6 @@ class Bot:
         if self.assignment is None:
             return
         await self.assignment.sweep()
-        for account in self.accounts:
-            account.api.requests.pace.divide(self.assignment.bots)
         driven = frozenset(self.operations.clusters.driven)
         self.operations.bulkheads.forget(self._driven - driven)
         self._driven = driven
@@ -331,7 +329,7 @@ def build(
         worker=worker,
         configured_windows=seeds,
         reread=Reread(file, settings, default_clusters, channels, news_channels, clock),
-        assignment=_assignment(settings, operations, store, clock, worker),
+        assignment=_assignment(settings, operations, store, clock, worker, connected.accounts),
     )
 
 
@@ -507,7 +505,12 @@ def _retention_policy(settings: Settings) -> RetentionPolicy:
 
 
 def _assignment(
-    settings: Settings, operations: Operations, store: WriteGate, clock: Clock, worker: str
+    settings: Settings,
+    operations: Operations,
+    store: WriteGate,
+    clock: Clock,
+    worker: str,
+    accounts: Iterable[SharedAccount],
 ) -> ClusterAssignment | None:
     """Return this bot's part of the clusters; None where the state is a file, for one bot."""
     if settings.state.redis_url is None:
@@ -516,6 +519,8 @@ def _assignment(
         store, clock, worker, operations.clusters, observes=settings.observes
     )
     operations.clusters.drives = assignment.drives
+    for account in accounts:
+        account.api.requests.pace.divide(lambda: assignment.bots)
     return assignment
 
 

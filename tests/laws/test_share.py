@@ -72,7 +72,7 @@ def test_bots_that_divide_the_share_keep_to_it_together(bots: int, share: float,
         arrived, dice, until = list[float](), random.Random(seed), ORIGIN + 1.2 * HOUR
         paces = [RequestPace(loop_clock(ORIGIN), share) for _ in range(bots)]
         for pace in paces:
-            pace.divide(bots)
+            pace.divide(lambda: bots)
         await asyncio.gather(*(_sender(pace, dice, arrived, until) for pace in paces * 4))
         return sorted(arrived)
 
@@ -80,6 +80,22 @@ def test_bots_that_divide_the_share_keep_to_it_together(bots: int, share: float,
     limiter = RateLimiter(max(bots, int(PER_HOUR * share)), max(bots, int(PER_MINUTE * share)))
     assert arrived
     assert not [moment for moment in arrived if limiter.admit(moment).refused]
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.sampled_from([0.2, 0.7, 0.8]), st.integers(0, 2**32))
+def test_a_restart_in_a_crowd_is_never_refused(share: float, seed: int) -> None:
+    """The new process does not know what the one before sent in the last minute."""
+
+    async def story() -> list[float]:
+        arrived, dice = list[float](), random.Random(seed)
+        for _ in range(3):
+            pace, until = RequestPace(loop_clock(ORIGIN), share), loop_clock(ORIGIN).now() + 150.0
+            await asyncio.gather(*(_sender(pace, dice, arrived, until) for _ in range(12)))
+        return sorted(arrived)
+
+    limiter = RateLimiter()
+    assert not [moment for moment in virtual.run(story()) if limiter.admit(moment).refused]
 
 
 def test_reads_leave_room_for_a_write() -> None:

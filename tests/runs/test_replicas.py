@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from handlers import views
 from services.memory.message_refs import MessageRefs
@@ -61,6 +62,29 @@ def test_three_bots_one_run_one_message() -> None:
             await scene.settled(run)
             top = [m for m in scene.ana.visible_messages("COPS") if m.thread_ts in (None, m.ts)]
             assert len(top) == 1
+
+    virtual.run(story())
+
+
+def test_bots_divide_the_requests_of_their_token() -> None:
+    """Two bots that each send a token's whole share are refused by DigitalOcean together."""
+
+    async def story() -> None:
+        scene = Scene(media=2)
+        shared = scene.settings.state.model_copy(update={"redis_url": SecretStr("redis://shared")})
+        scene.settings = scene.settings.model_copy(update={"state": shared})
+        async with scene:
+            await scene.wait(70)
+            [alone] = {a.api.requests.pace.allowance for a in scene.bots[0].accounts}
+            await scene.start_bot()
+            await scene.wait(70)
+            for bot in scene.bots:
+                for account in bot.accounts:
+                    assert account.api.requests.pace.allowance.hour == alone.hour // 2
+                    assert account.api.requests.pace.allowance.minute == alone.minute // 2
+            scene.crash_injectors[0].crash()
+            await scene.wait(30)
+            assert {a.api.requests.pace.allowance for a in scene.bots[1].accounts} == {alone}
 
     virtual.run(story())
 

@@ -1,11 +1,12 @@
 """This process's share of one token's requests, and when the next request fits into it.
 
 DigitalOcean allows a token 5,000 requests an hour and 250 a minute, of the bot, Terraform and
-people together. The bot keeps to its share by itself, and bots that share a state divide it. So they
-are never refused for their own requests, and what they leave is there for the others.
+people together. The bot keeps to its share by itself, and bots that share a state divide it. So
+they are never refused for their own requests, and what they leave is there for the others.
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.common.clock import Clock
@@ -18,6 +19,9 @@ MINUTE, HOUR = 60.0 + JITTER, 3600.0 + JITTER
 SHARE = 0.8
 # Of the share, what reads leave for writes: a crowd that looks must not keep one from acting.
 FOR_WRITES = 0.15
+# In its first minute a process sends at most what its share leaves of DigitalOcean's minute, and at
+# least this part of the share: the process before it may have sent a whole share just now.
+AT_START = 0.25
 # Seconds that a request waits for its turn. A write was decided on what was seen just now: after
 # longer, the cluster is looked at again.
 READ_WAITS, WRITE_WAITS = 90.0, 10.0
@@ -44,8 +48,9 @@ class RequestPace:
         self._clock = clock
         self._share = share
         self._limit = PER_HOUR
-        # Processes that send with this token, as far as is known: each gets an equal part.
-        self._bots = 1
+        # Returns how many processes send with this token: each gets an equal part.
+        self._bots: Callable[[], int] = lambda: 1
+        self._began = clock.now()
         self._sent: deque[float] = deque()
 
     def note_limit(self, per_hour: int | None) -> None:
@@ -53,15 +58,19 @@ class RequestPace:
         if per_hour is not None and per_hour > 0:
             self._limit = per_hour
 
-    def divide(self, bots: int) -> None:
-        """Note that so many bots divide the share among them: together they keep to it."""
-        self._bots = max(1, bots)
+    def divide(self, bots: Callable[[], int]) -> None:
+        """Divide the share among as many bots as that returns: together they keep to it."""
+        self._bots = bots
 
     @property
     def allowance(self) -> Allowance:
         """What this process may send."""
-        part = self._share / self._bots
-        return Allowance(max(1, int(PER_MINUTE * part)), max(1, int(self._limit * part)))
+        bots = max(1, self._bots())
+        part = self._share / bots
+        in_minute = part
+        if self._clock.now() - self._began < MINUTE:
+            in_minute = min(part, max(1 - self._share, self._share * AT_START) / bots)
+        return Allowance(max(1, int(PER_MINUTE * in_minute)), max(1, int(self._limit * part)))
 
     def seconds_between(self, requests: int, part: float) -> float:
         """Return how often so many requests may be sent, to take that part of the allowance."""
