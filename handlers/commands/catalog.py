@@ -180,6 +180,12 @@ TOPICS: Mapping[str, Topic] = {
         NO_DOWNTIME,
         "Needed: deleted backups cannot be restored.",
     ),
+    "drill": _safe(
+        CommandGroup.CONFIGURATION,
+        "drill",
+        "None: it works on a throw-away copy in a network of its own.",
+        "None by default; its plan shows what it costs.",
+    ),
     "runs": _look("runs acme-17", CommandGroup.RUNS),
     "run": _look("run acme-17", CommandGroup.RUNS),
     "cancel": _safe(

@@ -19,7 +19,7 @@ done
 iptables -A OUTPUT -d 169.254.169.254 -j ACCEPT
 for unit in {DRILL_UNITS}; do
   mkdir -p /run/systemd/system/$unit.d
-  printf '[Unit]\\nConditionPathExists={MARKERS}/drill-may-start\\n' \
+  printf '[Unit]\\nConditionPathExists=/nowhere\\n' \
 > /run/systemd/system/$unit.d/drill.conf
 done
 systemctl daemon-reload

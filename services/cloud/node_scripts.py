@@ -140,7 +140,8 @@ is not published, and a refusal says so.
 """
 
 DRILL_SEALED = f"{MARKERS}/drill-sealed"
-DRILL_UNITS = "openvidu.service docker.service docker.socket containerd.service cron.service"
+DRILL_DOCKER = "containerd.service docker.socket docker.service"
+DRILL_UNITS = f"openvidu.service {DRILL_DOCKER} cron.service"
 DRILL_PROOF = f"{MARKERS}/drill-proof"
 DRILL_LOOK = f"""
 if [ -e {DRILL_SEALED} ]; then echo sealed=yes; else echo sealed=no; fi
@@ -164,9 +165,15 @@ data=$(find /opt/openvidu/data -maxdepth 5 -name WiredTiger -type f 2>/dev/null 
 if [ -z "$data" ]; then fail "no database files are on the disk"; fi
 data=$(dirname "$data")
 rm -f "$data/mongod.lock"
-mv /var/lib/docker/containers /var/lib/docker/containers.drill 2>/dev/null
-touch {MARKERS}/drill-may-start
-systemctl start containerd docker >/dev/null 2>&1
+mv /var/lib/docker/containers /var/lib/docker/containers.drill 2>/dev/null \
+|| fail "the containers of OpenVidu cannot be put aside"
+for unit in {DRILL_DOCKER}; do rm -f /run/systemd/system/$unit.d/drill.conf; done
+systemctl daemon-reload
+systemctl start {DRILL_DOCKER} >/dev/null 2>&1
+if [ -n "$(docker ps -q 2>&1)" ]; then
+  systemctl stop {DRILL_DOCKER} >/dev/null 2>&1
+  fail "Docker does not start, or started containers of OpenVidu"
+fi
 image=$(docker image ls --format '{{{{.Repository}}}}:{{{{.Tag}}}}' 2>/dev/null | grep -E '(^|/)mongo[^/]*:' | head -n 1)
 if [ -z "$image" ]; then fail "the image of the database is not on the disk"; fi
 owner=$(stat -c %u:%g "$data")

@@ -63,6 +63,9 @@ class ActionSimulation:
         self.emit(DropletDestroying(droplet, by))
         self.nodes.power_down(droplet, "the droplet was destroyed")
         del self.state.droplets[droplet_id]
+        network = self.state.networks.get(droplet.vpc_uuid)
+        if network is not None:
+            network.emptied_at = self.state.now
         self.emit(DropletDestroyed(droplet_id))
 
     def graceful_shutdown_ended(self, event: GracefulShutdownEnded) -> None:
@@ -177,6 +180,9 @@ class ActionSimulation:
         snapshot = SimulatedSnapshot(
             state.number(), name, droplet.id, droplet.region, droplet.disk, state.now
         )
+        if droplet.role == "master":
+            snapshot.stack = droplet.stack
+            snapshot.documents = dict(state.clusters[droplet.stack].documents)
         state.snapshots[snapshot.id] = snapshot
         droplet.snapshot_ids.append(snapshot.id)
 

@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Callable
 
 from simulators.evidence import Source, rests_on
-from simulators.node import scripts_0_1_0
+from simulators.node import drill, scripts_0_1_0
 from simulators.node.docker import Docker, DockerError, processes
 from simulators.node.metrics import gauges
 from simulators.node.session import Hang, Session
@@ -425,7 +425,13 @@ COMMANDS: dict[str, Answer] = {
     f"cat {VERSION_FILE}": deployed_version,
     "for d in /usr/bin /bin; do if [ -x $d/doctl ]; then echo $d; fi; done": find_doctl,
 }
-SCRIPTS: dict[str, Answer] = {"06a5e787b798d1d5": look, "08bd2815009ac598": inspect}
+SCRIPTS: dict[str, Answer] = {
+    "06a5e787b798d1d5": look,
+    "08bd2815009ac598": inspect,
+    "e6b24369ff86f0ca": drill.count_documents,
+    "309bdaf301f6b959": drill.drill_look,
+    "2a19a8c88a0e9266": drill.drill_prove,
+}
 """By their digests."""
 DRAIN = re.compile(
     r"\nwant=([^\n]*)\ntoken=([^\n]*)\nif .*  nohup setsid sh -c (.*) >/dev/null 2>&1 &\n",
