@@ -45,12 +45,12 @@ class BackupCreate(Procedure):
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         names = tuple(m.name for m in cluster.masters)
+        snapshots = Snapshots(names, off=self._off(cluster), down=cluster.is_down)
         # First: what does not answer must not prolong an outage.
-        if cluster.is_up and cluster.has_shell:
+        if cluster.is_up and cluster.has_shell and not snapshots.is_done(cluster):
             yield NoteCounts(cluster.stack)
         if cluster.has_bucket:
             yield KeepSecrets(cluster.stack)
-        snapshots = Snapshots(names, off=self._off(cluster), down=cluster.is_down)
         if snapshots.is_done(cluster) or not self.offline or cluster.is_down:
             yield snapshots
         else:

@@ -52,7 +52,10 @@ class Drill(Procedure):
 
     @override
     def target_text(self, name: str) -> str:
-        return f"{name} (delete leftovers)" if self.clean else name
+        about = [self.backup] if self.backup else []
+        if self.clean:
+            about.append("only deletes leftovers")
+        return f"{name} ({', '.join(about)})" if about else name
 
     @override
     def outcome_text(self, name: str) -> str:

@@ -455,6 +455,14 @@ rests_on(
 )
 rests_on(
     "scripts",
+    Source.EXECUTED,
+    "run in sh beside a stand-in for docker and systemctl",
+    "count_documents",
+    "drill_look",
+    "drill_prove",
+)
+rests_on(
+    "scripts",
     Source.DOCUMENT,
     "the manual pages of systemctl, date, id and cat",
     *COMMANDS,

@@ -614,6 +614,12 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "enough": lambda _: st.sampled_from((0, 0, 2)),
     "instead_of": lambda c: st.sampled_from([(), tuple(n.id for n in c.media[:2])]),
     "back": lambda _: st.just(()),
+    "region": lambda _: st.just("ams3"),
+    "master": lambda _: st.just("master-1"),
+    "label": lambda _: st.just("acme-backup-20270101T000000Z"),
+    "hourly": lambda _: st.sampled_from((None, Decimal("0.07143"))),
+    "expected": lambda _: st.sampled_from(((), (("openvidu.rooms", 12),))),
+    "reason": lambda _: st.sampled_from(("", "the database does not open")),
     "gives_up": lambda _: st.sampled_from((0.0, 1800.0)),
     "snapshots": lambda c: st.just(tuple(s.id for s in c.snapshots or ())[:4]),
 }
