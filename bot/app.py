@@ -67,6 +67,7 @@ from services.operations.continuity import Continuity
 from services.operations.retention import DAY, Retention, RetentionPolicy
 from services.runs.request import Request
 from services.schedule.alerts import AutoscalerAlerts
+from services.schedule.backups import BackupKeeper
 from services.schedule.calendar_sync import CalendarSync
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.weekly_digest import WeeklyDigests
@@ -90,6 +91,7 @@ class Bot:
     scheduler: WindowScheduler
     calendars: CalendarSync
     autoscaler_alerts: AutoscalerAlerts
+    backups: BackupKeeper
     announcements: Announcements
     dispatcher: CommandDispatcher
     slack: SlackClient
@@ -133,6 +135,7 @@ class Bot:
             "calendars": self.calendars.sweep,
             "hours": self.scheduler.tick,
             "lookouts": self.autoscaler_alerts.tick,
+            "backups": self.backups.tick,
             "announcements": self.announcements.sweep,
             "escalations": self.escalations.sweep,
             "cards": self.reporter.sweep,
@@ -302,6 +305,9 @@ def build(
             calendars_of(settings), scheduler.books, clock, operations.bulkheads, clusters
         ),
         autoscaler_alerts=AutoscalerAlerts(operations, clock),
+        backups=BackupKeeper(
+            operations, clock, lambda name: settings.clusters[name].policy.backup_alarm_days
+        ),
         announcements=_announcements(base),
         dispatcher=dispatcher,
         slack=slack,

@@ -180,6 +180,15 @@ TOPICS: Mapping[str, Topic] = {
         NO_DOWNTIME,
         "Needed: deleted backups cannot be restored.",
     ),
+    "backup schedule": _ending(
+        CommandGroup.CONFIGURATION,
+        "backup schedule weekly Sun 03:00 --drill",
+        NO_DOWNTIME,
+        "Needed once: later backups, and the deletion of old ones, need no further approval.",
+    ),
+    "backup unschedule": _safe(CommandGroup.CONFIGURATION, "backup unschedule weekly"),
+    "backup protect": _safe(CommandGroup.CONFIGURATION, "backup protect LABEL"),
+    "backup unprotect": _safe(CommandGroup.CONFIGURATION, "backup unprotect LABEL"),
     "drill": _safe(
         CommandGroup.CONFIGURATION,
         "drill",
@@ -254,6 +263,9 @@ OPPOSITES: tuple[frozenset[str], ...] = (
     frozenset({"window add", "window skip"}),
     *(frozenset({"resume", other}) for other in ("cancel", "abandon", "abort")),
     frozenset({"approve", "reject"}),
+    frozenset({"backup schedule", "backup unschedule"}),
+    frozenset({"backup protect", "backup unprotect"}),
+    frozenset({"backup protect", "backup prune"}),
 )
 
 

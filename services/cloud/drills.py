@@ -90,9 +90,7 @@ class DrillSurvey:
     def droplets(self, droplets: tuple[Droplet, ...]) -> tuple[DrillDroplet, ...]:
         """Return the throw-away droplets among those of the account."""
         return tuple(
-            DrillDroplet(
-                d.id, d.name, d.status, d.locked, d.address, d.hourly, d.created_at
-            )
+            DrillDroplet(d.id, d.name, d.status, d.locked, d.address, d.hourly, d.created_at)
             for d in droplets
             if is_drill_of(self._stack, d.name)
         )
@@ -177,9 +175,7 @@ class DrillWriter:
         network = next((p.id for p in seen.parts if p.kind == "network" and p.name == name), "")
         if not network or not seen.has("firewall", name):
             raise Refused("the drill's network is not there, so no copy of a master is started")
-        if self._unsure and any(
-            d.get("name") == name for d in await self._account.api.droplets()
-        ):
+        if self._unsure and any(d.get("name") == name for d in await self._account.api.droplets()):
             return
         keys = await ssh_keys(self._account.api.requests)
         if not keys:
@@ -248,9 +244,7 @@ class DrillWriter:
             try:
                 await delete()
             except Forbidden as error:
-                raise Refused(
-                    f"{error}, so nothing was created: it could not be deleted"
-                ) from None
+                raise Refused(f"{error}, so nothing was created: it could not be deleted") from None
             except Rejected:
                 continue  # it does not exist: the token may delete
 
@@ -258,4 +252,3 @@ class DrillWriter:
         """Raise unless the name is one of a drill of this stack: nothing else is ever touched."""
         if not is_drill_of(self._stack, name):
             raise Refused(f"{name} was not created by a drill of {self._stack}")
-

@@ -54,6 +54,9 @@ class WriteFence(Protocol):
     async def record_drill(self, result: DrillResult) -> None:
         """Keep the result of a restore drill."""
 
+    async def save_backup_schedule(self, words: str) -> None:
+        """Write a schedule of backups into what is kept of them."""
+
     async def save_window(self, window: str) -> None:
         """Write an off-hours window into the cluster's schedule."""
 

@@ -214,7 +214,9 @@ class SecretsBucket:
             raise_unless_bootable(SecretsFile(content))
         except Refused as error:
             reason = str(error).removesuffix(". Nothing was written")
-            raise Rejected(f"the copy of secrets.env of {label} starts no master: {reason}") from None
+            raise Rejected(
+                f"the copy of secrets.env of {label} starts no master: {reason}"
+            ) from None
 
     # Staged files
 

@@ -7,8 +7,8 @@ from typing_extensions import override
 
 from services.cloud.clients.http import HttpClient
 from services.cloud.clients.livekit import LivekitLoad
-from services.cloud.fleet_survey import Age
 from services.cloud.drills import DrillSurvey
+from services.cloud.fleet_survey import Age
 from services.cloud.health import HealthPages, health_page
 from services.cloud.listings import SharedAccount
 from services.cloud.node_access import NodeAccess, Shell
@@ -60,6 +60,8 @@ class ClusterConfig:
     drain_method: str = "signal"
     min_serving: int = 1
     keep_backups: int = 3
+    bucket: str = ""
+    bucket_endpoint: str = ""
     zone: str = "UTC"
     declared: int | None = None
     timings: Timings = field(default_factory=Timings)
@@ -130,9 +132,7 @@ class ClusterWorld(ClusterGateway):
         old (`Age`), also from before `since`.
         """
         now = self._clock.now()
-        age = Age(
-            now, self.account.sharing_window(), since, aged, self.account.books_window()
-        )
+        age = Age(now, self.account.sharing_window(), since, aged, self.account.books_window())
         seen = await self._survey.look(needs, age, tolerates)
         masters, media = seen.masters, seen.media
         droplets = (*masters, *(node.droplet for node in media))
@@ -183,6 +183,8 @@ class ClusterWorld(ClusterGateway):
             secrets=await self._secrets(needs),
             lint=await self._lint(needs, seen.kind),
             has_bucket=self.secrets_bucket is not None,
+            bucket=self.config.bucket,
+            bucket_endpoint=self.config.bucket_endpoint,
             keep_backups=self.config.keep_backups,
             has_shell=self._nodes.is_configured,
             drill=await self._drills.look(drills) if Fact.DRILL in needs else None,

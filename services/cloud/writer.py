@@ -7,8 +7,8 @@ from typing_extensions import override
 
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.digitalocean import DigitalOceanWrites
-from services.cloud.droplet_actions import DropletActions
 from services.cloud.drills import DrillWriter, counts_in
+from services.cloud.droplet_actions import DropletActions
 from services.cloud.listings import SharedAccount
 from services.cloud.node_access import NodeAccess
 from services.cloud.pool_edit import PoolEditor
@@ -246,9 +246,7 @@ class ClusterWriter(WriteOperations):
         await self._drills().create_network(name, region, self._drill_seen())
 
     @override
-    async def create_drill_droplet(
-        self, name: str, snapshot: str, size: str, region: str
-    ) -> None:
+    async def create_drill_droplet(self, name: str, snapshot: str, size: str, region: str) -> None:
         await self._drills().create_droplet(name, snapshot, size, region, self._drill_seen())
 
     @override
@@ -274,9 +272,7 @@ class ClusterWriter(WriteOperations):
             if isinstance(droplet.report, DrillReport):
                 counts = droplet.report.counts
         await self._fence.record_drill(
-            DrillResult(
-                stamp, label, began, proven, reason, seconds, cost, compared, counts
-            )
+            DrillResult(stamp, label, began, proven, reason, seconds, cost, compared, counts)
         )
 
     @override
@@ -285,14 +281,16 @@ class ClusterWriter(WriteOperations):
 
     def _drills(self) -> DrillWriter:
         is_unsure = self._since is not None
-        return DrillWriter(
-            self._cluster.stack, self._account, self._fence.check, unsure=is_unsure
-        )
+        return DrillWriter(self._cluster.stack, self._account, self._fence.check, unsure=is_unsure)
 
     def _drill_seen(self) -> DrillSeen:
         return self._cluster.drill or NOTHING_LEFT
 
     # The schedule
+
+    @override
+    async def save_backup_schedule(self, words: str) -> None:
+        await self._fence.save_backup_schedule(words)
 
     @override
     async def save_window(self, words: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from services.cluster.drills import Counts
 
 KEPT = 60  # results of drills, and backups with counts
+REMEMBERED = 300  # times of schedules; most of a year of daily backups
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,52 @@ class DrillResult:
 
 
 @dataclass(frozen=True)
+class BackupSchedule:
+    """When backups are taken without asking again. `at`: minutes after local midnight.
+
+    `drill`: the first one of each month is proven. `run`: the run that added it, whose approval
+    stands. `since`: it acts on times after that.
+    """
+
+    name: str
+    days: tuple[int, ...]
+    at: int
+    zone: str
+    drill: bool = False
+    run: str = ""
+    since: float = 0.0
+
+
+@dataclass(frozen=True)
 class BackupNotes:
-    """What the bot keeps of one cluster's backups. `protected`: labels that stay."""
+    """What the bot keeps of one cluster's backups. `protected`: labels that stay.
+
+    `done`: times of schedules that are dealt with, by name; `.../missed` where nothing came of one.
+    """
 
     counted: tuple[CountsNoted, ...] = ()
     drills: tuple[DrillResult, ...] = ()
     protected: tuple[str, ...] = ()
+    schedules: tuple[BackupSchedule, ...] = ()
+    done: tuple[str, ...] = ()
+
+    def schedule(self, name: str) -> BackupSchedule | None:
+        """Return the schedule of that name; None for none."""
+        return next((s for s in self.schedules if s.name == name), None)
+
+    def with_schedule(self, schedule: BackupSchedule) -> "BackupNotes":
+        """Return them with a schedule added, or replaced by name."""
+        others = tuple(s for s in self.schedules if s.name != schedule.name)
+        return replace(self, schedules=(*others, schedule))
+
+    def without_schedule(self, name: str) -> "BackupNotes":
+        """Return them without the schedule of that name."""
+        return replace(self, schedules=tuple(s for s in self.schedules if s.name != name))
+
+    def with_done(self, *names: str) -> "BackupNotes":
+        """Return them with these times dealt with."""
+        fresh = tuple(n for n in names if n not in self.done)
+        return replace(self, done=(*self.done, *fresh)[-REMEMBERED:])
 
     def counts_of(self, label: str) -> CountsNoted | None:
         """Return what was noted with a backup; None when nothing was."""

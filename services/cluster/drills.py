@@ -14,6 +14,8 @@ from services.common.observed import NOT_OBSERVED, Observed
 PREFIX = "openvidu-bot-drill-"
 STAMP = "%Y%m%dt%H%M%Sz"
 PLANNED = "planned"
+# Seconds that a drill takes at most, with its deletion.
+LONGEST = 7200.0
 # DigitalOcean bills no droplet for less (US dollars).
 LEAST = Decimal("0.01")
 # How many documents may be missing in a collection: some are deleted between count and snapshot.
@@ -34,6 +36,11 @@ def is_drill_of(stack: str, name: str) -> bool:
 def began_at(stamp: str) -> float:
     """Return the moment in a stamp, in epoch seconds."""
     return datetime.strptime(stamp.lower(), STAMP).replace(tzinfo=UTC).timestamp()
+
+
+def is_left(name: str, now: float) -> bool:
+    """Return whether a droplet of a drill is older than any drill may take."""
+    return now - began_at(name.rpartition("-")[2]) > LONGEST
 
 
 def drill_cost(hourly: Decimal, seconds: float) -> Decimal:
@@ -135,8 +142,7 @@ class DrillSeen:
     def has(self, kind: str, name: str) -> bool:
         """Return whether a part is there; a firewall counts only when it is shut."""
         return any(
-            p.kind == kind and p.name == name and (p.shut or kind != "firewall")
-            for p in self.parts
+            p.kind == kind and p.name == name and (p.shut or kind != "firewall") for p in self.parts
         )
 
     def droplet(self, name: str) -> DrillDroplet | None:

@@ -112,6 +112,8 @@ class Droplet:
     monthly: Decimal | None = None
     created_at: str = ""
     region: str = ""
+    # The network that it is in; "": not shown.
+    network: str = ""
     # Of a master: its health page answered 200, or something else.
     healthy: Observed[bool] = NOT_OBSERVED
     # Of a master: identifies this start of OpenVidu's unit; "": it never started.
@@ -629,6 +631,9 @@ class Cluster:
     lint: SecretsFindings | SecretsUnread = field(default_factory=SecretsUnread)
     # A bucket is configured: secrets.env can be read and copied.
     has_bucket: bool = False
+    # Its name and the address of its service; "": none is configured.
+    bucket: str = ""
+    bucket_endpoint: str = ""
     keep_backups: int = 3
     # The bot reaches its nodes by SSH.
     has_shell: bool = True

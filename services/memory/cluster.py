@@ -42,7 +42,7 @@ class ClusterMemory:
         self._store = store
         self.books = ScheduleRepository(store, chain)
         self.groups = StoredUserGroups(store)
-        self.backups = BackupNotesRepository(store)
+        self.backups = BackupNotesRepository(store, chain)
 
     async def add_to(self, cluster: Cluster) -> Cluster:
         """Return the cluster with what is kept of it."""

@@ -25,7 +25,7 @@ By hand, where it applies: a button in `handlers/views/offers.py`, a case in `ST
 and in CHANGELOG.md. An override that ignores an argument has `@override`.
 """
 
-from services.procedures.backup import BackupCreate, BackupPrune
+from services.procedures.backup import AddBackupSchedule, BackupCreate, BackupPrune
 from services.procedures.base import Procedure
 from services.procedures.configure import Configure
 from services.procedures.drill import Drill
@@ -46,19 +46,20 @@ from services.procedures.windows import AddWindow
 
 PROCEDURES: tuple[type[Procedure], ...] = (
     *(Shutdown, Startup, Scale, DrainNodes, Restart),
-    *(ResizeMedia, ResizeMasters, BackupCreate, BackupPrune, Drill),
+    *(ResizeMedia, ResizeMasters, BackupCreate, BackupPrune, Drill, AddBackupSchedule),
     *(AddWindow, Configure),
     *(Freeze, Unfreeze, Roll, Park, Unpark),
 )
 
 __all__ = [
     "PROCEDURES",
+    "AddBackupSchedule",
     "AddWindow",
     "BackupCreate",
     "BackupPrune",
     "Configure",
-    "Drill",
     "DrainNodes",
+    "Drill",
     "Freeze",
     "Park",
     "Procedure",

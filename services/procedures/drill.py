@@ -213,4 +213,3 @@ class Drill(Procedure):
         if cheapest is not None:
             return cheapest
         return of if of.hourly else None
-

@@ -51,6 +51,7 @@ The steps, each by the goal it reaches:
 - `KeepSecrets`: A private copy of the current secrets.env is stored with the backup of the run's
   label.
 - `DropBackups`: These snapshots, and their copies of secrets.env, are deleted permanently.
+- `SaveBackupSchedule`: The schedule of backups is kept.
 - `NoteCounts`: The documents in the database are counted for the backup, as far as they can be.
 - `DrillNetwork`: A network of the drill's own exists, with a firewall that lets SSH in and nothing
   out.
@@ -62,7 +63,7 @@ The steps, each by the goal it reaches:
 
 from services.steps.autoscaler import Arrived, Autoscaling, RunsOver
 from services.steps.autoscaler_drain import Deleted, FleetGone, Left, Uncounted
-from services.steps.backup import DropBackups, KeepSecrets, Snapshots
+from services.steps.backup import DropBackups, KeepSecrets, SaveBackupSchedule, Snapshots
 from services.steps.base import Choice, Effects, Question, Step, StepTiming, WriteOperations
 from services.steps.drain import Drain
 from services.steps.drill import (
@@ -89,7 +90,15 @@ STEPS: tuple[type[Step], ...] = (
     *(Autoscaling, RunsOver, Left, Uncounted, Deleted, FleetGone, Arrived),
     *(NodesOff, NodesOn, NodesServe, NodeSize),
     *(Resize, Settled, Snapshots, KeepSecrets, DropBackups),
-    *(NoteCounts, DrillNetwork, CopyStarted, DatabaseOpened, RecordDrill, DrillGone),
+    *(
+        SaveBackupSchedule,
+        NoteCounts,
+        DrillNetwork,
+        CopyStarted,
+        DatabaseOpened,
+        RecordDrill,
+        DrillGone,
+    ),
 )
 
 __all__ = [
@@ -131,6 +140,7 @@ __all__ = [
     "RestoreSecrets",
     "Revive",
     "RunsOver",
+    "SaveBackupSchedule",
     "SaveWindow",
     "Settled",
     "Shrunk",

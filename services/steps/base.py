@@ -136,6 +136,9 @@ class WriteOperations(Protocol):
     async def delete_drills(self, seen: DrillSeen) -> None:
         """Delete what drills have left, each thing by its id: droplets, then their networks."""
 
+    async def save_backup_schedule(self, words: str) -> None:
+        """Write this schedule of backups into what is kept of them."""
+
     async def save_window(self, words: str) -> None:
         """Write this off-hours window into the cluster's schedule."""
 

@@ -210,9 +210,7 @@ class DatabaseOpened(_DrillStep):
 
     def after(self, cluster: Cluster) -> Cluster:
         report = replace(PROVED, counts=self.expected)
-        return self._with(
-            cluster, DrillDroplet(-1, self.name, "active", shut=True, report=report)
-        )
+        return self._with(cluster, DrillDroplet(-1, self.name, "active", shut=True, report=report))
 
     @override
     def needs_ask(self, cluster: Cluster, again: int) -> bool:

@@ -100,7 +100,10 @@ def _firewalls(call: ApiRequest) -> HttpResponse:
 @route("POST", "/v2/firewalls", "firewall:create")
 def _create_firewall(call: ApiRequest) -> HttpResponse:
     body = call.body
-    inbound, outbound = list(body.get("inbound_rules") or []), list(body.get("outbound_rules") or [])
+    inbound, outbound = (
+        list(body.get("inbound_rules") or []),
+        list(body.get("outbound_rules") or []),
+    )
     tags = [str(tag) for tag in body.get("tags") or []]
     if not body.get("name") or not (inbound or outbound):
         raise unprocessable("a name and at least one rule are required")

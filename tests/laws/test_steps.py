@@ -105,9 +105,7 @@ class Recorder:
     async def create_drill_network(self, name: str, region: str) -> None:
         self.asked.append(("drill", name, region))
 
-    async def create_drill_droplet(
-        self, name: str, snapshot: str, size: str, region: str
-    ) -> None:
+    async def create_drill_droplet(self, name: str, snapshot: str, size: str, region: str) -> None:
         self.asked.append(("drill", name, snapshot, size, region))
 
     async def open_drill_database(self, droplet_id: int, label: str) -> None:

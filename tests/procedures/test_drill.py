@@ -97,7 +97,10 @@ def fill(scene: Scene) -> None:
 
 FAULTS: dict[str, tuple[Any, str]] = {
     "damaged": (damage, "the database does not open: mongod ended: WiredTiger metadata"),
-    "fewer documents": (lose_documents, "openvidu-meet.rooms has 18 documents; the backup noted 38"),
+    "fewer documents": (
+        lose_documents,
+        "openvidu-meet.rooms has 18 documents; the backup noted 38",
+    ),
     "no capacity": (fill, "no capacity"),
 }
 
@@ -243,9 +246,7 @@ def crashing(die_at: CrashPoint) -> int:
             assert leftovers(scene) == []
             notes = await scene.bot.operations.memory.backups.read("acme")
             assert [d.proven for d in notes.drills] == [True]
-            made_droplets = [
-                r for r in scene.estate.requests if r[:2] == ("POST", "/v2/droplets")
-            ]
+            made_droplets = [r for r in scene.estate.requests if r[:2] == ("POST", "/v2/droplets")]
             assert len(made_droplets) == 1
             await scene.settled(run)
             return scene.crash_injectors[0].points
