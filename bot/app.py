@@ -433,7 +433,13 @@ def _digests(base: Base) -> DigestPoster:
     zones = {n: c.timezone for n, c in base.settings.clusters.items() if c.digest}
     return DigestPoster(
         operations.clusters,
-        WeeklyDigests(operations.reader, scheduler.books, scheduler.usage, clock),
+        WeeklyDigests(
+            operations.reader,
+            scheduler.books,
+            scheduler.usage,
+            clock,
+            operations.memory.backups,
+        ),
         base.poster,
         base.recipients,
         operations.bulkheads,

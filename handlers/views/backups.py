@@ -10,6 +10,7 @@ from services.billing.prices import money
 from services.cluster.backups import PER_GB, Backup, backups, deletable_backups
 from services.cluster.model import Cluster, Snapshot
 from services.common.text import count_of
+from services.secrets_env import SecretsFindings
 from services.steps.backup import SNAPSHOTS_UNREADABLE
 from services.windows.backup_times import backup_schedule_text, next_backup
 
@@ -169,7 +170,11 @@ def _steps(cluster: Cluster, backup: Backup) -> list[str]:
         "Sign in, and check recordings and users. "
         f"`/openvidu status` must show that {cluster.name} is in service."
     )
-    return [SHUT_DOWN, _secrets(cluster, backup), *rebuilt, *created, STARTED, START_UP, verify]
+    first = [SHUT_DOWN, _secrets(cluster, backup)]
+    if isinstance(cluster.lint, SecretsFindings) and cluster.lint.findings:
+        # A shutdown is refused while no master could boot from the file that is there now.
+        first.reverse()
+    return [*first, *rebuilt, *created, STARTED, START_UP, verify]
 
 
 def _secrets(cluster: Cluster, backup: Backup) -> str:

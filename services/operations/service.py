@@ -356,9 +356,7 @@ class OperationsService:
         about = (f"backup schedule {schedule}", "removed", "")
         await self._memory.backups.edit(name, change, by=actor, about=about)
 
-    async def protect_backup(
-        self, name: str, label: str, actor: Actor, *, protected: bool
-    ) -> None:
+    async def protect_backup(self, name: str, label: str, actor: Actor, *, protected: bool) -> None:
         """Protect a backup from being deleted by the bot, or end that."""
         self.must_use(name, actor, CommandClass.CAPACITY)
         about = (label, "protected" if protected else "not protected", "")

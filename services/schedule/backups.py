@@ -104,8 +104,7 @@ class BackupKeeper:
         since = max(schedule.since, now - LOOKS_BACK)
         create = BackupCreate(prune=True)
         times = [
-            _DueTime(name, at, schedule, create)
-            for name, at in backup_times(schedule, since, now)
+            _DueTime(name, at, schedule, create) for name, at in backup_times(schedule, since, now)
         ]
         if schedule.drill and times and times[-1].name in notes.done:
             month = datetime.fromtimestamp(times[-1].at, ZoneInfo(schedule.zone))
@@ -113,9 +112,7 @@ class BackupKeeper:
             times.append(_DueTime(drill, times[-1].at, schedule, Drill()))
         return times
 
-    async def _open(
-        self, name: str, due: _DueTime, text: str | None, notes: BackupNotes
-    ) -> bool:
+    async def _open(self, name: str, due: _DueTime, text: str | None, notes: BackupNotes) -> bool:
         """Open the run of a time. False: not now; the obstacle is kept."""
         try:
             plan = make_plan(await self._look(name, due), due.procedure)

@@ -268,6 +268,7 @@ class SimulatedSnapshot:
     """The stack whose master it is of."""
     documents: dict[str, int] = field(default_factory=dict)
     """The database on the disk: documents by collection."""
+    files: dict[str, bytes] = field(default_factory=dict)
     damage: str = ""
     """Why its database does not open."""
 

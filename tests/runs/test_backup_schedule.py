@@ -136,7 +136,7 @@ def test_it_waits_for_a_run_and_tells_what_was_missed() -> None:
     async def story() -> None:
         async with Scene() as scene:
             await scheduled(scene, "soon daily 09:00 UTC")
-            await scene.ana.type_text("COPS", "/openvidu hold 20h power work")
+            await scene.ana.type_text("COPS", "/openvidu hold exams for 20h")
             await scene.wait(8 * 3600)
             assert taken(scene) == []
             card = await scene.card("acme: no backup was taken")
