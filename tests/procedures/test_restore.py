@@ -45,7 +45,7 @@ class Person:
             await request_and_approve(self.scene, "shutdown", "Shut down acme")
             await self.scene.card("acme is shut down")
         elif line == "/openvidu startup":
-            await request_and_approve(self.scene, "startup", "Start up acme")
+            await self.scene.ana.type_text("COPS", f"{line} --now")
             await self.scene.card("acme is back in service")
         elif not line.startswith("/openvidu"):
             for part in line.split(" && "):
