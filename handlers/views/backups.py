@@ -216,6 +216,6 @@ def _create(cluster: Cluster, master: str, snapshot: Snapshot) -> str:
     return (
         f"{name} is deleted. `doctl compute droplet create {name} --image {snapshot.id} "
         f"--size {size} --region {cluster.region} --tag-names {cluster.stack}-master-node-tag "
-        f"--vpc-uuid {network} --ssh-keys {KEYS} --wait`, then set {key} in secrets.env to its new private "
-        "address, and import it into the Terraform state."
+        f"--vpc-uuid {network} --ssh-keys {KEYS} --wait`, then set {key} in "
+        "secrets.env to its new private address, and import it into the Terraform state."
     )

@@ -174,19 +174,24 @@ if [ -n "$(docker ps -q 2>&1)" ]; then
   systemctl stop {DRILL_DOCKER} >/dev/null 2>&1
   fail "Docker does not start, or started containers of OpenVidu"
 fi
-image=$(docker image ls --format '{{{{.Repository}}}}:{{{{.Tag}}}}' 2>/dev/null | grep -E '(^|/)mongo[^/]*:' | head -n 1)
+image=$(docker image ls --format '{{{{.Repository}}}}:{{{{.Tag}}}}' 2>/dev/null \
+| grep -E '(^|/)mongo[^/]*:' | head -n 1)
 if [ -z "$image" ]; then fail "the image of the database is not on the disk"; fi
 owner=$(stat -c %u:%g "$data")
-if docker run -d --pull never --name openvidu-bot-drill --network none --user "$owner" -v "$data:/drill" --entrypoint mongod "$image" --dbpath /drill --port 27017 --bind_ip 127.0.0.1 >/dev/null 2>&1; then
+if docker run -d --pull never --name openvidu-bot-drill --network none --user "$owner" \
+-v "$data:/drill" --entrypoint mongod "$image" --dbpath /drill --port 27017 \
+--bind_ip 127.0.0.1 >/dev/null 2>&1; then
   true
 else
   fail "its container does not start"
 fi
 tries=0
 while [ $tries -lt 90 ]; do
-  if docker exec openvidu-bot-drill mongosh --quiet --norc --port 27017 --eval 'quit(db.runCommand({{ping: 1}}).ok ? 0 : 1)' >/dev/null 2>&1; then break; fi
+  if docker exec openvidu-bot-drill mongosh --quiet --norc --port 27017 \
+--eval 'quit(db.runCommand({{ping: 1}}).ok ? 0 : 1)' >/dev/null 2>&1; then break; fi
   if [ "$(docker inspect --format '{{{{.State.Status}}}}' openvidu-bot-drill)" = exited ]; then
-    fail "mongod ended: $(docker logs openvidu-bot-drill 2>&1 | grep -o '"s":"F".*' | tail -n 1 | grep -o '"msg":"[^"]*"' | cut -c1-120)"
+    fail "mongod ended: $(docker logs openvidu-bot-drill 2>&1 | grep -o '"s":"F".*' \
+| tail -n 1 | grep -o '"msg":"[^"]*"' | cut -c1-120)"
   fi
   tries=$((tries + 1))
   sleep 2

@@ -37,7 +37,7 @@ class DrillResult:
 
 @dataclass(frozen=True)
 class BackupSchedule:
-    """When backups are taken without asking again. `at`: minutes after local midnight.
+    """When backups are taken without another approval. `at`: minutes after local midnight.
 
     `drill`: the first one of each month is proven. `run`: the run that added it, whose approval
     stands. `since`: it acts on times after that.

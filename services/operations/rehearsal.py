@@ -12,6 +12,8 @@ from typing import Protocol
 
 from services.cluster import model
 from services.cluster.account_facts import AccountFact, AccountFacts
+from services.cluster.backup_notes import BackupNotes, BackupSchedule, CountsNoted, DrillResult
+from services.cluster.drills import DrillDroplet, DrillPart, DrillReport, DrillSeen
 from services.common.observed import Unobserved
 from services.common.serialize import Classes
 from services.procedures import Procedure
@@ -291,6 +293,8 @@ CLASSES: Classes = {
                 Unobserved,
                 SecretsUnread,
             ),
+            *(BackupNotes, BackupSchedule, CountsNoted, DrillResult),
+            *(DrillSeen, DrillPart, DrillDroplet, DrillReport),
         )
     },
 }

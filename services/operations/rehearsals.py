@@ -15,7 +15,7 @@ from services.memory.cluster import ClusterMemory
 from services.operations.guards import ChangeGuards
 from services.operations.rehearsal import Rehearsal, RehearsalStage, Scenario, least_media
 from services.operations.results import Planned
-from services.procedures import AddWindow, Configure, Procedure
+from services.procedures import AddBackupSchedule, AddWindow, Configure, Drill, Procedure
 from services.procedures.plan import Plan, make_plan
 from services.runs.durations import NEWEST, measured
 from services.runs.journal import Journal
@@ -71,7 +71,7 @@ class Rehearsals:
         self._clusters.check_read(name, actor)
         if self._stage is None:
             raise Refused(NOT_HERE)
-        if isinstance(procedure, AddWindow | Configure):
+        if isinstance(procedure, AddWindow | Configure | Drill | AddBackupSchedule):
             raise Refused(
                 f"{command(procedure.command)} cannot be rehearsed; rehearse what it leads to, "
                 f"such as {command('rehearse shutdown')}"

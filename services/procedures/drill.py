@@ -137,7 +137,7 @@ class Drill(Procedure):
         return tuple(lines)
 
     def _left(self, cluster: Cluster) -> str:
-        assert cluster.drill is not None, "it was looked at"
+        assert cluster.drill is not None, "it was observed"
         return leftovers_text(cluster.drill).removesuffix(" of a drill to be deleted")
 
     def cost_note(self, cluster: Cluster) -> str:

@@ -143,7 +143,7 @@ class BackupKeeper:
             raise Unreachable(f"a master of {name} is being changed", sent=False)
         is_backup = isinstance(due.procedure, BackupCreate)
         if is_backup and not (cluster.is_up or cluster.is_down):
-            raise Unreachable(f"some masters of {name} are on and some are off", sent=False)
+            raise Unreachable(f"some masters of {name} are on and some are powered off", sent=False)
         return cluster
 
     async def _given(self, schedule: BackupSchedule) -> Authorization | None:
@@ -184,7 +184,7 @@ class BackupKeeper:
             return
         cluster = await self._reader.look(name, AGE_FACTS)
         if cluster.problem or cluster.snapshots is None:
-            return  # status says so; unknown is not old
+            return  # status reports it; unknown is not old
         complete = [b for b in backups(cluster) if b.complete]
         now = self._clock.now()
         for droplet in cluster.drill_droplets:

@@ -26,7 +26,7 @@ from services.cluster.drills import (
 from services.cluster.model import Cluster, Fact
 from services.common.text import count_of, join_words
 from services.common.values import replace
-from services.steps.base import Effects, Step, StepTiming, WriteOperations
+from services.steps.base import Step, StepTiming, WriteOperations
 
 PARTS = ("tag", "network", "firewall")
 DRILL_FACTS = frozenset({Fact.DRILL})
@@ -133,6 +133,7 @@ class DrillNetwork(_DrillStep):
     async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         await world.create_drill_network(self.name, self.region)
 
+    @override
     def waits_for(self, cluster: Cluster) -> str:
         return "DigitalOcean to show the network and its firewall"
 
@@ -234,9 +235,10 @@ class DatabaseOpened(_DrillStep):
     @override
     async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         droplet = self._droplet(cluster)
-        assert droplet is not None, "it is asked for only where the copy answers"
+        assert droplet is not None, "it is requested only where the copy answers"
         await world.open_drill_database(droplet.id, self.label)
 
+    @override
     def waits_for(self, cluster: Cluster) -> str:
         return "MongoDB to open the copied files"
 
@@ -307,9 +309,6 @@ class DrillGone(_DrillStep):
 
     def waits_for(self, cluster: Cluster) -> str:
         return leftovers_text(cluster.drill or NOTHING_LEFT)
-
-    def effects(self, cluster: Cluster) -> Effects:
-        return Effects()
 
 
 def leftovers_text(seen: DrillSeen) -> str:

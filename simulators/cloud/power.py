@@ -207,6 +207,8 @@ rests_on(
     "an action is in-progress, then completed or errored",
     "resize is refused while a droplet is on",
 )
+
+
 def _image(options: dict[str, Any]) -> int:
     image = str(options.get("image") or "")
     return int(image) if image.isdigit() else 0

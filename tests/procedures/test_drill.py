@@ -27,7 +27,7 @@ def leftovers(scene: Scene) -> list[str]:
     names = [d.name for d in estate.droplets.values()]
     names += [n.name for n in estate.networks.values()]
     names += [w.name for w in estate.firewalls.values()]
-    names += [tag for tag in estate.tags]
+    names += list(estate.tags)
     return sorted(name for name in names if name.startswith(PREFIX))
 
 
