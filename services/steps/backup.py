@@ -166,34 +166,34 @@ class SaveBackupSchedule(Step):
         expected=1.0, deadline=lambda t: t.pool_deadline, retry_after=lambda t: t.look
     )
 
-    words: str
+    times: str
     # Since when an equal one acts that is approved again; 0: there was none.
     was: float = 0.0
 
     def _name(self) -> str:
-        return self.words.split(" ", 1)[0]
+        return self.times.split(" ", 1)[0]
 
     def title(self) -> str:
-        return f"Save the backup schedule {strong(self.words)}"
+        return f"Save the backup schedule {strong(self.times)}"
 
     def is_done(self, cluster: Cluster) -> bool:
         there = cluster.backup_notes.schedule(self._name())
         if there is None or there.since <= self.was:
             return False
-        return backup_schedule_text(there) == self.words
+        return backup_schedule_text(there) == self.times
 
     def after(self, cluster: Cluster) -> Cluster:
         since = max(cluster.seen_at, self.was + 1)
-        schedule = replace(parse_backup_schedule(self.words, "UTC"), since=since)
+        schedule = replace(parse_backup_schedule(self.times, "UTC"), since=since)
         return replace(cluster, backup_notes=cluster.backup_notes.with_schedule(schedule))
 
     @override
     async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
-        await world.save_backup_schedule(self.words)
+        await world.save_backup_schedule(self.times)
 
     def effects(self, cluster: Cluster) -> Effects:
         special = (
-            f"takes backups of {cluster.name} at {self.words}, and deletes old ones, every time "
+            f"takes backups of {cluster.name} at {self.times}, and deletes old ones, every time "
             "without further approval",
         )
         return Effects(standing=True, special=special)

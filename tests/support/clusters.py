@@ -501,6 +501,7 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
             "weekend Sat,Sun 00:00-24:00 UTC --media-only --meetings skip",
         )
     ),
+    "times": st.sampled_from(("weekly Sun 03:00", "nightly daily 23:30 Asia/Tokyo --drill")),
     "media": st.integers(1, 8),
     "size": st.sampled_from(SIZES),
     "node": st.sampled_from(
@@ -606,6 +607,7 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "staged": lambda _: st.sampled_from(("0a1b2c3d4e5f6071", "")),
     "before": lambda c: st.just(c.secrets.digest if c.secrets else "d1"),
     "after_digest": lambda _: st.just("d2"),
+    "times": lambda _: st.just("weekly Sun 03:00 UTC --drill"),
     "words": lambda _: st.just("nights Mon-Fri 20:00-07:30 Europe/Madrid"),
     "title_words": lambda _: st.just("*nights* 20:00-07:30 (Mon-Fri, Europe/Madrid)"),
     "limit": lambda _: st.sampled_from((None, 3600.0)),
