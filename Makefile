@@ -8,7 +8,7 @@ VENV := .venv/bin
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
 
-demo: ## The bot and a pretend world: a page that looks like a Slack channel, on this machine only (KIND=fixed or autoscaler)
+demo: ## The bot and a pretend world: a page that looks like a Slack channel, on this machine only (KIND=fixed, autoscaler, elastic or single)
 	@$(PYTHON) scripts/env.py demo
 	@$(VENV)/openvidu-bot demo $(if $(KIND),--kind $(KIND)) $(ARGS)
 

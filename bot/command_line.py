@@ -165,9 +165,10 @@ def _add_demo(commands: Subcommands) -> None:
     )
     demo.add_argument(
         "--kind",
-        choices=("pool", "fixed", "autoscaler"),
+        choices=("pool", "fixed", "autoscaler", "elastic", "single"),
         default="pool",
-        help="kind of media fleet (default pool)",
+        help="High Availability with this kind of media fleet, Elastic, or Single Node "
+        "(default pool)",
     )
     demo.add_argument("--no-browser", action="store_true", help="only print the page's address")
     demo.add_argument(

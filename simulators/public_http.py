@@ -1,4 +1,6 @@
-"""Plain HTTP: each master's health check, and the public address behind the load balancer."""
+"""Plain HTTP: each master's health check, and the cluster's public address.
+
+That is a load balancer's or a reserved one."""
 
 from collections.abc import Awaitable, Callable
 
@@ -35,22 +37,31 @@ class PublicHttp:
 
         Raises:
             ConnectionRefusedError: when nothing listens there.
+            TimeoutError: when a firewall is in front of what listens there.
         """
         self.estate.settle()
         cluster = self.cluster_at(host)
-        if cluster is not None:
-            return self.front(cluster)
+        masters = [d for d in self.estate.droplets.values() if d.is_master]
         master = next(
-            (
-                d
-                for d in self.estate.droplets.values()
-                if d.public_ip == host and d.role == "master"
-            ),
-            None,
+            (d for d in masters if host in (d.public_ip, d.reserved_ip, d.private_ip)), None
         )
+        is_health = master is not None and port == HEALTH_PORT
+        if cluster is not None and not is_health:
+            return self.front(cluster)
         if master is None or port == 0:
             raise ConnectionRefusedError(f"{host}:{port}")
+        if master.on and not self._may_reach_health(master, host):
+            raise TimeoutError(f"{host}:{port}: dropped by a firewall")
         return self.health(master, path)
+
+    def _may_reach_health(self, master: SimulatedDroplet, host: str) -> bool:
+        """Return whether a firewall lets a request at this address to a master's health page."""
+        match self.estate.clusters[master.stack].deployment:
+            case "high availability":
+                return True
+            case "elastic":
+                return host == master.private_ip
+        return False
 
     def health(self, master: SimulatedDroplet, path: str = HEALTH) -> int:
         """Return what a master answers on its health port."""
@@ -73,19 +84,21 @@ class PublicHttp:
         return 200 if self.estate.front_is_up(cluster.stack) else 503
 
     def cluster_at(self, host: str) -> SimulatedCluster | None:
-        """Return the cluster with that domain or load balancer address."""
-        balancers = self.estate.balancers
-        return next(
-            (
-                c
-                for c in self.estate.clusters.values()
-                if host in (c.domain, balancers[c.balancer_id].ip)
-            ),
-            None,
-        )
+        """Return the cluster with that domain, load balancer address or reserved IP."""
+        clusters = self.estate.clusters.values()
+        return next((c for c in clusters if host in (c.domain, self.front_ip(c))), None)
+
+    def front_ip(self, cluster: SimulatedCluster) -> str:
+        """Return the public address of a cluster: its load balancer's, or a reserved one."""
+        if cluster.balancer_id:
+            return self.estate.balancers[cluster.balancer_id].ip
+        return next((m.reserved_ip for m in self.estate.masters(cluster.stack)), "")
 
     def masters(self, port: int = HEALTH_PORT) -> Listeners:
-        """Return servers for the masters' health checks, each on its master's address."""
+        """Return servers for the masters' health checks, each on its master's address.
+
+        For Elastic they stand for what is reached from inside its VPC. Single Node has none.
+        """
 
         def wanted() -> dict[int, Callable[[], Awaitable[Listener]]]:
             self.estate.settle()
@@ -152,4 +165,16 @@ rests_on(
     Source.SOURCE,
     "openvidu-digitalocean 3.6.1: the load balancer's health check",
     "/health/caddy answers 200 on a master in service",
+)
+rests_on(
+    "masters",
+    Source.SOURCE,
+    "openvidu-digitalocean pro/elastic and pro/singlenode: digitalocean_reserved_ip",
+    "a reserved IP leads to the one droplet, and nothing answers while that is off",
+)
+rests_on(
+    "masters",
+    Source.SOURCE,
+    "openvidu-digitalocean: the firewalls of pro/ha, pro/elastic and pro/singlenode",
+    "the health page is open to all, to the VPC (Elastic), or to none (Single Node)",
 )

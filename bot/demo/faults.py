@@ -130,6 +130,13 @@ SWITCHES = {
     "front-down": "front_down",
     "spaces-down": "spaces_down",
 }
+POOL, MADE = ("zero",), ("no-capacity",)
+# By kind of media fleet, the faults that nothing there can have.
+NOT_THERE: dict[str, tuple[str, ...]] = {
+    "fixed": (*POOL, *MADE),
+    "autoscaler": POOL,
+    "co-located": (*POOL, *MADE),
+}
 NODE_FAULTS = ("docker-down", "key-refused", "livekit-silent")
 
 
@@ -139,6 +146,13 @@ class FaultMenu:
     def __init__(self, world: DemoWorld, child: BotProcess) -> None:
         self._world = world
         self._child = child
+        kind = world.cluster.kind
+        self.choices = [
+            _on_the_node(fault) if kind == "co-located" else fault
+            for fault in FAULTS
+            if fault["id"] not in NOT_THERE.get(kind, ())
+        ]
+        """The faults that this world can have."""
         self._slow: FaultRule | None = None
         self._slack_slow: SlackFault | None = None
         self.ill: dict[str, str] = {}
@@ -238,6 +252,15 @@ class FaultMenu:
     def _spaces_changed(self) -> str:
         self._world.environment.faults.add("spaces", "412", match="PUT")
         return "The next write to the bucket finds that someone else has changed the object."
+
+
+def _on_the_node(fault: Json) -> Json:
+    """Return a fault of a media node as one of the only node."""
+    words = {"on one media node": "on the node", "One media node refuses": "The node refuses"}
+    label = str(fault["label"])
+    for before, after in words.items():
+        label = label.replace(before, after)
+    return fault | {"label": label}
 
 
 def _label(action: str) -> str:

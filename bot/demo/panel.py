@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.demo.bot_process import BotProcess
-from bot.demo.faults import FAULTS, FaultMenu
+from bot.demo.faults import FaultMenu
 from bot.demo.world import FAST, STACK, DemoWorld
 from services.common.text import count_of
 from simulators.cloud import SimulatedDroplet, SimulatedMeeting
@@ -45,19 +45,17 @@ ACTIONS: Sequence[Json] = (
         "hint": "a drain waits for it",
         "toggle": True,
     },
-    *FAULTS,
 )
 
 
 class Panel:
     """Shows one world, and injects faults into it."""
 
-    actions = ACTIONS
-
     def __init__(self, world: DemoWorld, child: BotProcess) -> None:
         self._world = world
         self._child = child
         self._faults = FaultMenu(world, child)
+        self.actions = [*ACTIONS, *self._faults.choices]
         self._began = time.monotonic()
         self._has_connected = False
         self._endless: SimulatedMeeting | None = None
@@ -86,7 +84,8 @@ class Panel:
         """Return the nodes, their cost, the time, and the active faults."""
         estate = self._world.estate
         estate.settle()
-        droplets = [*estate.masters(STACK), *estate.media(STACK)]
+        media = [d for d in estate.media(STACK) if not d.is_master]
+        droplets = [*estate.masters(STACK), *media]
         moment = datetime.fromtimestamp(estate.now, ZONE).strftime("%H:%M:%S")
         return {
             "title": "DigitalOcean",
@@ -102,14 +101,16 @@ class Panel:
         meetings = estate.meetings_of(STACK)
         people = sum(m.people for m in meetings)
         state, tone = self._state()
+        masters = estate.masters(STACK)
+        media = [d for d in estate.media(STACK) if not d.is_master]
         return {
             "name": STACK,
             "state": state,
             "tone": tone,
             "summary": f"{count_of(len(meetings), 'meeting')}, {people} people · {self._fleet()}",
             "nodes": [
-                *map(self._master, estate.masters(STACK)),
-                *map(self._media, estate.media(STACK)),
+                *(self._single(m) if m.is_media else self._master(m) for m in masters),
+                *map(self._media, media),
             ],
         }
 
@@ -121,6 +122,8 @@ class Panel:
                 return f"pool at {estate.pool(STACK).target}"
             case "fixed":
                 return "fixed droplets"
+            case "co-located":
+                return "Single Node"
         if estate.functions.scales(STACK):
             return "autoscaler on"
         return "autoscaler paused"
@@ -140,7 +143,15 @@ class Panel:
         health = None
         if droplet.on and droplet.action is None:
             health = "healthy" if self._world.estate.healthy(droplet) else "starting"
-        return self._node(droplet, f"master-{droplet.name[-1]}") | {"health": health}
+        name = droplet.name.removeprefix(f"{STACK}-").replace("master-node", "master")
+        return self._node(droplet, name) | {"health": health}
+
+    def _single(self, droplet: SimulatedDroplet) -> Json:
+        """Return the one droplet: a master's health, and a media node's state and meetings."""
+        master, media = self._master(droplet), self._media(droplet)
+        if "health" in media:  # faulty
+            return media | {"name": "node"}
+        return master | media | {"name": "node", "health": master["health"]}
 
     def _media(self, droplet: SimulatedDroplet) -> Json:
         estate = self._world.estate

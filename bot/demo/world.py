@@ -32,6 +32,11 @@ PEOPLE = {
     "UCARLA": ("carla", "Carla Silva"),
     "UDORA": ("dora", "Dora Weiss"),
 }
+# What each choice of `--kind` builds; a media fleet for the other ones.
+DEPLOYMENTS: Mapping[str, Json] = {
+    "elastic": {"deployment": "elastic"},
+    "single": {"deployment": "single node"},
+}
 OPERATORS = ["UANA", "UBEN", "UCARLA"]
 OPS, GENERAL = "COPS", "CGENERAL"
 MEETING_MINUTES = (2.0, 4.5)  # short, so that a drain ends while the user watches
@@ -143,8 +148,8 @@ CLOSES_IN, OPENS_AFTER = 36 * 60.0, 150 * 60.0
 class SidePanel(Protocol):
     """The panel beside the chat: what it shows, and its buttons."""
 
-    actions: Sequence[Json]
-
+    @property
+    def actions(self) -> Sequence[Json]: ...
     def starting(self) -> str: ...
     def picture(self) -> Json: ...
     async def act(self, action: str, args: Json) -> str: ...
@@ -153,7 +158,8 @@ class SidePanel(Protocol):
 class DemoWorld:
     """Cloud, nodes and Slack in one process.
 
-    `folder` holds the SSH key, the settings and the bot's state; `more` are further settings.
+    `folder` holds the SSH key, the settings and the bot's state; `kind` is a deployment or a kind
+    of media fleet (`demo --kind`); `more` are further settings.
     """
 
     def __init__(
@@ -181,7 +187,8 @@ class DemoWorld:
             on_call=self._record,
         )
         self.estate = self.environment.estate
-        self.cluster = self.environment.build_cluster(STACK, media=media, kind=kind)
+        built = DEPLOYMENTS.get(kind, {"kind": kind})
+        self.cluster = self.environment.build_cluster(STACK, media=media, **built)
         self.guide = [dict(step) for step in GUIDE]
 
     async def start(self, port: int = 0, page: SidePanel | None = None) -> None:
@@ -263,7 +270,7 @@ class DemoWorld:
     def _offer_window(self, now: float) -> None:
         """Let the guide's step add a window that closes soon."""
         command = _window_command(now)
-        if self.cluster.kind == "fixed":
+        if self.cluster.kind in ("fixed", "co-located"):
             command += " --saves-nothing"
         self.guide[WINDOW_STEP]["fill"] = command
 
@@ -321,15 +328,22 @@ class DemoWorld:
             }
         )
 
+    def health_url(self) -> str:
+        """Return where masters show their health; "" where it is asked for on the node, by SSH."""
+        if self.cluster.deployment != "high availability":
+            return ""
+        return f"http://{{address}}:{self.addresses.health_port}/health/caddy"
+
     def _settings(self, at: Addresses) -> Mapping[str, Any]:
         front = at.fronts[STACK]
+        health = {"health_url": url} if (url := self.health_url()) else {}
         return {
             "clusters": {
                 STACK: {
                     "stack": STACK,
                     "region": self.cluster.region,
                     "public_url": f"{front}/",
-                    "health_url": f"http://{{address}}:{at.health_port}/health/caddy",
+                    **health,
                     "livekit_url": front,
                     "ssh": {"port": at.ssh_port, "key_file": str(self.key_file)},
                     "spaces": {"endpoint": at.spaces, "bucket": self.cluster.bucket},

@@ -80,7 +80,7 @@ def _standins(world: DemoWorld) -> Mapping[str, str | int]:
         "digitalocean_api": at.digitalocean,
         "slack_api": world.slack.api_url.rstrip("/"),
         "spaces_endpoint": at.spaces,
-        "health_url": f"http://{{address}}:{at.health_port}/health/caddy",
+        "health_url": world.health_url(),
         "ssh_port": at.ssh_port,
         "health_port": find_free_port(),
     }

@@ -5,7 +5,12 @@ from functools import partial
 
 from bot.doctor.check import Check, CheckFinding, failed, fine, skipped, wrong
 from bot.doctor.context import DoctorContext, Target
+from services.cloud.node_access import NodeAccess
+from services.cloud.node_secrets import SecretsOnNode
 from services.cloud.secrets_bucket import ObjectStore
+from services.cluster.deployment import control_plane_of
+from services.cluster.model import Droplet
+from services.common.clock import Clock
 from services.common.errors import BotError, NotFound
 from services.secrets_env import Harm, SecretsFile, remedy, worst_consequence
 from services.secrets_env import findings as fatal_problems
@@ -21,22 +26,32 @@ def checks(context: DoctorContext) -> Iterator[Check]:
     for target in context.targets:
         yield Check(
             f"{target.name}: bucket",
-            partial(_bucket, target, write=context.write_probe, observes=context.settings.observes),
+            partial(
+                _bucket,
+                target,
+                context.clock,
+                write=context.write_probe,
+                observes=context.settings.observes,
+            ),
             seconds=60.0,
         )
 
 
-async def _bucket(target: Target, *, write: bool, observes: bool) -> Sequence[CheckFinding]:
+async def _bucket(
+    target: Target, clock: Clock, *, write: bool, observes: bool
+) -> Sequence[CheckFinding]:
     name = f"{target.name}: bucket"
     if target.bucket is None:
         return [skipped(name, _why_no_bucket(target))]
+    host = await _host(target)
     try:
         await target.bucket.list("openvidu-bot/")
-        content, _ = await target.bucket.get(SECRETS)
+        if host is None:
+            findings = await _in_bucket(name, target, target.bucket)
+        else:
+            findings = await _of_host(name, target, host, clock)
     except NotFound as error:
         return [_missing(name, error)]
-    readable = fine(name, f"can be listed and read; {SECRETS} has {len(content)} bytes")
-    findings = [readable, *_file(f"{target.name}: {SECRETS}", SecretsFile(content))]
     writing = f"{name}: writing"
     if observes:
         needs = "this bot only observes; to operate, the Spaces key needs readwrite on this bucket"
@@ -44,6 +59,42 @@ async def _bucket(target: Target, *, write: bool, observes: bool) -> Sequence[Ch
     if write:
         return [*findings, await _write(writing, target.bucket)]
     return [*findings, skipped(writing, "only doctor --write-probe writes")]
+
+
+async def _host(target: Target) -> Droplet | None:
+    """Return the droplet that reads its own secrets.env; None where the bucket's is read."""
+    try:
+        cluster = await target.world.observe(frozenset())
+    except BotError:
+        return None  # The check of the stack says why; the bucket can be checked all the same.
+    return cluster.masters[0] if control_plane_of(cluster).own_secrets else None
+
+
+async def _in_bucket(name: str, target: Target, bucket: ObjectStore) -> list[CheckFinding]:
+    content, _ = await bucket.get(SECRETS)
+    readable = fine(name, f"can be listed and read; {SECRETS} has {len(content)} bytes")
+    return [readable, *_file(f"{target.name}: {SECRETS}", SecretsFile(content))]
+
+
+async def _of_host(name: str, target: Target, host: Droplet, clock: Clock) -> list[CheckFinding]:
+    """Check the file on the node's own disk: its boot script never reads the bucket's."""
+    assert target.bucket is not None, "it is configured"
+    listed, file = fine(name, "can be listed"), f"{target.name}: {SECRETS}"
+    if not host.active:
+        return [listed, skipped(file, f"it is on the disk of the node, which is {host.status}")]
+    nodes = NodeAccess(target.shell, clock)
+    nodes.note_addresses({host.id: target.address_of(host)})
+
+    async def located() -> int:
+        return host.id
+
+    try:
+        content, _ = await SecretsOnNode(target.bucket, nodes, located).get(SECRETS)
+    except NotFound as error:
+        return [listed, wrong(file, str(error), "restore it: `/openvidu config history`")]
+    except BotError as error:
+        return [listed, failed(file, error)]
+    return [listed, *_file(file, SecretsFile(content))]
 
 
 def _why_no_bucket(target: Target) -> str:
@@ -56,7 +107,10 @@ def _missing(name: str, error: NotFound) -> CheckFinding:
     problem = f"it contains no {SECRETS}"
     if error.cause:
         problem = f"{error.cause}, so no {SECRETS}"
-    usual = "use the deployment's cluster-data bucket (<STACK>-space-clusterdata-...)"
+    usual = (
+        "use the deployment's cluster-data bucket (<STACK>-space-clusterdata-...; "
+        "<STACK>-space-... of Elastic and Single Node)"
+    )
     return wrong(name, problem, error.remedy or usual)
 
 

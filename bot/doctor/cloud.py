@@ -10,9 +10,10 @@ from bot.doctor.context import DoctorContext, Target
 from bot.init.discovery import stacks
 from services.cloud.clients.digitalocean import SCOPES_SEEN_BY_READING
 from services.cloud.listings import SharedAccount
+from services.cluster.deployment import control_plane_of
 from services.cluster.model import Cluster, Fact
 from services.common.errors import Forbidden, Rejected, Unreachable
-from services.common.text import join_words
+from services.common.text import count_of, join_words
 from services.procedures import fleet
 
 PURPOSE = {
@@ -229,9 +230,13 @@ async def _region(target: Target, cluster: Cluster) -> list[CheckFinding]:
 
 def shape(cluster: Cluster) -> str:
     """Return the kind of deployment in one line."""
-    on = sum(m.active for m in cluster.masters)
-    masters = f"4 masters ({on} on) in {cluster.region}"
-    return f"{masters}, {_fleet(cluster)}, {len(cluster.media)} media droplets now"
+    plane, on = control_plane_of(cluster), sum(m.active for m in cluster.masters)
+    if plane.hosts_meetings:
+        state = "on" if on else "powered off"
+        return f"{plane.title}: one droplet ({state}) in {cluster.region}; the meetings run on it"
+    masters = f"{count_of(len(cluster.masters), 'master')} ({on} on) in {cluster.region}"
+    media = count_of(len(cluster.media), "media droplet")
+    return f"{plane.title}: {masters}, {_fleet(cluster)}, {media} now"
 
 
 def _fleet(cluster: Cluster) -> str:

@@ -85,7 +85,8 @@ async def _nodes(context: DoctorContext, target: Target) -> Sequence[CheckFindin
             return [skipped(f"{target.name}: SSH", "the key file cannot be used")]
     cluster = await target.world.observe(frozenset({Fact.POOL}))
     media = {n.id for n in cluster.media}
-    droplets = [*cluster.masters, *(n.droplet for n in cluster.media)]
+    everything = (*cluster.masters, *(n.droplet for n in cluster.media))
+    droplets = {droplet.id: droplet for droplet in everything}.values()
     if not droplets:
         return [skipped(f"{target.name}: SSH", "no node was found")]
     at_once = asyncio.Semaphore(NODES_AT_ONCE)

@@ -6,17 +6,21 @@ A lookup that fails is no error of `init`: the question is asked without a list.
 import asyncio
 import os
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from services.cloud.clients.digitalocean import DigitalOceanClient
+from services.cluster.deployment import CONTROL_PLANES, detect_deployment
+from services.cluster.fleet_kind import ResourceNames
+from services.cluster.model import Deployment
 from services.common.causes import cause_of
 from services.common.clock import Clock
 from services.common.errors import Forbidden, Refused, Unreachable
+from services.common.text import count_of
 
-MASTER = re.compile(r"(?P<stack>.+)-master-node-[1-4]")
+# The masters of each deployment, or its only droplet.
+MASTER = re.compile(r"(?P<stack>.+)-(?:master-node(?:-[1-4])?|vm-ce(?:-pro)?)")
 DIGITALOCEAN = "https://api.digitalocean.com"
 SLACK = "https://slack.com/api"
 PAGES, PAGE_SIZE = 5, "200"
@@ -41,15 +45,20 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class FoundStack:
-    """A stack with its four masters."""
+    """A stack with all masters of its deployment."""
 
     stack: str
     region: str
     media: int
+    deployment: Deployment = Deployment.HIGH_AVAILABILITY
 
     def words(self) -> str:
-        """Return `ams3 · 4 masters, 3 media droplets`."""
-        return f"{self.region} · 4 masters, {self.media} media droplets"
+        """Return `ams3 · Elastic: 1 master, 3 media droplets`, or `ams3 · Single Node`."""
+        plane = CONTROL_PLANES[self.deployment]
+        if plane.hosts_meetings:
+            return f"{self.region} · {plane.title}"
+        nodes = f"{count_of(plane.masters or 0, 'master')}, {count_of(self.media, 'media droplet')}"
+        return f"{self.region} · {plane.title}: {nodes}"
 
 
 @dataclass(frozen=True)
@@ -69,18 +78,19 @@ class Workspace:
 
 
 def stacks(droplets: Sequence[dict[str, Any]]) -> list[FoundStack]:
-    """Return every stack that has all four masters."""
-    masters: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for droplet in droplets:
-        if match := MASTER.fullmatch(str(droplet.get("name"))):
-            masters[match["stack"]].append(droplet)
+    """Return every stack that has all masters of one deployment."""
+    names = [str(droplet.get("name")) for droplet in droplets]
+    matches = [match for name in names if (match := MASTER.fullmatch(name))]
     found = []
-    for stack, four in sorted(masters.items()):
-        if len({d["name"] for d in four}) == 4:
-            media = sum(f"{stack}-media-node-tag" in (d.get("tags") or ()) for d in droplets)
-            found.append(
-                FoundStack(stack, str((four[0].get("region") or {}).get("slug", "")), media)
-            )
+    for stack in sorted({match["stack"] for match in matches}):
+        of_stack = ResourceNames(stack)
+        deployment, problem = detect_deployment(of_stack, names)
+        if problem:
+            continue
+        media = sum(of_stack.media_tag in (d.get("tags") or ()) for d in droplets)
+        master = next(d for d in droplets if of_stack.is_master(str(d.get("name"))))
+        region = str((master.get("region") or {}).get("slug", ""))
+        found.append(FoundStack(stack, region, media, deployment))
     return found
 
 

@@ -97,7 +97,7 @@ class Lookups:
                 if not account.stacks:
                     print_line(
                         "No stack was found: this token sees no droplets named "
-                        "STACK-master-node-1 to 4."
+                        "STACK-master-node-1 to 4, STACK-master-node or STACK-vm-ce-pro."
                     )
                 return account
         return Account()

@@ -128,7 +128,8 @@ QUESTIONS: tuple[InitQuestion, ...] = (
     InitQuestion(
         "stack",
         "Stack name",
-        "What OpenVidu was deployed as: its masters are the droplets STACK-master-node-1 to 4",
+        "What OpenVidu was deployed as: droplets STACK-master-node-1 to 4 (High Availability), "
+        "STACK-master-node (Elastic), or STACK-vm-ce-pro or STACK-vm-ce (Single Node)",
         Stack,
         closed=True,
     ),
@@ -193,7 +194,8 @@ QUESTIONS: tuple[InitQuestion, ...] = (
     InitQuestion(
         "bucket",
         "Bucket with secrets.env",
-        "STACK-space-clusterdata-... in Spaces; none: secrets.env cannot be changed from Slack",
+        "STACK-space-clusterdata-... in Spaces, STACK-space-... of Elastic and Single Node; "
+        "none: secrets.env cannot be changed from Slack",
         Bucket,
         lambda _: NONE,
         optional=True,

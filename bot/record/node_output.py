@@ -17,6 +17,9 @@ SCRIPTS = {
     scripts.RESTART: "restart openvidu",
     scripts.STOP: "stop openvidu",
     scripts.START: "start of openvidu",
+    scripts.HEALTH: "health on the node",
+    scripts.READ_SECRETS: "read secrets.env",
+    scripts.WRITE_SECRETS: "write secrets.env",
     "date +%s": "date",
     "id -u": "user id",
 }
@@ -36,6 +39,8 @@ _UNITS = "active inactive failed activating deactivating reloading unknown"
 UNITS = frozenset(_UNITS.split())
 GAUGES = frozenset({"livekit_room_total", "livekit_participant_total"})
 SIGNALS = frozenset({"begin", "sent", "refused"})
+# Of a file only whether it is there, and what became of a write: never its content or its digest.
+SECRETS_WORDS = frozenset({"absent", "written", "changed", "failed"})
 DRAIN_WORDS = frozenset({"begun", "already", "other-start", "unmarked", "refused"})
 MOST_LINES = 200
 
@@ -74,6 +79,12 @@ def _read(script: str, line: str, redaction: Redaction) -> Json | None:
             return {"line": "drain", "result": word} if word in DRAIN_WORDS else None
         case "start of openvidu" if re.fullmatch(r"[0-9a-f]{32}", line):
             return {"line": "start", "id": redaction.value("id:start", line)}
+        case "health on the node" if re.fullmatch(r"\d{3}", line):
+            return {"line": "health", "number": int(line)}
+        case "read secrets.env" if re.fullmatch(r"[0-9a-f]{64} [A-Za-z0-9+/=]*", line):
+            return {"line": "secrets", "result": "read"}
+        case "read secrets.env" | "write secrets.env" if line in SECRETS_WORDS:
+            return {"line": "secrets", "result": line}
         case "user id" if re.fullmatch(r"\d{1,5}", line):
             return {"line": "user", "root": line == "0"}
         case "date" if re.fullmatch(r"\d{9,11}", line):

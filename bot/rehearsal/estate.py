@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from services.cluster.model import (
     Cluster,
+    Deployment,
     Droplet,
     FleetKind,
     Load,
@@ -20,7 +21,9 @@ from simulators.clock import LoopClock
 from simulators.cloud import SimulatedDroplet
 from simulators.cloud.catalog import REGIONS, SIZES, CatalogSize
 from simulators.cloud.delays import Delays
+from simulators.cloud.model import Deployment as SimulatedDeployment
 from simulators.cloud.model import (
+    Edition,
     Kind,
     RemovalOrder,
     SigquitBehaviour,
@@ -33,7 +36,14 @@ KINDS: dict[FleetKind, Kind] = {
     FleetKind.POOL: "pool",
     FleetKind.FIXED: "fixed",
     FleetKind.AUTOSCALER: "autoscaler",
+    FleetKind.CO_LOCATED: "co-located",
 }
+DEPLOYMENTS: dict[Deployment, SimulatedDeployment] = {
+    Deployment.HIGH_AVAILABILITY: "high availability",
+    Deployment.ELASTIC: "elastic",
+    Deployment.SINGLE_NODE: "single node",
+}
+COMMUNITY = "-vm-ce"  # the end of the name of its only droplet
 SIGQUIT: dict[SigquitEffect, SigquitBehaviour] = {
     SigquitEffect.DEAF: "deaf",
     SigquitEffect.DIES: "dies",
@@ -67,6 +77,8 @@ def build_world(scenario: Scenario, seed: int, delays: Delays) -> SimulatedEnvir
         cluster.stack,
         media=len(media),
         kind=kind,
+        deployment=DEPLOYMENTS.get(cluster.deployment, "high availability"),
+        edition=_edition(cluster),
         region=cluster.region or "ams3",
         size=size,
         masters_size=masters_size,
@@ -87,6 +99,12 @@ def _kind(cluster: Cluster) -> Kind:
     if cluster.last_seen is not None and cluster.last_seen.kind in KINDS:
         return KINDS[cluster.last_seen.kind]
     return "fixed"
+
+
+def _edition(cluster: Cluster) -> Edition:
+    """Return `community` where its only droplet is named so; everything else is pro."""
+    is_community = any(m.name == cluster.stack + COMMUNITY for m in cluster.masters)
+    return "community" if is_community else "pro"
 
 
 def _sizes(cluster: Cluster) -> tuple[str, str]:

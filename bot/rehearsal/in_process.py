@@ -17,6 +17,7 @@ from simulators.environment import SimulatedEnvironment
 from simulators.node import KeyRefused
 
 NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
+TIMED_OUT = "connecting timed out"
 SSH_SECONDS, HTTP_SECONDS, BUCKET_SECONDS = 0.2, 0.05, 0.1
 
 
@@ -59,6 +60,8 @@ class InProcessHttp(HttpClient):
             )
         except ConnectionRefusedError:
             raise Unreachable(f"get {url}: {REFUSED}", sent=False, cause=REFUSED) from None
+        except TimeoutError:
+            raise Unreachable(f"get {url}: {TIMED_OUT}", sent=False, cause=TIMED_OUT) from None
 
     async def post(
         self, url: str, json: object, *, headers: Any = None, timeout: float = 10.0
@@ -83,10 +86,9 @@ class InProcessShell:
         self._world = world
 
     async def run(self, host: Host, command: str, *, stdin: str = "", timeout: float) -> Output:
-        assert not stdin, "no script of a node reads it"
         await asyncio.sleep(SSH_SECONDS / 2)
         try:
-            output = self._world.shell.execute(host.droplet_id, command)
+            output = self._world.shell.execute(host.droplet_id, command, stdin)
         except ConnectionRefusedError as error:
             raise Unreachable(str(error), sent=False) from None
         except KeyRefused:

@@ -29,13 +29,15 @@ def set_limits(seconds: float, memory: int = MEMORY) -> None:
         resource.setrlimit(what, (limit, limit))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(math.ceil(seconds + GRACE))
-    die_with_parent()
+    die_with_parent(os.getppid())
 
 
-def die_with_parent() -> None:
-    """Let the kernel end this process when the one that started it ends."""
+def die_with_parent(parent: int) -> None:
+    """Let the kernel end this process when the one that started it ends, or has ended already."""
     if sys.platform == "linux":
         # The bot itself needs no ctypes: half a megabyte.
         import ctypes  # noqa: PLC0415
 
         ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

@@ -232,9 +232,14 @@ def _dark_master(luck: BadLuck) -> None:
     faults, name = luck.world.faults, luck.master().name
     kind = luck.dice.choice(("refuse", "503"))
     rules: list[FaultRule] = []
+    is_open = luck.estate.clusters[luck.stack].deployment == "high availability"
 
     def begin() -> None:
-        rules.append(faults.add("web", kind, name, times=-1))
+        # Where a firewall hides its page, its health is asked for by SSH.
+        if is_open:
+            rules.append(faults.add("web", kind, name, times=-1))
+        else:
+            rules.append(faults.add("ssh", "refuse", name, times=-1))
 
     def end() -> None:
         for rule in rules:

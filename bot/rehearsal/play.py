@@ -21,6 +21,7 @@ from simulators.cloud.delays import Delays
 # The durations of the simulated cloud that decide how long a kind of step takes.
 DECIDES: dict[str, tuple[str, ...]] = {
     "PowerOff": ("shutdown",),
+    "PowerOffHost": ("shutdown",),
     "PowerOn": ("power_on",),
     "Healthy": ("master_ready",),
     "FrontAnswers": ("front",),
@@ -138,6 +139,7 @@ def _fork(
 ) -> tuple[int, int]:
     """Start a worker; return its process id, and the pipe with its results, a line for each run."""
     reads, writes = os.pipe()
+    parent = os.getpid()
     child = os.fork()
     if child:
         os.close(writes)
@@ -145,9 +147,8 @@ def _fork(
     code = 1
     try:
         os.close(reads)
-        die_with_parent()
+        die_with_parent(parent)
         signal.alarm(max(1, int(until - time.monotonic()) + 2))
-        parent = os.getppid()
         with os.fdopen(writes, "w", encoding="utf-8") as out:
             for run in _some(scenario, ready, index, workers, until):
                 out.write(f"{json.dumps(encode(run))}\n")

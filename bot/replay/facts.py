@@ -21,6 +21,8 @@ MOMENTS = ("started_at", "created_at", "modified")
 BECOMES = {"power_on": "active", "shutdown": "off", "power_off": "off", "power_cycle": "active"}
 ENDED = frozenset({"exited", "dead", "created"})
 OTHER = "(another value)"
+# Asked for from outside, or on the node itself.
+HEALTH_PAGE = "GET health page"
 
 
 @dataclass
@@ -187,6 +189,9 @@ class Facts:
                     self._note_drained(droplet, str(entry["state"]), line)
             if kind == "livekit":
                 self._note_state("livekit port", droplet, str(entry.get("number")), line)
+            if kind == "health":
+                seen = {"ask": HEALTH_PAGE, "t": line["t"], "params": {"host": droplet}}
+                self._page_seen(seen | {"status": entry.get("number")})
             if kind == "unit":
                 self._note_state("unit.state", droplet, _shown(entry.get("state")), line)
 
@@ -201,7 +206,7 @@ class Facts:
         before = self._states.get((line["ask"], host))
         self._note_state(line["ask"], host, status, line)
         up = status == "200" and before not in (None, "200")
-        if up and line["ask"] == "GET health page" and self._powered is not None:
+        if up and line["ask"] == HEALTH_PAGE and self._powered is not None:
             self.durations["power_on until healthy"][host, self._powered] = (
                 line["t"] - self._powered
             )

@@ -26,6 +26,7 @@ from services.cloud.node_look import parse_look
 from simulators.cloud import SimulatedDroplet
 from simulators.cloud.catalog import REGIONS, SIZES
 from simulators.cloud.delays import Delays
+from simulators.cloud.model import Deployment
 from simulators.environment import SimulatedEnvironment
 from simulators.node import KeyRefused
 from simulators.node.scripts import UnknownScript
@@ -47,6 +48,8 @@ COMMANDS = {
     "restart openvidu": scripts.RESTART,
     "stop openvidu": scripts.STOP,
     "start of openvidu": scripts.START,
+    "health on the node": scripts.HEALTH,
+    "read secrets.env": scripts.READ_SECRETS,
     "date": "date +%s",
     "user id": "id -u",
 }
@@ -71,6 +74,8 @@ SLACK_SENT: Json = {
     "blocks": [{"type": "divider"}],
     "metadata": {"event_type": "recorded", "event_payload": {}},
 }
+# Pseudonyms of the master of a deployment that has only one.
+ONLY_MASTER: dict[str, Deployment] = {"master": "elastic", "single-node": "single node"}
 FAULTS = {500: "500-before", 503: "503-before", 502: "html-502"}
 
 
@@ -149,6 +154,7 @@ class PretendWorld:
             region=_known(masters, "region_slug", REGIONS, "ams3"),
             size=_known(media, "size_slug", SIZES, "s-4vcpu-8gb"),
             masters_size=_known(masters, "size_slug", SIZES, "s-4vcpu-8gb"),
+            deployment=_deployment(masters),
         )
         self.estate.neighbours.move_in(len(droplets) - len(masters) - len(media))
         self.estate.allow_disconnects = True
@@ -414,12 +420,15 @@ class PretendWorld:
             pseudonym = str(line.get("params", {}).get("host", ""))
             number = self._hosts.setdefault(pseudonym, len(self._hosts))
             masters = self.estate.masters(self.stack)
-            host, path, port = masters[number % len(masters)].public_ip, "/health/caddy", 7880
+            master = masters[number % len(masters)]
+            host, path, port = master.public_ip, "/health/caddy", 7880
         else:
             return None
         where = f"http://{host}:{port}{path}"
+        web = self.environment.web
         try:
-            status = self.environment.web.handle(host, port, path)
+            # A recorded bot that asked for a health page was where its firewall lets it.
+            status = web.handle(host, port, path) if port == 443 else web.health(master, path)
         except ConnectionRefusedError:
             return Exchange("http", "GET", where, lost="never sent")
         return Exchange("http", "GET", where, status=status)
@@ -587,7 +596,14 @@ def _first(story: Story, ask: str, key: str) -> list[Json]:
 
 
 def _is_role(droplet: Json, role: str) -> bool:
-    return str(droplet.get("name", "")).startswith(f"{role}-")
+    name = str(droplet.get("name", ""))
+    return name.startswith(f"{role}-") or (role == "master" and name in ONLY_MASTER)
+
+
+def _deployment(masters: list[Json]) -> Deployment:
+    """Return the deployment that the names of the recorded masters show."""
+    names = (str(m.get("name", "")) for m in masters)
+    return next((ONLY_MASTER[n] for n in names if n in ONLY_MASTER), "high availability")
 
 
 def _kind(story: Story, pools: list[Json]) -> Any:

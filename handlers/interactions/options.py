@@ -147,9 +147,13 @@ def _size(size: Size, now: Decimal | None) -> Option:
 
 def nodes(kind: type[Command], cluster: Cluster) -> tuple[Option, ...]:
     """Return the nodes, with their state and their meetings."""
-    media = tuple(_media(n, cluster) for n in cluster.media if n.member_status != "deleting")
     if kind is Restart:
-        return (*(_master(m, cluster) for m in cluster.masters), *media)[:MOST]
+        restarted = [n for n in cluster.separate_media if n.member_status != "deleting"]
+        masters = (_master(m, cluster) for m in cluster.masters)
+        return (*masters, *(_media(n, cluster) for n in restarted))[:MOST]
+    media = tuple(_media(n, cluster) for n in cluster.media if n.member_status != "deleting")
+    if not cluster.separate_media:
+        return media
     return (Option("all", f"All {count_of(len(media), 'media node')}"), *media)[:MOST]
 
 

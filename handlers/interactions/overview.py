@@ -191,7 +191,7 @@ class ClusterOverviews:
         facts = await self._scheduler.usage.facts(name)
         masters = cost_this_month(cluster.masters, now)
         if facts is None:
-            media = cost_this_month((n.droplet for n in cluster.media), now)
+            media = cost_this_month((n.droplet for n in cluster.separate_media), now)
             total = money(total_price((masters, media)))
             text = f"about {total} this month (excludes deleted media nodes)"
         else:

@@ -13,6 +13,7 @@ from handlers.views.text import health, load_words, requested_by, run_place, sen
 from services.billing.prices import hourly, per_hour, total_price
 from services.cluster.backups import backups
 from services.cluster.certificates import CertificateSeen
+from services.cluster.deployment import control_plane_of
 from services.cluster.drills import is_left
 from services.cluster.model import (
     Cluster,
@@ -27,7 +28,6 @@ from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words, plural
 from services.procedures import Shutdown, Startup, fleet
 from services.procedures import secrets_env_check as bootfile
-from services.runs.doubts import MASTERS
 from services.runs.request import Request
 from services.runs.run import Run, State
 from services.steps.node_text import load_on_nodes
@@ -73,6 +73,19 @@ OFF = ClusterState("⚫", "is shut down")
 IN_SERVICE = ClusterState("🟢", "is in service")
 NO_NEW = ClusterState("🔴", "takes no new meetings", "The media nodes are draining.", RESTART_MEDIA)
 NO_MEDIA = ClusterState("🔴", "cannot hold meetings", "No media node is in service.", RESTART_MEDIA)
+# Of a Single Node, whose pages may go on answering.
+NODE_DRAINS = ClusterState(
+    "🔴",
+    "takes no new meetings",
+    "The node is draining.",
+    "`/openvidu startup` restarts OpenVidu there once its last meeting has ended.",
+)
+NODE_DRAINED = ClusterState(
+    "🔴",
+    "cannot hold meetings",
+    "OpenVidu on the node takes no meetings, although its pages may answer.",
+    "`/openvidu startup` restarts OpenVidu there.",
+)
 UNPROVED = ClusterState(
     "⚪",
     "may or may not be in service",
@@ -120,9 +133,10 @@ def _powered_off(cluster: Cluster) -> ClusterState:
 def _without_service(cluster: Cluster) -> ClusterState:
     if any(not n.is_observed and n.droplet.active for n in cluster.media):
         return UNPROVED
+    hosted = control_plane_of(cluster).hosts_meetings
     if any(n.draining for n in cluster.media):
-        return NO_NEW
-    return NO_MEDIA
+        return NODE_DRAINS if hosted else NO_NEW
+    return NODE_DRAINED if hosted else NO_MEDIA
 
 
 def _in_service(cluster: Cluster) -> ClusterState:
@@ -209,7 +223,13 @@ def _unseen_media(cluster: Cluster) -> list[str]:
 
 
 def service_fields(cluster: Cluster) -> tuple[tuple[str, str], ...]:
-    """Return the four facts of every overview, as pairs of label and value."""
+    """Return the facts of every overview, as pairs of label and value."""
+    if control_plane_of(cluster).hosts_meetings and len(cluster.masters) == 1:
+        return (
+            ("Node", _node_words(cluster)),
+            ("Meetings now", meetings_words(cluster)),
+            ("Cost now", cost_words(cluster)),
+        )
     return (
         ("Masters", masters_words(cluster)),
         ("Media nodes", media_words(cluster)),
@@ -240,11 +260,22 @@ def masters_words(cluster: Cluster) -> str:
     return ", ".join(filter(None, parts))
 
 
+def _node_words(cluster: Cluster) -> str:
+    """Return `healthy, in service`: of a Single Node's pages, and of its media server."""
+    (node,) = cluster.masters
+    if node.status != "active":
+        return DROPLET.get(node.status, escape(node.status))
+    if cluster.serving:
+        return f"{health(node)}, in service"
+    silent = any(not n.is_observed for n in cluster.media)
+    return f"{health(node)}, {'meetings unknown' if silent else 'takes no meetings'}"
+
+
 def _missing(cluster: Cluster) -> int:
     """Return how many masters a complete list of droplets does not have."""
     if cluster.missing_facts_reason(frozenset({Fact.DROPLETS})):
         return 0
-    return max(0, MASTERS - len(cluster.masters))
+    return control_plane_of(cluster).missing(len(cluster.masters))
 
 
 def _healthy(cluster: Cluster) -> int:
@@ -310,10 +341,12 @@ def cost_words(cluster: Cluster) -> str:
     if costs.total is None and costs.masters:
         words = f"unknown, masters {per_hour(costs.masters)}"
     off = total_price(m.hourly for m in cluster.masters if m.off)
+    noun = control_plane_of(cluster).noun
+    which = f"the powered-off {noun}" if len(cluster.masters) == 1 else f"powered-off {noun}s"
     if costs.total and off == costs.total:
-        words += " for powered-off masters"
+        words += f" for {which}"
     elif off:
-        words += f", {per_hour(off)} of it for powered-off masters"
+        words += f", {per_hour(off)} of it for {which}"
     if costs.addresses:
         words += f", plus IPv4 of {count_of(costs.addresses, 'droplet')}"
     return words
@@ -419,8 +452,16 @@ def node_lines(cluster: Cluster, describe_media: Sequence[tuple[MediaNode, str]]
 
     `describe_media`: each media node with its description.
     """
-    described = [(short_name(m.name, cluster.stack), _master(m)) for m in cluster.masters]
-    described += [(short_name(n.name, cluster.stack), words) for n, words in describe_media]
+    ids = {m.id for m in cluster.masters}
+    # A Single Node is one line: its droplet is both.
+    hosted = {n.id: f" · {words}" for n, words in describe_media if n.id in ids}
+    described = [
+        (short_name(m.name, cluster.stack), _master(m) + hosted.get(m.id, ""))
+        for m in cluster.masters
+    ]
+    described += [
+        (short_name(n.name, cluster.stack), words) for n, words in describe_media if n.id not in ids
+    ]
     groups = groupby(described, key=lambda pair: (pair[0].partition("-")[0], pair[1]))
     return [f"{_together([name for name, _ in pairs])} · {key[1]}" for key, pairs in groups]
 

@@ -69,8 +69,14 @@ def _layers(report: NodeReport, droplet: Droplet) -> list[str]:
     lines = [f"{_mark(good=droplet.active)} Droplet: {status}"]
     if isinstance(node, Droplet):
         page = f"{_mark(good=droplet.healthy)} Health page: {_answer(droplet.healthy)}"
-        return [*lines, page, _front(report.cluster)]
-    return [*lines, f"{_mark(good=node.serving)} Meetings: {node_state(node)}{_carries(node)}"]
+        # On a Single Node its pages answer also while no one can meet there.
+        hosted = [_meetings(n) for n in report.cluster.media if n.id == node.id]
+        return [*lines, page, *hosted, _front(report.cluster)]
+    return [*lines, _meetings(node)]
+
+
+def _meetings(node: MediaNode) -> str:
+    return f"{_mark(good=node.serving)} Meetings: {node_state(node)}{_carries(node)}"
 
 
 def _front(cluster: Cluster) -> str:

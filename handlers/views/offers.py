@@ -61,6 +61,12 @@ FREEZING = (
     Offer("Unfreeze the autoscaler…", "unfreeze", form=True),
 )
 ROLL = Offer("Replace nodes of an old size…", "roll", form=True)
+# Of a Single Node, whose one droplet is all of them.
+THE_NODE = (
+    Offer("Restart the node…", "restart", form=True),
+    Offer("Drain the node…", "drain", form=True),
+    Offer("Resize the node…", "resize masters", form=True),
+)
 # By kind of fleet: offers that change the number of media nodes, and those that change their size.
 FLEETS: Mapping[FleetKind, tuple[tuple[Offer, ...], tuple[Offer, ...]]] = {
     FleetKind.POOL: ((SCALE,), SIZES[:1]),
@@ -113,17 +119,19 @@ def offers(
 
 
 def _changes(cluster: Cluster) -> tuple[Offer, ...]:
-    resize_masters = SIZES[1]
+    resize_masters, nodes = SIZES[1], NODES
+    if cluster.kind is FleetKind.CO_LOCATED:
+        resize_masters, nodes = THE_NODE[2], THE_NODE[:2]
     if cluster.is_down:
         return (START, resize_masters, *_backups(cluster), SECRETS)
     start: tuple[Offer, ...] = (START,)
     if _all_serve(cluster):
         start = ()
     if not cluster.is_up:
-        return (*start, STOP, NODES[0])
+        return (*start, STOP, nodes[0])
     number, size = FLEETS.get(cluster.kind, ((), ()))
-    nodes = (*number, *NODES, *size, resize_masters)
-    return (*start, STOP, *nodes, *_backups(cluster), SECRETS)
+    offered = (*number, *nodes, *size, resize_masters)
+    return (*start, STOP, *offered, *_backups(cluster), SECRETS)
 
 
 def _backups(cluster: Cluster) -> tuple[Offer, ...]:

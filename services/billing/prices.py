@@ -64,7 +64,7 @@ def total_price(prices: Iterable[Decimal | None]) -> Decimal | None:
 
 def hourly(cluster: Cluster) -> Costs:
     """Return the cost per hour of everything that exists now, on or off."""
-    media = [n.droplet for n in cluster.media]
+    media = [n.droplet for n in cluster.separate_media]
     return Costs(
         media=total_price(d.hourly for d in media),
         masters=total_price(m.hourly for m in cluster.masters),

@@ -44,7 +44,6 @@ class MastersOff:
     since: float
     until: float | None
     hourly: Decimal
-    masters: int = 4
     capped: bool = True
 
 

@@ -25,6 +25,7 @@ KEPT_BY = {
     FleetKind.POOL: "an autoscale pool",
     FleetKind.FIXED: "fixed media nodes",
     FleetKind.AUTOSCALER: "an autoscaler",
+    FleetKind.CO_LOCATED: "on its only droplet",
     FleetKind.NONE: "not visible",
 }
 
@@ -194,14 +195,20 @@ class FleetSurvey:
     ) -> tuple[FleetKind, str, Autoscaler | None]:
         """Return the kind, why nothing may be changed because of it, and the autoscaler if any."""
         names = self._names
-        namespace, is_readable = await self._namespace(seldom=bool(pools), fresh=fresh)
+        single = next((n for d in droplets if names.is_single_node(n := d.droplet.name)), "")
+        namespace, is_readable = await self._namespace(seldom=bool(pools or single), fresh=fresh)
         fixed = sum(names.is_fixed(d.droplet.name) for d in droplets)
         autoscaled = sum(names.is_autoscaled(d.droplet.name) for d in droplets)
+        media = sum(names.is_media(d.droplet.name, d.tags) for d in droplets)
         tag = None
-        if not (pools or namespace or fixed or autoscaled):
+        if not (pools or namespace or fixed or autoscaled or single):
             tag = await self._has_draining_tag()
         has_namespace = bool(namespace) if is_readable else None
-        evidence = Evidence(len(pools), has_namespace, fixed, autoscaled, tag)
+        evidence = Evidence(
+            *(len(pools), has_namespace, fixed, autoscaled, tag),
+            single=single,
+            tagged=media - fixed - autoscaled,
+        )
         kind, problem = detect_fleet(names, evidence)
         if kind is FleetKind.AUTOSCALER:
             return kind, problem, await self._autoscaler(namespace)

@@ -202,9 +202,7 @@ class SharedAccount:
         what a token may send, and three bots would be refused.
         """
         pace = self.api.requests.pace
-        return max(
-            self.sharing_window(), pace.seconds_between(self.droplets.requests, FOR_BOOKS)
-        )
+        return max(self.sharing_window(), pace.seconds_between(self.droplets.requests, FOR_BOOKS))
 
     def member_list_max_age(self) -> float:
         """Return how many seconds old a member list may be while nothing else changes."""

@@ -20,6 +20,7 @@ RESTART_SECONDS = 180.0
 NODES_AT_ONCE = 16
 # Looks this many seconds apart share what a node answered, as they share DigitalOcean's listings.
 SHARED = 0.9
+HTTP_OK = 200
 NO_SSH = "SSH is not configured for this cluster"
 # The first words that `scripts.drain` prints.
 DRAIN_RESULTS = ("begun", "already", "other-start", "unmarked", "refused")
@@ -87,6 +88,24 @@ class NodeAccess:
     async def run(self, droplet_id: int, command: str) -> Output:
         """Run a script that changes something; `services.cloud.writer` alone calls it."""
         return await self._run(droplet_id, command, SSH_SECONDS)
+
+    async def health_pages(self, masters: Iterable[Droplet]) -> dict[int, Observed[bool]]:
+        """Return by droplet id whether its health page answers on each master, asked there."""
+        known = tuple(masters)
+        answers = await eager.gather(*(self._health_page(m) for m in known))
+        return {master.id: answer for master, answer in zip(known, answers, strict=True)}
+
+    async def _health_page(self, master: Droplet) -> Observed[bool]:
+        if not master.active:
+            return False
+        output = await self._read(master.id, scripts.HEALTH)
+        if isinstance(output, str):
+            return self._silences.note(("health", master.id), output, self._clock.now())
+        if output.exit_status != 0 or not output.stdout.strip().isdigit():
+            reason = "curl on the node did not report a status"
+            return self._silences.note(("health", master.id), reason, self._clock.now())
+        self._silences.over(("health", master.id))
+        return int(output.stdout) == HTTP_OK
 
     async def inspect(self, droplet_id: int) -> str:
         """Return what `scripts.INSPECT` prints. It holds log lines, which have to be masked."""
@@ -175,10 +194,21 @@ class NodeAccess:
                 f"{doing} openvidu on droplet {droplet_id}: systemctl ended with status {status}"
             )
 
-    async def _run(self, droplet_id: int, command: str, seconds: float) -> Output:
+    async def ask(self, droplet_id: int, command: str, sent: str = "") -> str:
+        """Return what a command prints. `sent`: its standard input."""
+        output = await self._run(droplet_id, command, SSH_SECONDS, sent)
+        if output.exit_status != 0:
+            raise Rejected(
+                f"asking droplet {droplet_id}: its shell ended with status {output.exit_status}"
+            )
+        return output.stdout.strip()
+
+    async def _run(self, droplet_id: int, command: str, seconds: float, sent: str = "") -> Output:
         if self._shell is None:
             raise Refused(f"{NO_SSH}, and this requires it")
         address = self._addresses.get(droplet_id, "")
         if not address:
             raise Unreachable(f"droplet {droplet_id} has no address yet", sent=False)
-        return await self._shell.run(Host(droplet_id, address), command, timeout=seconds)
+        return await self._shell.run(
+            Host(droplet_id, address), command, stdin=sent, timeout=seconds
+        )

@@ -28,6 +28,8 @@ INIT = ("docker-init", "tini", "dumb-init")
 # How docker's time begins for what has not happened.
 NEVER = "0001-"
 MARKED = ("yes", "by-hand")
+# What Caddy answers in front of a server that does not.
+BAD_GATEWAY = (502, 503, 504)
 CUT_OFF = "its answer was truncated"
 
 
@@ -136,7 +138,7 @@ def _look(lines: _Lines) -> NodeStatus:
         restarting=tuple(n for n in running if lines.containers[n].state == "restarting"),
         restarts=server.restarts,
         agents=tuple(Agent(n, _quit(p)) for n, p in lines.agents.items() if n in running),
-        livekit=_number(lines.values.get("livekit", ""), "LiveKit's port was not asked"),
+        livekit=_livekit(lines.values.get("livekit", "")),
         drain_marked=lines.values.get("marked") in MARKED,
         signals=tuple(lines.signals),
         marker_problem=strip_invisible(lines.values.get("unmarked", "")),
@@ -171,6 +173,12 @@ def _quit(processes: list[tuple[str, str]]) -> SigquitEffect:
 
 def _number(text: str, otherwise: str) -> Observed[int]:
     return int(text) if text.isdigit() else Unobserved(otherwise)
+
+
+def _livekit(text: str) -> Observed[int]:
+    """Return LiveKit's status; 0 when nothing answers there, or only a proxy in front of it."""
+    status = _number(text, "LiveKit's port was not asked")
+    return 0 if status in BAD_GATEWAY else status
 
 
 def _metric(gauges: dict[str, float], name: str) -> Observed[int]:

@@ -6,6 +6,10 @@ from collections.abc import Iterable
 # Empty after each boot, as it must be: a new start of the media server may be drained once more.
 MARKERS = "/run/openvidu-bot"
 
+LIVEKIT_CONFIG = "/opt/openvidu/config/livekit.yaml"
+"""Of a Single Node, where Caddy listens at 7880 and LiveKit at another port (2026-11-30: its number
+is not documented). Media nodes have no such file, and LiveKit at 7880."""
+
 LOOK = f"""
 LC_ALL=C
 export LC_ALL
@@ -52,7 +56,9 @@ elif docker logs --since 30s openvidu 2>&1 | grep -q 'waiting for participants t
 elif [ ! -w /run ] && [ ! -w {MARKERS} ]; then
   echo "unmarked=/run cannot be written by this user"
 fi
-echo "livekit=$(curl -s -o /dev/null -m 2 -w '%{{http_code}}' http://127.0.0.1:7880/ 2>/dev/null)"
+port=$(sed -n 's/^port: *\\([0-9][0-9]*\\).*/\\1/p' {LIVEKIT_CONFIG} 2>/dev/null)
+echo "livekit=$(curl -s -o /dev/null -m 2 -w '%{{http_code}}' \
+http://127.0.0.1:${{port:-7880}}/ 2>/dev/null)"
 curl -s -m 2 http://127.0.0.1:6789/metrics 2>/dev/null | grep '^livekit_'
 echo "end"
 exit 0
@@ -86,6 +92,49 @@ else
   echo "sent openvidu" >> "$out"
 fi
 """
+
+HEALTH = (
+    "curl -s -o /dev/null -m 5 -w '%{http_code}' http://127.0.0.1:7880/health/caddy 2>/dev/null"
+    " || true"
+)
+"""Prints the status of a master's health page, 000 where nothing answers, as its own script
+`check_app_ready.sh` asks for it: some deployments' firewalls let nobody else reach it."""
+
+SECRETS = "/opt/openvidu/secrets.env"
+READ_SECRETS = f"""
+if [ -e {SECRETS} ]; then
+  echo "$(sha256sum < {SECRETS} | cut -c1-64) $(base64 -w 0 < {SECRETS})"
+else
+  echo absent
+fi
+exit 0
+"""
+"""Prints the digest and the content of a Single Node's own secrets.env, or `absent`."""
+WRITE_SECRETS = f"""
+LC_ALL=C
+export LC_ALL
+umask 077
+new={SECRETS}.openvidu-bot
+read -r before
+read -r after
+if base64 -d > "$new" 2>/dev/null && [ "$(sha256sum < "$new" | cut -c1-64)" = "$after" ]; then
+  now=absent
+  if [ -e {SECRETS} ]; then now=$(sha256sum < {SECRETS} | cut -c1-64); fi
+  if [ "$before" != any ] && [ "$before" != "$now" ]; then
+    echo changed
+  elif mv -f "$new" {SECRETS}; then
+    echo written
+  else
+    echo refused
+  fi
+else
+  echo incomplete
+fi
+rm -f "$new"
+exit 0
+"""
+"""Replaces it as a whole, if it has the digest `before` (`absent`, `any`), by what has the digest
+`after`. Both come with the content on standard input, so that no process list shows a value."""
 
 RESTART = "systemctl restart openvidu"
 STOP = "systemctl stop openvidu"
@@ -220,7 +269,9 @@ Docker starts without its containers, which would start OpenVidu; the database r
 no replica of anything. Only a sealed copy opens it.
 """
 
-READING = frozenset({LOOK, START, CLOCK, USER, INSPECT, COUNT, DRILL_LOOK})
+READING = frozenset(
+    {LOOK, HEALTH, READ_SECRETS, START, CLOCK, USER, INSPECT, COUNT, DRILL_LOOK}
+)
 """Every script that changes nothing on its node: all that a bot that only observes may run."""
 
 

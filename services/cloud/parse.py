@@ -166,7 +166,10 @@ def _inner(fields: Fields, key: str) -> Fields | None:
 
 
 def _addresses(fields: Fields) -> tuple[str, str]:
-    """Return the public and the private address; "" while there is none or it cannot be read."""
+    """Return the public and the private address; "" while there is none or it cannot be read.
+
+    The first of each kind: a reserved IP is listed after the droplet's own public address.
+    """
     networks = (_or_none(fields.object, "networks") or {}).get("v4")
     addresses = {"public": "", "private": ""}
     if not isinstance(networks, list):
@@ -174,7 +177,8 @@ def _addresses(fields: Fields) -> tuple[str, str]:
     for raw in networks:
         try:
             network = Fields(fields.listing, raw)
-            addresses[network.text("type")] = network.name("ip_address")
+            kind, address = network.text("type"), network.name("ip_address")
+            addresses[kind] = addresses.get(kind) or address
         except Unreadable:
             continue
     return addresses["public"], addresses["private"]

@@ -104,8 +104,9 @@ class SecretsBucket:
 
     async def aclose(self) -> None:
         """Stop the bucket's threads."""
-        if isinstance(self._objects, SpacesClient | ReadingBucket):
-            await self._objects.aclose()
+        bucket = getattr(self._objects, "bucket", self._objects)
+        if isinstance(bucket, SpacesClient | ReadingBucket):
+            await bucket.aclose()
 
     # Reads
 

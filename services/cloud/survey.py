@@ -7,15 +7,18 @@ A missing answer is never read as an answer. A part that was not seen ends the l
 from dataclasses import dataclass
 from decimal import Decimal
 
+from services.cloud.confirm import Confirmed
 from services.cloud.droplet_listing import DropletListing
 from services.cloud.fleet_survey import Age, FleetSurvey, SurveyedFleet
 from services.cloud.listings import SharedAccount
 from services.cloud.parse import DropletEntry, Listed, Member, PoolEntry, limit_of
 from services.cloud.unseen_facts import UnseenFacts
 from services.cluster.backups import made_by_bot
+from services.cluster.deployment import TITLES, detect_deployment
 from services.cluster.fleet_kind import ResourceNames
 from services.cluster.model import (
     Autoscaler,
+    Deployment,
     Droplet,
     Fact,
     FleetKind,
@@ -27,12 +30,12 @@ from services.cluster.model import (
 from services.common import eager
 from services.common.clock import Clock
 from services.common.errors import BotError, Rejected, Unconfirmed, Unreachable
+from services.common.values import replace
 
 DAY = 86400.0
 HOUR = 3600.0
 # How old a list of sizes may be: a size that one odd list omitted is not missing for long.
 MINUTE = 60.0
-MASTERS = 4
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Surveyed:
     media: tuple[MediaNode, ...]
     pool: Pool | None
     kind: FleetKind
+    deployment: Deployment
     autoscaler: Autoscaler | None
     problem: str
     media_price: Decimal | None
@@ -63,6 +67,7 @@ class Survey:
         self._account = account
         self._clock = clock
         self._fleet = FleetSurvey(names, account, clock)
+        self._kept_deployment = Confirmed(clock, f"the deployment of {names.stack}")
 
     async def look(self, needs: frozenset[Fact], age: Age, tolerates: frozenset[Fact]) -> Surveyed:
         """Look now. Nothing older than `age` allows is accepted.
@@ -79,11 +84,13 @@ class Survey:
         if Fact.POOL in needs:
             fleet = await self._look_at_fleet(droplets, pools, age, unseen)
         self._require_all_read(droplets, fleet.members, unseen)
+        deployment, masters_problem = self._deployment(masters, age, unseen)
+        fleet = self._on_the_only_droplet(fleet, deployment, masters, needs)
         problem = (
             unseen.problem(self._names.stack)
-            or self._masters_problem(masters)
+            or masters_problem
             or fleet.problem
-            or self._tags_problem(entries)
+            or self._tags_problem(entries, deployment)
         )
         if not problem and Fact.POOL not in age.of:
             # An answer that is used again is not another one that agrees.
@@ -100,6 +107,7 @@ class Survey:
             media=self._media(entries, fleet, price),
             pool=fleet.pool,
             kind=fleet.kind,
+            deployment=deployment,
             autoscaler=fleet.autoscaler,
             problem=problem or unseen.problem(self._names.stack),
             media_price=price,
@@ -141,21 +149,54 @@ class Survey:
         masters = (d.droplet for d in droplets if self._names.is_master(d.droplet.name))
         return tuple(sorted(masters, key=lambda master: master.name))
 
-    def _masters_problem(self, masters: tuple[Droplet, ...]) -> str:
-        stack = self._names.stack
-        if not masters:
-            return f"no droplet of a stack named {stack} is visible to this token"
-        if len(masters) != MASTERS:
-            names = ", ".join(master.name for master in masters)
-            return f"{stack} has {len(masters)} masters ({names}); exactly four are needed"
-        return ""
+    def _deployment(
+        self, masters: tuple[Droplet, ...], age: Age, unseen: UnseenFacts
+    ) -> tuple[Deployment, str]:
+        """Return the deployment, and why nothing may be changed because of its masters.
 
-    def _tags_problem(self, droplets: tuple[DropletEntry, ...]) -> str:
+        A deployment that differs from before has to be confirmed.
+        """
+        found = [master.name for master in masters]
+        unread = unseen.reason(Fact.DROPLETS)
+        deployment, problem = detect_deployment(self._names, found, unread=unread)
+        if problem:
+            return deployment, problem
+        try:
+            if Fact.DROPLETS not in age.of:
+                # An answer that is used again is not another one that agrees.
+                self._kept_deployment.see(TITLES[deployment])
+        except Unconfirmed as why:
+            unseen.require(Fact.DROPLETS, why)
+            return Deployment.UNKNOWN, unseen.problem(self._names.stack)
+        return deployment, ""
+
+    def _on_the_only_droplet(
+        self,
+        fleet: SurveyedFleet,
+        deployment: Deployment,
+        masters: tuple[Droplet, ...],
+        needs: frozenset[Fact],
+    ) -> SurveyedFleet:
+        """Return the fleet of a Single Node, whose one droplet is master and media node at once.
+
+        What keeps it shows by its name, also where pools were not asked for.
+        """
+        if deployment is not Deployment.SINGLE_NODE:
+            return fleet
+        if Fact.POOL in needs and fleet.kind is not FleetKind.CO_LOCATED:
+            return fleet
+        members = tuple(Member(m.id, "active", m.created_at) for m in masters)
+        return replace(fleet, kind=FleetKind.CO_LOCATED, members=members)
+
+    def _tags_problem(self, droplets: tuple[DropletEntry, ...], deployment: Deployment) -> str:
         """Return the problem of a token that sees no tags.
 
         It would overlook a media droplet that is no pool member, and masters would be stopped while
         that is in service.
         """
+        if deployment is Deployment.SINGLE_NODE:
+            # Its droplet has no tags, and there are no media droplets.
+            return ""
         if any(d.tags for d in droplets if self._names.is_master(d.droplet.name)):
             return ""
         return "this token sees no tags (it lacks tag:read): a media droplet could be overlooked"

@@ -21,6 +21,10 @@ class UnseenFacts:
         """Note a fact that a look can do without."""
         self.facts.append((fact, str(why)))
 
+    def reason(self, fact: Fact) -> str:
+        """Return why a fact was not seen; "" when it was."""
+        return next((why for unseen, why in self.facts if unseen is fact), "")
+
     def problem(self, stack: str) -> str:
         """Return why nothing may be changed after such a look; "" when all that needs was seen."""
         reasons = dict(reversed(self.facts))

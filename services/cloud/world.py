@@ -12,11 +12,13 @@ from services.cloud.fleet_survey import Age
 from services.cloud.health import HealthPages, health_page
 from services.cloud.listings import SharedAccount
 from services.cloud.node_access import NodeAccess, Shell
+from services.cloud.node_secrets import SecretsOnNode
 from services.cloud.port import ClusterGateway, WriteFence
 from services.cloud.secrets_bucket import ObjectStore, SecretsBucket
-from services.cloud.survey import Survey
+from services.cloud.survey import Survey, Surveyed
 from services.cloud.writer import ClusterWriter
 from services.cluster.account_facts import NO_FACTS, AccountFacts
+from services.cluster.deployment import CONTROL_PLANES, ControlPlane
 from services.cluster.fleet_kind import ResourceNames
 from services.cluster.model import (
     Cluster,
@@ -31,11 +33,14 @@ from services.cluster.model import (
 )
 from services.common import eager
 from services.common.clock import Clock
-from services.common.errors import BotError
+from services.common.errors import BotError, Unreachable
 from services.common.observed import NOT_OBSERVED, Observed, UnknownSince, Unobserved
 from services.common.values import replace
 from services.secrets_env import SecretsFindings, SecretsUnread
 from services.steps import WriteOperations
+
+# Where the vendor's masters show their health, unless the settings name another page.
+HEALTH_URL = "http://{address}:7880/health/caddy"
 
 
 class MeetingSource(Protocol):
@@ -53,7 +58,7 @@ class ClusterConfig:
     name: str
     stack: str
     region: str = ""
-    health_url: str = "http://{address}:7880/health/caddy"
+    health_url: str = HEALTH_URL
     public_url: str = ""
     private_addresses: bool = False
     zero_policy: str = "ask"
@@ -86,12 +91,17 @@ class ClusterWorld(ClusterGateway):
     ) -> None:
         self.config = place
         self.account = account
-        self.secrets_bucket = SecretsBucket(bucket, clock) if bucket is not None else None
+        self.secrets_bucket: SecretsBucket | None = None
         self._people = people
         self._clock = clock
         self._survey = Survey(ResourceNames(place.stack), account, clock)
         self._nodes = NodeAccess(shell, clock)
         self._drills = DrillSurvey(place.stack, account, self._nodes)
+        # As last seen: the deployment, and its masters.
+        self._seen: tuple[ControlPlane, tuple[Droplet, ...]] | None = None
+        if bucket is not None:
+            objects = SecretsOnNode(bucket, self._nodes, self._secrets_host)
+            self.secrets_bucket = SecretsBucket(objects, clock)
         self._pages = HealthPages(http, clock)
         self._silences = UnknownSince()
 
@@ -134,6 +144,7 @@ class ClusterWorld(ClusterGateway):
         now = self._clock.now()
         age = Age(now, self.account.sharing_window(), since, aged, self.account.books_window())
         seen = await self._survey.look(needs, age, tolerates)
+        self._note(seen)
         masters, media = seen.masters, seen.media
         droplets = (*masters, *(node.droplet for node in media))
         drills = self._drills.droplets(seen.drills)
@@ -141,7 +152,7 @@ class ClusterWorld(ClusterGateway):
         # A drill's network is its own: its droplet is reached by its public address alone.
         self._nodes.note_addresses(addresses | {d.id: d.address for d in drills})
         healthy, looks, load, front = await eager.gather(
-            self._health(masters, needs),
+            self._health(seen, needs),
             self._looks(media, needs, since),
             self._load(needs),
             self._front(needs),
@@ -165,6 +176,7 @@ class ClusterWorld(ClusterGateway):
             media=tuple(replace(node, look=looks.get(node.id, NOT_OBSERVED)) for node in media),
             pool=seen.pool,
             kind=seen.kind,
+            deployment=seen.deployment,
             autoscaler=seen.autoscaler,
             autoscaler_minimum=self.config.declared,
             load=load,
@@ -196,6 +208,36 @@ class ClusterWorld(ClusterGateway):
 
     # The bucket
 
+    def _note(self, seen: Surveyed) -> None:
+        plane = CONTROL_PLANES[seen.deployment]
+        if plane.masters is not None and not plane.missing(len(seen.masters)):
+            self._seen = plane, seen.masters
+
+    async def _secrets_host(self) -> int | None:
+        """Return the droplet on whose disk secrets.env is; None: it is in the bucket."""
+        if self._seen is None:
+            # Also for who only reads the file: which one it is depends on the deployment.
+            await self.observe(frozenset({Fact.DROPLETS}))
+        if self._seen is None:
+            raise Unreachable(
+                f"where the secrets.env of {self.config.name} is, is unknown: "
+                "its deployment was not seen",
+                sent=False,
+            )
+        plane, masters = self._seen
+        if not plane.own_secrets:
+            return None
+        if not masters[0].active:
+            raise Unreachable("it is on the disk of the node, which is powered off", sent=False)
+        return masters[0].id
+
+    def _keeps_secrets_from_us(self) -> bool:
+        """Return whether secrets.env is on a disk that is powered off: nothing can be seen."""
+        if self._seen is None:
+            return False
+        plane, masters = self._seen
+        return plane.own_secrets and masters[0].off
+
     async def _copies(self, needs: frozenset[Fact]) -> tuple[str, ...] | None:
         """Return the labels of backups that hold a copy of secrets.env; None when not known."""
         if Fact.SNAPSHOTS not in needs or self.secrets_bucket is None:
@@ -213,17 +255,18 @@ class ClusterWorld(ClusterGateway):
     async def _lint(
         self, needs: frozenset[Fact], kind: FleetKind
     ) -> SecretsFindings | SecretsUnread:
-        if Fact.LINT not in needs or self.secrets_bucket is None:
+        if Fact.LINT not in needs or self.secrets_bucket is None or self._keeps_secrets_from_us():
             return SecretsUnread()
         return await self.secrets_bucket.lint(pool=kind is FleetKind.POOL)
 
     # Health, meetings and nodes
 
-    async def _health(
-        self, masters: tuple[Droplet, ...], needs: frozenset[Fact]
-    ) -> dict[int, Observed[bool]]:
+    async def _health(self, seen: Surveyed, needs: frozenset[Fact]) -> dict[int, Observed[bool]]:
+        masters = seen.masters
         if Fact.HEALTH not in needs:
             return {}
+        if CONTROL_PLANES[seen.deployment].hides_health and self.config.health_url == HEALTH_URL:
+            return await self._nodes.health_pages(masters)
         return await self._pages.of_masters({m.id: self._health_page(m) for m in masters})
 
     def _health_page(self, master: Droplet) -> str:

@@ -119,8 +119,9 @@ class ClusterWriter(WriteOperations):
         if look.drain_marked and not look.undelivered:
             return
         method = self._drain_method
-        if stays or self._names.is_fixed(node.name):
+        if stays or self._names.is_fixed(node.name) or self._names.is_single_node(node.name):
             # The vendor's script deletes its own droplet; only an apply makes another fixed one.
+            # A Single Node has no such script.
             method = "signal"
         await self._fence.before_signal(node, look.start)
         self._fence.check()

@@ -5,17 +5,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from services.cluster.model import Cluster, Snapshot
+from services.cluster.model import Cluster, Snapshot, only_name
 
 # US dollars a month for each GB of a snapshot.
 PER_GB = Decimal("0.06")
 STAMP = "%Y%m%dT%H%M%SZ"
 # In place of the stamp while there is no run yet.
 PLANNED = "planned"
-FULL = 4
+# The masters of each deployment, as they are named in snapshots.
+FULL = (
+    frozenset({"master-1", "master-2", "master-3", "master-4"}),
+    frozenset({"master"}),
+    frozenset({"node"}),
+)
 NAME = re.compile(
     r"(?P<label>.+-(?P<kind>backup|resize)-(?P<stamp>\d{8}T\d{6}Z|planned))"
-    r"-(?P<master>master-[1-4])(?P<off>-off)?"
+    r"-(?P<master>master(-[1-4])?|node)(?P<off>-off)?"
 )
 
 
@@ -29,7 +34,8 @@ def snapshot_name(label: str, master: str, *, off: bool) -> str:
 
     `-off` follows if the master was powered off.
     """
-    online = f"{label}-master-{master.rsplit('-', 1)[-1]}"
+    number = master.rsplit("-", 1)[-1]
+    online = f"{label}-{only_name(master) or f'master-{number}'}"
     return f"{online}-off" if off else online
 
 
@@ -63,8 +69,9 @@ class Backup:
 
     @property
     def complete(self) -> bool:
-        """Return whether it has all four masters, taken at the same time."""
-        return self.kind == "backup" and len({master for master, _ in self.snapshots}) == FULL
+        """Return whether it has every master of a deployment, taken at the same time."""
+        masters = frozenset(master for master, _ in self.snapshots)
+        return self.kind == "backup" and masters in FULL
 
     @property
     def size(self) -> Decimal:

@@ -11,7 +11,9 @@ from services.common.text import join_words
 FUNCTION_READ = "function:read"
 
 
-OF_STACK = re.compile(r"(.+)(-master-node-[1-4]|-media-node-[1-9]\d*|-media-\d{10,}-\d{4})")
+OF_STACK = re.compile(
+    r"(.+)(-master-node(-[1-4])?|-vm-ce(-pro)?|-media-node-[1-9]\d*|-media-\d{10,}-\d{4})"
+)
 
 
 def stack_of(name: str) -> str:
@@ -50,7 +52,22 @@ class ResourceNames:
         return f"{self.stack}-autoscale-cron"
 
     def is_master(self, name: str) -> bool:
+        """Return whether it is a master of any deployment, or the droplet of a Single Node."""
+        return (
+            self.is_numbered_master(name) or self.is_only_master(name) or self.is_single_node(name)
+        )
+
+    def is_numbered_master(self, name: str) -> bool:
+        """Return whether it is one of High Availability's four masters."""
         return self._is(name, r"-master-node-[1-4]")
+
+    def is_only_master(self, name: str) -> bool:
+        """Return whether it is Elastic's master."""
+        return name == f"{self.stack}-master-node"
+
+    def is_single_node(self, name: str) -> bool:
+        """Return whether it is the droplet of a Single Node, PRO or COMMUNITY."""
+        return name in (f"{self.stack}-vm-ce-pro", f"{self.stack}-vm-ce")
 
     def is_fixed(self, name: str) -> bool:
         """Return whether Terraform creates a media node of this name directly."""
@@ -98,11 +115,16 @@ class Evidence:
     fixed: int
     autoscaled: int
     tag: bool | None = None
+    # The droplet of a Single Node; "": there is none.
+    single: str = ""
+    # Droplets with a tag of the stack's media nodes and a name of neither kind.
+    tagged: int = 0
 
 
 def detect_fleet(names: ResourceNames, signs: Evidence) -> tuple[FleetKind, str]:
     """Return the fleet type, and why nothing may be changed; "" if it may."""
     possible = (
+        (f"the Single Node droplet {signs.single}", signs.single),
         (f"the autoscale pool {names.pool}", signs.pools),
         (f"the autoscaler {names.namespace}", signs.namespace),
         (f"fixed media nodes such as {names.stack}-media-node-1", signs.fixed),
@@ -110,6 +132,11 @@ def detect_fleet(names: ResourceNames, signs: Evidence) -> tuple[FleetKind, str]
     found = [text for text, present in possible if present]
     if len(found) > 1:
         return FleetKind.MIXED, _mixed(names, found)
+    if signs.single and (signs.autoscaled or signs.tagged):
+        return FleetKind.MIXED, _mixed(names, [*found, "media nodes"])
+    if signs.single:
+        # A token that may not read functions is enough: an autoscaler shows by its nodes.
+        return FleetKind.CO_LOCATED, ""
     if signs.pools and signs.autoscaled:
         # So a token that may not read functions is enough: an autoscaler shows by its nodes.
         return FleetKind.MIXED, _mixed(names, [*found, "nodes of an autoscaler"])

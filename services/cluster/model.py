@@ -52,6 +52,19 @@ TURN_SECONDS = 240.0
 EVERYTHING = frozenset(Fact) - {Fact.SERVICES, Fact.SECRETS, Fact.DRILL}
 
 
+class Deployment(StrEnum):
+    """Which OpenVidu deployment it is, detected from its droplets' names, not from a setting."""
+
+    # Four masters behind a load balancer.
+    HIGH_AVAILABILITY = "high availability"
+    # One master with a reserved IP.
+    ELASTIC = "elastic"
+    # One droplet with a reserved IP, on which the meetings run too.
+    SINGLE_NODE = "single node"
+    # Not seen, not all read, or several at once.
+    UNKNOWN = "unknown"
+
+
 class FleetKind(StrEnum):
     """What keeps the media nodes, detected from resources at DigitalOcean, not from a setting."""
 
@@ -61,6 +74,8 @@ class FleetKind(StrEnum):
     FIXED = "fixed"
     # A function that adds and drains droplets every four minutes.
     AUTOSCALER = "autoscaler"
+    # No droplets of its own: meetings run on the one droplet of a Single Node deployment.
+    CO_LOCATED = "co-located"
     # There is nothing: parked as the vendor documents, or every node was deleted.
     NONE = "none"
     # Two of them at once: a Terraform apply is in progress, or was interrupted.
@@ -588,6 +603,7 @@ class Cluster:
     media: tuple[MediaNode, ...] = ()
     pool: Pool | None = None
     kind: FleetKind = FleetKind.POOL
+    deployment: Deployment = Deployment.HIGH_AVAILABILITY
     autoscaler: Autoscaler | None = None
     # The autoscaler's minimum of media nodes by the settings; it does not show it itself.
     autoscaler_minimum: int | None = None
@@ -669,6 +685,12 @@ class Cluster:
         return tuple(sorted(staying, key=lambda n: (n.droplet.created_at, n.droplet.id)))
 
     @property
+    def separate_media(self) -> tuple[MediaNode, ...]:
+        """Return the media nodes with a droplet of their own: none on a Single Node."""
+        ids = {m.id for m in self.masters}
+        return tuple(n for n in self.media if n.id not in ids)
+
+    @property
     def serving(self) -> tuple[MediaNode, ...]:
         return tuple(n for n in self.media if n.serving)
 
@@ -737,17 +759,56 @@ class Cluster:
 
     def with_media(self, change: "dict[int, MediaNode]") -> "Cluster":
         """Return the cluster with some media nodes replaced, by id."""
-        return replace(self, media=tuple(change.get(n.id, n) for n in self.media))
+        droplets = {n.id: n.droplet for n in change.values()}
+        masters = tuple(_as_host(m, droplets.get(m.id)) for m in self.masters)
+        return replace(self, media=tuple(change.get(n.id, n) for n in self.media), masters=masters)
 
     def with_masters(self, change: "dict[str, Droplet]") -> "Cluster":
         """Return the cluster with some masters replaced, by name."""
-        return replace(self, masters=tuple(change.get(m.name, m) for m in self.masters))
+        masters = {m.id: m for m in change.values()}
+        media = tuple(_on_host(n, masters.get(n.id)) for n in self.media)
+        return replace(
+            self, masters=tuple(change.get(m.name, m) for m in self.masters), media=media
+        )
+
+
+def _as_host(master: Droplet, droplet: Droplet | None) -> Droplet:
+    """Return a master whose droplet changed as the media node that it is too."""
+    if droplet is None:
+        return master
+    healthy = master.healthy if droplet.status == "active" else False
+    return replace(droplet, healthy=healthy, start=master.start)
+
+
+def _on_host(node: MediaNode, droplet: Droplet | None) -> MediaNode:
+    """Return a media node whose droplet changed as the master that it is too."""
+    if droplet is None:
+        return node
+    look = node.look if droplet.status == node.droplet.status else NOT_OBSERVED
+    return replace(node, droplet=droplet, look=look)
+
+
+# Of a deployment with one droplet besides media nodes: what follows the stack, and its short name.
+ONLY_DROPLETS = {"master-node": "master", "vm-ce": "node", "vm-ce-pro": "node"}
+
+
+def only_name(name: str) -> str:
+    """Return `master` or `node` for the only master of a deployment; "" for any other droplet."""
+    for ending, short in ONLY_DROPLETS.items():
+        if name.endswith(f"-{ending}"):
+            return short
+    return ""
 
 
 @lru_cache(maxsize=4096)
 def short_name(name: str, stack: str) -> str:
-    """Return a droplet's name without the stack: `master-2`, `media-3`."""
+    """Return a droplet's name without the stack: `master-2`, `media-3`.
+
+    The only master of Elastic is `master`, the only droplet of Single Node is `node`.
+    """
     trimmed = name.removeprefix(f"{stack}-")
+    if trimmed in ONLY_DROPLETS and trimmed != name:
+        return ONLY_DROPLETS[trimmed]
     trimmed = re.sub(r"^(master|media)-node-(?=\d+$)", r"\1-", trimmed)
     trimmed = re.sub(r"^media-\d{10,}-(?=\d{4}$)", "media-", trimmed)
     return re.sub(r"^media-node-pool-(?:[0-9a-f-]{8,}-)?0*(\d+)$", r"media-\1", trimmed)

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from services.cluster.backup_notes import BackupSchedule
 from services.cluster.backups import PER_GB, Backup, backups, deletable_backups
+from services.cluster.deployment import control_plane_of
 from services.cluster.model import Cluster
 from services.common.command import CommandClass, flag, rest
 from services.common.errors import Refused
@@ -40,7 +41,7 @@ from services.windows.backup_times import (
 
 @dataclass(frozen=True)
 class BackupCreate(Procedure):
-    """Snapshot the four masters under one label, and keep the current secrets.env with them."""
+    """Snapshot the masters under one label, and keep the current secrets.env with them."""
 
     command: ClassVar[str] = "backup create"
     verb: ClassVar[str] = "Back up"
@@ -97,15 +98,17 @@ class BackupCreate(Procedure):
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         if self._off(cluster):
+            disks = "its disk is" if len(cluster.masters) == 1 else "their disks are"
+            are = plural(len(cluster.masters), "is", "are")
             how = (
-                "[[strong Offline]]: the masters are powered off during the backup, so their disks "
-                "are consistent"
+                f"[[strong Offline]]: {control_plane_of(cluster).all_masters} {are} powered off "
+                f"during the backup, so {disks} consistent"
             )
         else:
+            apart = ", and they are not from the same instant" if len(cluster.masters) > 1 else ""
             how = (
-                "[[strong Live, so only crash-consistent]]: each disk is as after a power loss, "
-                "and the four are not from the same instant. `--offline` is safer, but shuts the "
-                "cluster down"
+                "[[strong Live, so only crash-consistent]]: each disk is as after a power "
+                f"loss{apart}. `--offline` is safer, but shuts the cluster down"
             )
         secrets = "secrets.env is not copied: no bucket is configured"
         if cluster.has_bucket:

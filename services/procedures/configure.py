@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from services.cluster.deployment import control_plane_of
 from services.cluster.fact_text import with_source
 from services.cluster.model import EVERYTHING, Cluster, Fact
 from services.common.command import CommandClass
@@ -11,9 +12,19 @@ from services.common.errors import Refused
 from services.common.text import count_of, join_words
 from services.procedures import fleet
 from services.procedures.base import Procedure
+from services.procedures.round_trip import rest_of_trip, startup_media, without_media
 from services.secrets_env import KEYS, ChangePolicy, consequences
 from services.secrets_env.keys import INFORMATION
-from services.steps import Autoscaling, RunsOver, Step
+from services.steps import (
+    Autoscaling,
+    FrontAnswers,
+    Healthy,
+    PowerOff,
+    PowerOn,
+    RunsOver,
+    Step,
+)
+from services.steps.masters import master_names
 from services.steps.secrets import (
     BreakLock,
     DropStaged,
@@ -71,7 +82,7 @@ class Configure(Procedure):
     done: ClassVar[str] = "has its new configuration"
     required_facts: ClassVar[frozenset[Fact]] = (EVERYTHING - {Fact.LINT}) | {Fact.SECRETS}
     brings_secrets_env: ClassVar[bool] = True
-    # Whether master 1 has read the file cannot be observed: it is restarted again.
+    # Whether a master has read the file cannot be observed: it is restarted again.
     repeatable: ClassVar[bool] = True
 
     keys: tuple[str, ...] = ()
@@ -121,7 +132,7 @@ class Configure(Procedure):
             raise Refused(self.obsolete_reason(cluster))
 
     def _applies(self, cluster: Cluster) -> bool:
-        """Return whether master 1 is restarted to apply the file.
+        """Return whether the first master is restarted to apply the file.
 
         Where masters could not start with the file before, the new one is only written.
         """
@@ -133,10 +144,14 @@ class Configure(Procedure):
                 f"{cluster.name} is shut down, and a change must be verified on a running cluster. "
                 "Run [[command startup]] first"
             )
+        others = tuple(m.name for m in cluster.masters[1:])
         if not all(m.is_healthy for m in cluster.masters[1:]):
             raise Refused(
-                "masters 2-4 must be healthy, because master 1 is restarted to apply the change"
+                f"{master_names(others)} must be healthy, because "
+                f"{master_names((cluster.masters[0].name,))} is restarted to apply the change"
             )
+        if not control_plane_of(cluster).can_roll:
+            fleet.fleet_of(cluster).check_round_trip()
 
     def obsolete_reason(self, cluster: Cluster) -> str:
         if cluster.secrets is None or cluster.secrets.digest in (self.before, self.after_digest):
@@ -147,40 +162,81 @@ class Configure(Procedure):
         )
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
+        return self._steps(cluster)
+
+    def _steps(self, cluster: Cluster, least: int = 0) -> Iterator[Step]:
         applies = self._applies(cluster)
         promote = PromoteSecrets(self.keys, self.staged, self.before, self.after_digest, applies)
         steps = promote_steps(cluster, promote)
-        if applies:
+        if applies and not control_plane_of(cluster).can_roll:
+            yield from without_media(cluster, steps, least)
+        elif applies:
             yield from fleet.fleet_of(cluster).with_autoscaler_paused(steps)
         else:
             yield from steps
 
+    def replan(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
+        applied = not any(isinstance(s, PromoteSecrets | PowerOff) for s in left)
+        if applied and not control_plane_of(cluster).can_roll:
+            yield from rest_of_trip(cluster, (), left)
+        else:
+            yield from self._steps(cluster, fleet.promised_nodes(left))
+
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
+        if not control_plane_of(cluster).can_roll:
+            yield from self._recover_only_master(cluster, step)
+            return
         # Before these nothing is written; after them all of it is verified.
         unapplied = PromoteSecrets | BreakLock | DropStaged | Autoscaling | RunsOver
         if not isinstance(step, unapplied):
             if self.one_way:
-                # People decide: master 1 would not start at all with the file before.
+                # People decide: the master would not start at all with the file before.
                 return
             yield RestoreSecrets(self.staged, self.before, self.after_digest)
             yield from restart_first(cluster)
             yield DropStaged(self.staged)
         yield from fleet.fleet_of(cluster).resume_autoscaler()
 
+    def _recover_only_master(self, cluster: Cluster, step: Step) -> Iterator[Step]:
+        """Yield the rollback where the media nodes are away meanwhile: they come back last.
+
+        What fails before the file is written, or after the master has started with it, is no
+        reason to restart it again: people decide.
+        """
+        applying = PowerOff | PowerOn | Healthy | FrontAnswers
+        if isinstance(step, applying) and not self.one_way:
+            yield RestoreSecrets(self.staged, self.before, self.after_digest)
+            yield from restart_first(cluster)
+            yield DropStaged(self.staged)
+        elif not isinstance(step, PromoteSecrets | BreakLock | DropStaged):
+            return
+        yield from startup_media(cluster)
+
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
-        impact = consequences(self.keys)
+        impact, plane = consequences(self.keys), control_plane_of(cluster)
         lines = [f"Changes {join_words(self.keys)} in secrets.env; values are never shown"]
-        if self._applies(cluster):
+        if self._applies(cluster) and plane.can_roll:
             lines += [
-                f"Restarts {what}. The other three masters stay in service"
-                for what in impact.restarts
+                f"Restarts {what}; {plane.others} stay in service" for what in impact.restarts
             ]
+        elif self._applies(cluster):
+            lines.append(
+                f"Restarts the only {plane.noun}: {cluster.name} is out of service until it is "
+                "back. Running meetings finish first"
+            )
         else:
             lines.append("Only the file is written; masters read it at their next start")
-        lines += _conditional_write(cluster)
+        if plane.own_secrets:
+            lines.append(
+                f"It is written on the {plane.noun} itself, over SSH: {plane.title} never reads "
+                "the bucket's copy, which stays as it is"
+            )
+        else:
+            lines += _conditional_write(cluster)
         if self.one_way:
             lines.append(
-                "If master 1 does not start, the previous file is not restored: "
+                f"If {master_names((cluster.masters[0].name,))} does not start, the previous file "
+                "is not restored: "
                 "no master starts with it"
             )
         if refused := [k for k in self.keys if _is_refused(k)]:

@@ -18,7 +18,8 @@ def master_or_media(cluster: Cluster, target: str) -> Droplet | MediaNode:
     `target`: `master-2`, `media-3`, the droplet's whole name, or its id. Anything else is refused
     with the nodes that exist.
     """
-    nodes: list[Droplet | MediaNode] = [*cluster.masters, *cluster.media]
+    # The droplet of a Single Node is its master first.
+    nodes: list[Droplet | MediaNode] = [*cluster.masters, *cluster.separate_media]
     return _single(cluster, target, nodes, "node")
 
 

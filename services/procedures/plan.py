@@ -209,7 +209,7 @@ def _changed_nodes(before: Cluster, after: Cluster) -> tuple[str, ...]:
     masters, media = {m.id: m for m in after.masters}, {n.id: n for n in after.media}
     names = [m.name for m in before.masters if masters.get(m.id) != m]
     names += [n.name for n in before.media if media.get(n.id) != n]
-    return tuple(short_name(name, before.stack) for name in names)
+    return tuple(dict.fromkeys(short_name(name, before.stack) for name in names))
 
 
 def _plan(cluster: Cluster, procedure: Procedure, fold: _Fold, file_notes: tuple[str, ...]) -> Plan:

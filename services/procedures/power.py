@@ -10,15 +10,15 @@ from services.common.text import count_of
 from services.procedures import fleet
 from services.procedures.base import Procedure, without_draining
 from services.procedures.round_trip import startup
-from services.steps import PowerOff, Step
+from services.steps import Step
 
 
 @dataclass(frozen=True)
 class Shutdown(Procedure):
-    """Drain and remove the media nodes, then shut the four masters down."""
+    """Drain and remove the media nodes, then shut the masters down."""
 
     command: ClassVar[str] = "shutdown"
-    help_text: ClassVar[str] = "Drain the media nodes, remove them, and power the four masters off."
+    help_text: ClassVar[str] = "Drain the media nodes, remove them, and power the masters off."
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.POWER,)
     verb: ClassVar[str] = "Shut down"
     doing: ClassVar[str] = "Shutting down"
@@ -32,13 +32,17 @@ class Shutdown(Procedure):
     limit: float | None = None
     gives_up: float = 0.0
 
+    def check(self, cluster: Cluster) -> None:
+        super().check(cluster)
+        fleet.fleet_of(cluster).check_shutdown(alone=self.media_only)
+
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         media = fleet.fleet_of(cluster)
         yield from media.shutdown_steps(
             drain=not self.no_drain, alone=self.media_only, limit=self.limit, gives_up=self.gives_up
         )
         if not self.media_only:
-            yield PowerOff(tuple(m.name for m in cluster.masters), kept=media.allowed_to_stay)
+            yield media.masters_off(drain=not self.no_drain)
 
     def target_text(self, name: str) -> str:
         target = f"only the media nodes of {name}" if self.media_only else name
@@ -58,7 +62,7 @@ class Shutdown(Procedure):
 
 @dataclass(frozen=True)
 class Startup(Procedure):
-    """Start the four masters, wait until all are healthy, bring the media nodes back."""
+    """Start the masters, wait until all are healthy, bring the media nodes back."""
 
     command: ClassVar[str] = "startup"
     help_text: ClassVar[str] = (

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import ClassVar
 
 from services.billing.prices import money, total_price
+from services.cluster.deployment import control_plane_of
 from services.cluster.model import Basis, Cluster, Droplet, Size, short_name
 from services.common.command import argument, flag
 from services.common.errors import Refused
@@ -138,6 +139,7 @@ class ResizeMasters(Procedure):
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
+        self._check_rolling(cluster)
         self._check_disks(cluster)
         if not self._wrong(cluster):
             return
@@ -146,6 +148,15 @@ class ResizeMasters(Procedure):
             self._check_health(cluster)
         elif not cluster.is_down:
             fleet.fleet_of(cluster).check_round_trip()
+
+    def _check_rolling(self, cluster: Cluster) -> None:
+        plane = control_plane_of(cluster)
+        if self.rolling and not plane.can_roll:
+            raise Refused(
+                f"{cluster.name} cannot be resized with `--rolling`: {plane.why_no_rolling}. "
+                f"Omit it: [[command resize masters {self.size}]] drains the media nodes first, so "
+                "running meetings finish"
+            )
 
     def _check_disks(self, cluster: Cluster) -> None:
         size = cluster.size(self.size)
@@ -206,8 +217,9 @@ class ResizeMasters(Procedure):
         if len(unhealthy) > 1:
             names = join_words(short_name(m.name, cluster.stack) for m in unhealthy)
             raise Refused(
-                f"{names} are not healthy, and a rolling resize needs the other three healthy. "
-                "To resize all four during a shutdown, omit `--rolling`"
+                f"{names} are not healthy, and a rolling resize needs "
+                f"{control_plane_of(cluster).others} healthy. "
+                "To resize them all during a shutdown, omit `--rolling`"
             )
 
     # Rollback
@@ -242,8 +254,8 @@ class ResizeMasters(Procedure):
         lines = []
         if self.rolling:
             lines.append(
-                "[[strong One master at a time]]: the other three stay in service, and the next "
-                "one stops only when all four are healthy. People connected through a stopping "
+                "[[strong One master at a time]]: the others stay in service, and the next "
+                "one stops only when all are healthy. People connected through a stopping "
                 "master may see “Reconnecting” for some seconds. OpenVidu recommends stopping the "
                 "whole cluster"
             )

@@ -4,23 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from services.cluster.deployment import control_plane_of
 from services.cluster.model import EVERYTHING, Cluster, Droplet, Fact, MediaNode, short_name
 from services.common.command import CommandClass, argument, flag
 from services.common.errors import Refused
 from services.common.observed import Unobserved
 from services.common.text import join_words, plural
 from services.procedures import find_node, fleet
-from services.procedures.base import Procedure
-from services.steps import (
-    Drain,
-    FrontAnswers,
-    Healthy,
-    PowerOff,
-    PowerOn,
-    RestartService,
-    Revive,
-    Step,
-)
+from services.procedures.base import Procedure, without_draining
+from services.steps import Drain, PowerOff, RestartService, Revive, Step
 
 
 def _power(status: str) -> str:
@@ -44,11 +36,13 @@ class Restart(Procedure):
 
     node: str = argument("master-2, media-3, a droplet's name or its id")
     service: bool = flag("of a master: only OpenVidu on it, not its droplet")
+    no_drain: bool = flag("of the only master: end running meetings instead of draining")
 
     def target_text(self, name: str) -> str:
+        target = f"{self.node} of {name}"
         if self.service:
-            return f"OpenVidu on {self.node} of {name}"
-        return f"{self.node} of {name}"
+            target = f"OpenVidu on {target}"
+        return without_draining(target) if self.no_drain else target
 
     def outcome_text(self, name: str) -> str:
         return f"{self.target_text(name)} {self.done}"
@@ -62,8 +56,16 @@ class Restart(Procedure):
             self._check_media(cluster, node)
 
     def _check_master(self, cluster: Cluster, master: Droplet) -> None:
-        if cluster.is_down:
-            raise Refused(f"{cluster.name} is shut down. Start it with [[command startup]]")
+        plane = control_plane_of(cluster)
+        if self.no_drain and plane.can_roll:
+            raise Refused(
+                f"`--no-drain` is for the only master of a deployment; {cluster.name} is "
+                f"{plane.title}, and {plane.others} stay in service"
+            )
+        if plane.can_roll:
+            self._check_running(cluster)
+        else:
+            fleet.fleet_of(cluster).check_restart_master()
         others = [m for m in cluster.masters if m.name != master.name]
         unhealthy = [short_name(m.name, cluster.stack) for m in others if not m.is_healthy]
         if unhealthy:
@@ -83,7 +85,16 @@ class Restart(Procedure):
                 "To restart its droplet, omit `--service`"
             )
 
+    def _check_running(self, cluster: Cluster) -> None:
+        if cluster.is_down:
+            raise Refused(f"{cluster.name} is shut down. Start it with [[command startup]]")
+
     def _check_media(self, cluster: Cluster, node: MediaNode) -> None:
+        if self.no_drain:
+            raise Refused(
+                "`--no-drain` is for the only master of a deployment. A media node is drained "
+                f"first: [[command restart {self.node}]]"
+            )
         if self.service:
             raise Refused(
                 "`--service` is for masters. On a media node only OpenVidu is restarted: "
@@ -105,11 +116,14 @@ class Restart(Procedure):
             )
         if not cluster.is_up:
             raise Refused(
-                "not all masters are powered on, and media nodes need all of them. "
+                f"{control_plane_of(cluster).not_all_on}, and media nodes need it. "
                 f"Start {cluster.name} with [[command startup]]"
             )
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
+        return self._steps(cluster)
+
+    def _steps(self, cluster: Cluster, least: int = 0) -> Iterator[Step]:
         node = find_node.master_or_media(cluster, self.node)
         if isinstance(node, MediaNode):
             name = short_name(node.name, cluster.stack)
@@ -119,29 +133,30 @@ class Restart(Procedure):
             )
             yield Revive((node.id,), who=name)
             return
-        if self.service:
-            assert isinstance(node.start, str), "check() refuses otherwise"
-            yield RestartService(node.name, was=node.start)
-        else:
-            yield PowerOff((node.name,), media_stays=True)
-            yield PowerOn(node.name)
-        yield Healthy((node.name,))
-        yield FrontAnswers()
+        if cluster.is_down and not least:
+            self._check_running(cluster)
+        yield from fleet.fleet_of(cluster).restart_master(
+            node, service=self.service, drain=not self.no_drain, least=least
+        )
+
+    def replan(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
+        node, least = find_node.master_or_media(cluster, self.node), fleet.promised_nodes(left)
+        if isinstance(node, MediaNode) or any(
+            isinstance(s, PowerOff | RestartService) for s in left
+        ):
+            return self._steps(cluster, least)
+        # It was stopped already, and is not stopped again.
+        return fleet.fleet_of(cluster).finish_restart(node, least)
 
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
-        # A master that did not power off in time is left on: nothing else is stopped for it.
-        if isinstance(step, PowerOff) and not all(
-            cluster.master(n).status == "active" for n in step.names
-        ):
-            yield from (PowerOn(n) for n in step.names)
-            yield Healthy(step.names)
+        return fleet.fleet_of(cluster).recover_restart(step)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         node = find_node.master_or_media(cluster, self.node)
         if isinstance(node, MediaNode):
             return ()
-        what = "only OpenVidu" if self.service else "its droplet"
         return (
-            f"Restarts {what}; the other three masters stay in service. People connected "
-            f"through {self.node} may see “Reconnecting” for some seconds",
+            fleet.fleet_of(cluster).restart_note(
+                node, service=self.service, drain=not self.no_drain
+            ),
         )

@@ -1,17 +1,18 @@
 """A shutdown with an operation in the middle, and a start-up to the state before."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from services.cluster.model import Cluster
 from services.procedures import fleet
-from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, Step
+from services.procedures.fleet.base import folded
+from services.steps import FrontAnswers, Healthy, PowerOn, Step
 
 
-def shutdown(cluster: Cluster) -> Iterator[Step]:
+def shutdown(cluster: Cluster, *, drain: bool = True) -> Iterator[Step]:
     """Yield the whole shutdown."""
     media = fleet.fleet_of(cluster)
-    yield from media.shutdown_steps()
-    yield PowerOff(tuple(m.name for m in cluster.masters), kept=media.allowed_to_stay)
+    yield from media.shutdown_steps(drain=drain)
+    yield media.masters_off(drain=drain)
 
 
 def startup(cluster: Cluster, number: int) -> Iterator[Step]:
@@ -19,24 +20,47 @@ def startup(cluster: Cluster, number: int) -> Iterator[Step]:
     names = tuple(m.name for m in cluster.masters)
     for name in names:
         yield PowerOn(name)
-    yield Healthy(names)
+    yield fleet.fleet_of(cluster).masters_healthy()
     yield FrontAnswers()
     if number:
         yield from fleet.fleet_of(cluster).startup_steps(number)
 
 
-def round_trip(cluster: Cluster, middle: Iterator[Step], least: int = 0) -> Iterator[Step]:
+def round_trip(
+    cluster: Cluster, middle: Iterable[Step], least: int = 0, *, drain: bool = True
+) -> Iterator[Step]:
     """Yield a shutdown, the steps in the middle, and a start-up.
 
     It ends with as many media nodes as before, and with at least `least`.
     """
-    number, now = max(fleet.fleet_of(cluster).number_to_restore, least), cluster
-    for step in shutdown(cluster):
-        yield step
-        if not step.is_done(now):
-            now = step.after(now)
+    number = max(fleet.fleet_of(cluster).number_to_restore, least)
+    down = tuple(shutdown(cluster, drain=drain))
+    yield from down
     yield from middle
-    yield from startup(now, number)
+    yield from startup(folded(cluster, down), number)
+
+
+def without_media(
+    cluster: Cluster, middle: Iterable[Step], least: int = 0, *, drain: bool = True
+) -> Iterator[Step]:
+    """Yield the removal of the media nodes, the steps in the middle, and the nodes' return.
+
+    For a change of the only master: meetings end, or are ended, before it.
+    """
+    media = fleet.fleet_of(cluster)
+    number = max(media.number_to_restore, least)
+    down = tuple(media.shutdown_steps(drain=drain, alone=True))
+    yield from down
+    yield from middle
+    if number:
+        yield from fleet.fleet_of(folded(cluster, down)).startup_steps(number)
+
+
+def startup_media(cluster: Cluster) -> Iterator[Step]:
+    """Yield the return of the media nodes that a run removed; their number is recorded then."""
+    media = fleet.fleet_of(cluster)
+    if number := max(media.number_to_restore, media.startup_number(None) or 0):
+        yield from media.startup_steps(number)
 
 
 def returns_to_service(left: tuple[Step, ...]) -> bool:
@@ -55,6 +79,6 @@ def rest_of_trip(
     """
     least = fleet.promised_nodes(left)
     if middle:
-        yield from round_trip(cluster, iter(middle), least)
+        yield from round_trip(cluster, middle, least)
     else:
         yield from startup(cluster, max(fleet.fleet_of(cluster).number_to_restore, least))

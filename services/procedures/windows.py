@@ -96,6 +96,7 @@ class AddWindow(Procedure):
         media = fleet.fleet_of(cluster)
         if window.number is not None:
             media.check_window_number(window.number)
+        media.check_shutdown(alone=window.kind == "media-only")
         if not media.saves and ANYWAY not in self.window:
             raise Refused(
                 f"a window would save nothing on {cluster.name}: it has {media.name}, and "
@@ -116,6 +117,7 @@ class AddWindow(Procedure):
         others = _others(window, cluster)
         since, until = cluster.seen_at, cluster.seen_at + FOUR_WEEKS
         return (
+            *fleet.fleet_of(cluster).window_notes(),
             f"[[strong {window.kind.capitalize()}]]: {KIND_WORDS[window.kind]}",
             *_renewal(window, cluster),
             _meetings(window),

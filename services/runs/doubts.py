@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from services.cluster.deployment import control_plane_of
 from services.cluster.model import Cluster
 from services.common.errors import Forbidden, Rejected, Unreachable
 from services.runs.watched_time import Stopwatch
@@ -13,7 +14,6 @@ AGAIN = 20.0
 """A doubt is confirmed by `TIMES` looks over `OVER` seconds, `AGAIN` seconds apart."""
 
 GLITCHES = (401, 403, 404)
-MASTERS = 4
 
 
 class Doubtful(Unreachable):
@@ -58,8 +58,9 @@ def is_glitch(error: Rejected) -> bool:
 
 def doubted(cluster: Cluster) -> str:
     """A sentence for the card about what a look seems to show."""
-    if cluster.masters and len(cluster.masters) < MASTERS:
-        return f"DigitalOcean shows {len(cluster.masters)} of {MASTERS} masters"
+    plane = control_plane_of(cluster)
+    if cluster.masters and plane.missing(len(cluster.masters)):
+        return f"DigitalOcean shows {len(cluster.masters)} of {plane.masters} masters"
     return cluster.problem
 
 

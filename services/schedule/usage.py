@@ -99,7 +99,7 @@ class UsageRecorder:
 
 
 def _seen(cluster: Cluster) -> list[Any]:
-    media = [_billed(n.droplet) for n in sorted(cluster.media, key=lambda n: n.id)]
+    media = [_billed(n.droplet) for n in sorted(cluster.separate_media, key=lambda n: n.id)]
     masters_off: bool | str = cluster.is_down
     if cluster.is_down and any(is_v5(m.size) for m in cluster.masters):
         masters_off = UNCAPPED

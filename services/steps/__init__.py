@@ -32,6 +32,9 @@ The steps, each by the goal it reaches:
 - `OldGone`: No pool member of another size is left.
 - `StopService`: OpenVidu is stopped on media nodes, whatever runs there. Only people choose this.
 - `RestartService`: OpenVidu was restarted on one master.
+- `PowerOffHost`: A Single Node's droplet is powered off. It stays and is billed.
+- `HealthyHost`: A Single Node answers its own health page.
+- `RestartHost`: OpenVidu was restarted on a Single Node, where it had ended its meetings before.
 - `Autoscaling`: The autoscaler is enabled, or paused so that it adds, drains and replaces no
   node.
 - `RunsOver`: No run of the autoscaler is in progress.
@@ -75,6 +78,7 @@ from services.steps.drill import (
     RecordDrill,
 )
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
+from services.steps.host import HealthyHost, PowerOffHost, RestartHost
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
 from services.steps.media_nodes import MediaServing, Revive, StopService
 from services.steps.pool import PoolTarget, TemplateSize
@@ -87,6 +91,7 @@ STEPS: tuple[type[Step], ...] = (
     *(SaveWindow, PromoteSecrets, BreakLock, RestoreSecrets, DropStaged),
     *(Drain, PoolTarget, MediaGone, MediaServing, Revive, PowerOff, PowerOn, Healthy, FrontAnswers),
     *(TemplateSize, Shrunk, OldGone, StopService, RestartService),
+    *(PowerOffHost, RestartHost, HealthyHost),
     *(Autoscaling, RunsOver, Left, Uncounted, Deleted, FleetGone, Arrived),
     *(NodesOff, NodesOn, NodesServe, NodeSize),
     *(Resize, Settled, Snapshots, KeepSecrets, DropBackups),
@@ -119,6 +124,7 @@ __all__ = [
     "FleetGone",
     "FrontAnswers",
     "Healthy",
+    "HealthyHost",
     "KeepSecrets",
     "Left",
     "MediaGone",
@@ -131,11 +137,13 @@ __all__ = [
     "OldGone",
     "PoolTarget",
     "PowerOff",
+    "PowerOffHost",
     "PowerOn",
     "PromoteSecrets",
     "Question",
     "RecordDrill",
     "Resize",
+    "RestartHost",
     "RestartService",
     "RestoreSecrets",
     "Revive",

@@ -1,11 +1,12 @@
-"""Steps about the four masters and the public address in front of them."""
+"""Steps about the masters and the public address in front of them."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from typing_extensions import override
 
-from services.cluster.model import Cluster, Droplet, Fact, short_name
+from services.cluster.deployment import control_plane_of
+from services.cluster.model import Cluster, Droplet, Fact, only_name, short_name
 from services.common.observed import Unobserved
 from services.common.text import join_words, plural
 from services.common.values import replace
@@ -21,7 +22,12 @@ MASTERS_SEEN = 20.0
 
 
 def master_names(names: tuple[str, ...]) -> str:
-    """Return `masters 1-4`, `master 2`, `masters 1 and 3`."""
+    """Return `masters 1-4`, `master 2`, `masters 1 and 3`; `the master` or `the node` if only one.
+
+    `the master` is Elastic's, `the node` is the droplet of a Single Node.
+    """
+    if len(names) == 1 and (only := only_name(names[0])):
+        return f"the {only}"
     numbers = [name.rsplit("-", 1)[-1] for name in names]
     if len(numbers) == 1:
         return f"master {numbers[0]}"
@@ -36,7 +42,8 @@ def powered_on(names: tuple[str, ...]) -> str:
 
 
 def _masters(cluster: Cluster, names: tuple[str, ...]) -> list[Droplet]:
-    return [m for m in cluster.masters if m.name in names]
+    # One that is not there counts as neither on nor off: KeyError, as in `Cluster.master`.
+    return [cluster.master(name) for name in names]
 
 
 def _with_status(cluster: Cluster, names: tuple[str, ...], status: str) -> str:
@@ -55,6 +62,17 @@ def _another_is_down(cluster: Cluster, names: tuple[str, ...]) -> str:
         return ""
     verb = plural(len(down), "is", "are")
     return f"{master_names(down)} {verb} not powered on: two masters are never down at once"
+
+
+def _of_a_stop(cluster: Cluster) -> Effects:
+    """Return what it means that one master stops while media nodes stay in service.
+
+    Where it is the only one, no one can meet, and running meetings lose their connection.
+    """
+    if control_plane_of(cluster).can_roll:
+        return Effects(stops_masters=True, down=not cluster.is_up)
+    meets = any(not n.drained for n in cluster.media)
+    return Effects(stops_masters=True, down=True, blocks=meets, cuts_off=meets and not cluster.idle)
 
 
 def _startup_fault(cluster: Cluster) -> str:
@@ -109,7 +127,10 @@ class PowerOff(Step):
         )
 
     def effects(self, cluster: Cluster) -> Effects:
-        return Effects(stops_masters=True, down=len(self.names) > 1 or not cluster.is_up)
+        if self.media_stays:
+            return _of_a_stop(cluster)
+        down = len(self.names) > 1 or not cluster.is_up or not control_plane_of(cluster).can_roll
+        return Effects(stops_masters=True, down=down)
 
     def missing_evidence(self, cluster: Cluster) -> str:
         if self.media_stays or self.is_done(cluster):
@@ -348,7 +369,7 @@ class RestartService(Step):
 
     @override
     def effects(self, cluster: Cluster) -> Effects:
-        return Effects(stops_masters=True)
+        return _of_a_stop(cluster)
 
     def blocker(self, cluster: Cluster) -> str:
         if self.is_done(cluster):
@@ -368,7 +389,7 @@ class RestartService(Step):
 
 @dataclass(frozen=True)
 class FrontAnswers(Step):
-    """The public address answers through the load balancer.
+    """The public address answers through what is in front: a load balancer, or a reserved IP.
 
     Masters can be healthy and not reachable.
     """
@@ -384,7 +405,7 @@ class FrontAnswers(Step):
     leaves_change: ClassVar[bool] = False
 
     def title(self) -> str:
-        return "Verify the public address through the load balancer"
+        return "Verify that the public address answers"
 
     def is_done(self, cluster: Cluster) -> bool:
         return cluster.front is True or not cluster.has_front
@@ -393,7 +414,7 @@ class FrontAnswers(Step):
         return replace(cluster, front=True)
 
     def waits_for(self, cluster: Cluster) -> str:
-        text = "the public address to answer through the load balancer"
+        text = f"the public address to answer through {control_plane_of(cluster).front}"
         if isinstance(cluster.front, Unobserved) and cluster.front.since:
             return f"{text}: {cluster.front.reason}"
         return text

@@ -17,6 +17,7 @@ from services.steps.backup import SaveBackupSchedule, Snapshots
 from services.steps.base import Step
 from services.steps.drain import Drain
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
+from services.steps.host import PowerOffHost, RestartHost
 from services.steps.masters import Healthy, PowerOff, PowerOn, RestartService, powered_on
 from services.steps.media_nodes import MediaServing, Revive, StopService
 from services.steps.pool import PoolTarget, TemplateSize
@@ -27,6 +28,7 @@ from services.steps.windows import SaveWindow
 
 # Every media node; how many are in service; nodes that were added meanwhile, whose ids no plan has.
 ALL, SERVING, ADDED = "media:*", "media:serving", "media:added"
+HOST = "media:host"  # the droplet of a Single Node, as a media node
 OF_NODES = (Drain, Left, Deleted, StopService, Revive, NodesOff, NodesOn, NodesServe)
 
 
@@ -92,16 +94,8 @@ def _is_replaced(subject: str, later: frozenset[str]) -> bool:
 def subjects(step: Step) -> frozenset[str]:
     """Return what a step's change is about."""
     match step:
-        case PowerOff(names=names):
-            return _each("power", names)
         case PowerOn(name=name):
             return _each("power", (name,))
-        case RestartService(name=name):
-            return _each("service", (name,))
-        case Resize(names=names):
-            return _each("size", names)
-        case NodeSize(id=number):
-            return _each("size", (str(number),))
         case PoolTarget():
             return frozenset({"pool target"})
         case TemplateSize():
@@ -115,7 +109,26 @@ def subjects(step: Step) -> frozenset[str]:
         case SaveBackupSchedule(times=times):
             return _each("backup schedule", times.split(" ", 1)[:1])
         case _:
-            return _of_media(step)
+            return _of_masters(step) or _of_media(step)
+
+
+def _of_masters(step: Step) -> frozenset[str]:
+    match step:
+        case PowerOffHost(names=names):
+            # It ends what a drained media server means for people: it starts anew with the droplet.
+            return _each("power", names) | {HOST}
+        case RestartHost(name=name):
+            return _each("service", (name,)) | {HOST}
+        case PowerOff(names=names):
+            return _each("power", names)
+        case RestartService(name=name):
+            return _each("service", (name,))
+        case Resize(names=names):
+            return _each("size", names)
+        case NodeSize(id=number):
+            return _each("size", (str(number),))
+        case _:
+            return frozenset()
 
 
 def _of_media(step: Step) -> frozenset[str]:
@@ -147,6 +160,8 @@ def _each(kind: str, names: Iterable[str]) -> frozenset[str]:
 def narrowed(step: Step, held: frozenset[str]) -> Step | None:
     """Return a step for these of its subjects only; None where it cannot be divided."""
     match step:
+        case PowerOffHost() | RestartHost():
+            return None
         case PowerOff(names=names):
             return replace(step, names=tuple(n for n in names if f"power:{n}" in held))
         case Resize(names=names):

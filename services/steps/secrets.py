@@ -8,10 +8,12 @@ from typing import ClassVar
 
 from typing_extensions import override
 
+from services.cluster.deployment import control_plane_of
 from services.cluster.model import Cluster, Fact, SecretsState
 from services.common.text import duration, join_words
 from services.common.values import replace
 from services.steps.base import Choice, Effects, Question, Step, StepTiming, WriteOperations
+from services.steps.host import PowerOffHost
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn
 
 LOST = "another writer's change may be lost"
@@ -116,8 +118,7 @@ class PromoteSecrets(Step):
     def timeout_question(self, cluster: Cluster) -> Question | None:
         if cluster.secrets is None or cluster.secrets.lock_age is None:
             return None
-        steps = promote_steps(cluster, self)
-        return _lock_question(cluster.secrets, steps, "nothing was written to secrets.env")
+        return _lock_question(cluster.secrets, self, "nothing was written to secrets.env")
 
     def residue(self) -> str:
         return f"{_key_names(self.keys)} changed in secrets.env"
@@ -170,7 +171,7 @@ class RestoreSecrets(Step):
 
     @property
     def is_waypoint(self) -> bool:
-        # Master 1 does not run with it yet.
+        # No master runs with it yet.
         return True
 
     def title(self) -> str:
@@ -206,10 +207,9 @@ class RestoreSecrets(Step):
     def timeout_question(self, cluster: Cluster) -> Question | None:
         if cluster.secrets is None or cluster.secrets.lock_age is None:
             return None
-        steps = (self, *restart_first(cluster), DropStaged(self.staged))
         return _lock_question(
             cluster.secrets,
-            steps,
+            self,
             "the new secrets.env is still in the bucket and is not verified",
         )
 
@@ -244,17 +244,17 @@ class DropStaged(Step):
         return "the staged file to be deleted"
 
 
-def _lock_question(secrets: SecretsState, steps: tuple[Step, ...], ends: str) -> Question:
-    """Return the choices when another writer's lock is not released."""
+def _lock_question(secrets: SecretsState, step: Step, ends: str) -> Question:
+    """Return the choices when another writer's lock is not released. `step`: what waits for it."""
     age = duration(secrets.lock_age or 0.0)
-    break_steps = (BreakLock(secrets.lock), *steps)
+    break_steps = (BreakLock(secrets.lock), step)
     return Question(
         id="secrets-lock",
         text=f"lock.lock has been in the bucket for {age}: a master is writing secrets.env, "
         "or crashed while writing. Nothing was overwritten.",
         choices=(
             Choice("wait", "Wait 10 min more", wait=600.0),
-            Choice("break", "Delete the lock", steps=break_steps, loses=LOST),
+            Choice("break", "Delete the lock", steps=break_steps, goes_on=True, loses=LOST),
             Choice("stop", "Stop here", ends=ends),
         ),
         meanwhile=True,
@@ -263,14 +263,17 @@ def _lock_question(secrets: SecretsState, steps: tuple[Step, ...], ends: str) ->
 
 
 def restart_first(cluster: Cluster) -> tuple[Step, ...]:
-    """Return the restart of master 1's droplet, while the other three serve.
+    """Return the restart of the first master's droplet, while the others serve, if there are any.
 
-    Master 1 reads the file at boot, and what it applies goes to all masters. A restart of the
-    service alone would keep the old values, and hide that the new file was not applied.
+    It reads the file at boot, and what it applies goes to all masters. A restart of the service
+    alone would keep the old values, and hide that the new file was not applied.
     """
-    names = tuple(m.name for m in cluster.masters)
+    names, plane = tuple(m.name for m in cluster.masters), control_plane_of(cluster)
+    off = PowerOff(names[:1], media_stays=plane.can_roll)
+    if plane.hosts_meetings:
+        off = PowerOffHost(names[:1], returns=True)
     return (
-        PowerOff(names[:1], media_stays=True),
+        off,
         PowerOn(names[0]),
         Healthy(names, restarts=False),
         FrontAnswers(),
@@ -278,7 +281,7 @@ def restart_first(cluster: Cluster) -> tuple[Step, ...]:
 
 
 def promote_steps(cluster: Cluster, promote: PromoteSecrets) -> tuple[Step, ...]:
-    """Return the steps to promote the file, restart master 1, verify all four, and clean up.
+    """Return the steps to promote the file, restart the first master, verify all, and clean up.
 
     Without the restart where the file is only repaired.
     """

@@ -2,11 +2,17 @@
 
 import re
 
+from simulators.cloud.model import Deployment, Edition
 from simulators.evidence import Source, rests_on
 
+SECRETS = "/opt/openvidu/secrets.env"
 CLUSTER_ENV = "/opt/openvidu/config/cluster/openvidu.env"
 MEET_ENV = "/opt/openvidu/config/cluster/master_node/meet.env"
 NODE_ENV = "/opt/openvidu/config/node/master_node.env"
+SINGLE_ENV = "/opt/openvidu/config/openvidu.env"
+SINGLE_MEET_ENV = "/opt/openvidu/config/meet.env"
+"""On Single Node, which has no files of a cluster."""
+PRO_ONLY = ("OPENVIDU_PRO_LICENSE", "OPENVIDU_RTC_ENGINE")
 ENGINES = ("pion", "mediasoup")
 RANDOM44 = "Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Qq"
 _DERIVED = {"OPENVIDU_URL": "https://{}/", "LIVEKIT_URL": "wss://{}/",
@@ -25,7 +31,13 @@ class SedError(Exception):
 
 
 def seed(
-    domain: str, secret: str, private_ips: list[str], key: str, api_secret: str
+    domain: str,
+    secret: str,
+    private_ips: list[str],
+    key: str,
+    api_secret: str,
+    deployment: Deployment = "high availability",
+    edition: Edition = "pro",
 ) -> dict[str, str]:
     """Return the values of a fresh deployment, in the order they were written.
 
@@ -43,8 +55,19 @@ def seed(
         "LIVEKIT_API_SECRET": api_secret, "OPENVIDU_PRO_LICENSE": "DUMMY-LICENSE-0000",
         "OPENVIDU_RTC_ENGINE": "pion", "OPENVIDU_VERSION": "3.6.1",
     }  # fmt: skip
-    values |= {f"MASTER_NODE_PRIVATE_IP_{n}": ip for n, ip in enumerate(private_ips, 1)}
-    values["ALL_SECRETS_GENERATED"] = "true"
+    match deployment:
+        case "high availability":
+            values |= {f"MASTER_NODE_PRIVATE_IP_{n}": ip for n, ip in enumerate(private_ips, 1)}
+        case "elastic":
+            values["MASTER_NODE_PRIVATE_IP"] = private_ips[0]
+        case "single node":
+            values["ENABLED_MODULES"] += ",v2compatibility"
+            del values["OPENVIDU_VERSION"]
+    if edition == "community":
+        values = {name: value for name, value in values.items() if name not in PRO_ONLY}
+        values["ENABLED_MODULES"] = "observability,openviduMeet"
+    if deployment != "single node":
+        values["ALL_SECRETS_GENERATED"] = "true"
     return values | {name: form.format(domain) for name, form in _DERIVED.items()}
 
 
@@ -53,21 +76,25 @@ def text(values: dict[str, str]) -> bytes:
     return "".join(f"{key}={value}\n" for key, value in values.items()).encode()
 
 
-def home(key: str) -> str:
-    """Return the configuration file of a master that holds this key."""
+def home(key: str, *, single: bool = False) -> str:
+    """Return the configuration file of a master, or of Single Node, that holds this key."""
+    if single:
+        return SINGLE_MEET_ENV if key.startswith("MEET_INITIAL_") else SINGLE_ENV
     if key.startswith("MEET_INITIAL_"):
         return MEET_ENV
     return NODE_ENV if key == "REDIS_PASSWORD" else CLUSTER_ENV
 
 
-def first_files(values: dict[str, str]) -> dict[str, bytes]:
+def first_files(values: dict[str, str], *, single: bool = False) -> dict[str, bytes]:
     """Return the configuration files as the installer wrote them."""
-    files: dict[str, dict[str, str]] = {CLUSTER_ENV: {}, MEET_ENV: {}, NODE_ENV: {}}
+    files: dict[str, dict[str, str]] = {}
+    for path in (SINGLE_ENV, SINGLE_MEET_ENV) if single else (CLUSTER_ENV, MEET_ENV, NODE_ENV):
+        files[path] = {}
     for key, value in values.items():
         if not key.startswith(
-            ("MASTER_NODE_PRIVATE_IP_", "OPENVIDU_VERSION", "ALL_SECRETS")
+            ("MASTER_NODE_PRIVATE_IP", "OPENVIDU_VERSION", "ALL_SECRETS")
         ) and not key.endswith("_URL"):
-            files[home(key)][key] = value
+            files[home(key, single=single)][key] = value
     return {path: text(pairs) for path, pairs in files.items()}
 
 
@@ -88,7 +115,7 @@ def copy_into(files: dict[str, bytes], source: bytes) -> list[str]:
             value.endswith("=") and value.count("=") == 1
         ):  # `read` with IFS== drops one trailing separator.
             value = value[:-1]
-        path = home(key)
+        path = home(key, single=SINGLE_ENV in files)
         old = files.get(path, b"").decode()
         was = re.search(rf"^{re.escape(key)}=(.*)$", old, re.MULTILINE)
         if not value or was is None:
@@ -108,7 +135,8 @@ def _replacement(value: str, matched: str) -> str:
 
 def engine_is_known(files: dict[str, bytes]) -> bool:
     """Return whether OpenVidu's own check of its configuration passes."""
-    line = re.search(rb"^OPENVIDU_RTC_ENGINE=(.*)$", files.get(CLUSTER_ENV, b""), re.MULTILINE)
+    config = files.get(SINGLE_ENV, files.get(CLUSTER_ENV, b""))
+    line = re.search(rb"^OPENVIDU_RTC_ENGINE=(.*)$", config, re.MULTILINE)
     return line is None or line[1].decode(errors="replace") in ENGINES
 
 

@@ -1,19 +1,24 @@
 """Builds an OpenVidu stack as the vendor's Terraform does.
 
-With a pool (3.6), fixed media nodes or the autoscaler (3.7).
+With a pool (3.6), fixed media nodes or the autoscaler (3.7); with four masters, with one, or all in
+one droplet.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from simulators.cloud import boot_script
 from simulators.cloud.droplets import Droplets
 from simulators.cloud.functions import Functions
 from simulators.cloud.model import (
+    QUORUMS,
     AutoscalerCode,
+    Deployment,
+    Edition,
     Kind,
     LoadBalancer,
+    Role,
     SimulatedCluster,
     SimulatedDroplet,
     SimulatedMember,
@@ -25,7 +30,13 @@ from simulators.cloud.state import CloudState
 
 Addresses = Callable[[int], str]
 IMAGE = "ubuntu-24-04-x64"
-INFO, VERSION = "/opt/openvidu/deployment-info.yaml", b"edition: pro\nversion: 3.6.1\n"
+INFO = "/opt/openvidu/deployment-info.yaml"
+VERSIONS: dict[Deployment, str] = {
+    "high availability": "3.6.1",
+    "elastic": "3.6.1",
+    "single node": "3.7.0",
+}
+"""Single Node's bucket has held a `secrets.env` only since 3.6.1."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,9 @@ class Blueprint:
     """What a stack is built like.
 
     `addresses` returns the public address of the n-th droplet of the account.
+
+    `edition`: of Single Node alone; the others are always pro. A single node has no media fleet:
+    `media`, `size` and `kind` mean nothing there.
 
     `autoscaler`: numbers in the function's code that differ from the usual ones (fields of
     `AutoscalerCode`).
@@ -47,6 +61,8 @@ class Blueprint:
     addresses: Addresses | None = None
     domain: str | None = None
     kind: Kind = "pool"
+    deployment: Deployment = "high availability"
+    edition: Edition = "pro"
     autoscaler: dict[str, Any] = field(default_factory=dict)
 
 
@@ -61,6 +77,12 @@ class Builder:
     def build(self, blueprint: Blueprint) -> SimulatedCluster:
         """Create masters, media nodes and load balancer of a stack, all up and healthy."""
         state, stack = self.state, blueprint.stack
+        assert blueprint.edition == "pro" or blueprint.deployment == "single node", "pro only"
+        bucket, kind = f"{stack}-space-", blueprint.kind
+        if blueprint.deployment == "high availability":
+            bucket += "clusterdata-"
+        if blueprint.deployment == "single node":
+            blueprint, kind = replace(blueprint, media=0, kind="co-located"), "co-located"
         vpc, hexadecimal = state.uuid(), state.uuid().replace("-", "")[:10]
         cluster = SimulatedCluster(
             stack=stack,
@@ -69,8 +91,10 @@ class Builder:
             pool_id="",
             balancer_id="",
             domain=blueprint.domain or f"{stack}.example.com",
-            bucket=f"{stack}-space-clusterdata-{hexadecimal}",
-            kind=blueprint.kind,
+            bucket=bucket + hexadecimal,
+            kind=kind,
+            deployment=blueprint.deployment,
+            edition=blueprint.edition,
         )
         state.clusters[stack] = cluster
         count = len(state.droplets)
@@ -80,35 +104,49 @@ class Builder:
                 return None
             return blueprint.addresses(count + offset)
 
-        for n in range(1, 5):
+        _, masters = QUORUMS[blueprint.deployment]
+        for n in range(1, masters + 1):
             cluster.master_ids.append(self._master(blueprint, vpc, n, public(n)).id)
-        addresses = [public(4 + n) for n in range(1, blueprint.media + 1)]
+        addresses = [public(masters + n) for n in range(1, blueprint.media + 1)]
         if blueprint.kind == "pool":
             pool = self._pool(blueprint, vpc)
             cluster.pool_id = pool.id
             for address in addresses:
                 self._member(pool, address)
-        else:
+        elif blueprint.kind != "co-located":
             state.tags.add(cluster.draining_tag)
             self._media_nodes(cluster, addresses, blueprint.size, vpc)
         if blueprint.kind == "autoscaler":
             self._autoscaler(blueprint, vpc)
-        cluster.balancer_id = self._balancer(blueprint, vpc)
+        if blueprint.deployment == "high availability":
+            cluster.balancer_id = self._balancer(blueprint, vpc)
         self._start(cluster)
         return cluster
 
     def _master(
         self, blueprint: Blueprint, vpc: str, n: int, public_ip: str | None
     ) -> SimulatedDroplet:
-        template = {
+        template: dict[str, Any] = {
             "region": blueprint.region,
             "size": blueprint.masters_size,
             "tags": [f"{blueprint.stack}-master-node-tag"],
             "vpc_uuid": vpc,
         }
-        master = self.droplets.create(f"{blueprint.stack}-master-node-{n}", template, public_ip)
-        master.role, master.stack = "master", blueprint.stack
-        master.private_ip = f"10.10.10.{n + 1}"
+        stack, name = blueprint.stack, f"{blueprint.stack}-master-node-{n}"
+        role: Role = "master"
+        if blueprint.deployment == "elastic":
+            template["tags"] = ["openvidu", stack, "master-node"]
+            name = f"{stack}-master-node"
+        if blueprint.deployment == "single node":
+            template["tags"] = []
+            role, name = "single", f"{stack}-vm-ce"
+            if blueprint.edition == "pro":
+                name += "-pro"
+        master = self.droplets.create(name, template, public_ip)
+        master.role, master.stack = role, stack
+        if blueprint.deployment != "high availability":
+            master.reserved_ip = f"203.0.113.{110 + len(self.state.clusters)}"
+        master.private_ip = self.state.vpc_address(stack, n + 1)
         return master
 
     def _pool(self, blueprint: Blueprint, vpc: str) -> SimulatedPool:
@@ -201,24 +239,26 @@ class Builder:
             state.plant("dash"),
             [m.private_ip for m in masters],
             *keys(cluster.stack),
+            cluster.deployment,
+            cluster.edition,
         )
+        info = f"edition: {cluster.edition}\nversion: {VERSIONS[cluster.deployment]}\n".encode()
+        is_single = cluster.deployment == "single node"
         for master in masters:
-            master.node.files |= boot_script.first_files(values)
-            master.node.files |= {
-                "/opt/openvidu/secrets.env": boot_script.text(values),
-                INFO: VERSION,
-            }
-        for droplet in [*masters, *state.media(cluster.stack)]:
+            master.node.files |= boot_script.first_files(values, single=is_single)
+            master.node.files |= {boot_script.SECRETS: boot_script.text(values), INFO: info}
+        media = [d for d in state.media(cluster.stack) if not d.is_master]
+        for droplet in [*masters, *media]:
             droplet.creating, droplet.status, droplet.node.installed = False, "active", True
             self._boot(droplet)
             droplet.created_at = hour_ago
-            if droplet.role == "master":
+            if droplet.is_master:
                 droplet.ready_at = hour_ago
         cluster.quorum_at = hour_ago
 
     def _boot(self, droplet: SimulatedDroplet) -> None:
         state = self.state
-        if droplet.role == "master":
+        if droplet.is_master:
             # The installer wrote the files; no boot script has read them yet.
             reader, state.read_secrets = state.read_secrets, None
             self.nodes.power_up(droplet)

@@ -28,6 +28,8 @@ from simulators.cloud.graceful_shutdown import GracefulShutdown
 from simulators.cloud.invariants import Invariants
 from simulators.cloud.meetings import Meetings
 from simulators.cloud.model import (
+    Deployment,
+    Edition,
     Kind,
     Loss,
     SimulatedCluster,
@@ -95,6 +97,8 @@ class Cloud(CloudState):
         addresses: Addresses | None = None,
         domain: str | None = None,
         kind: Kind = "pool",
+        deployment: Deployment = "high availability",
+        edition: Edition = "pro",
         **autoscaler: Any,
     ) -> SimulatedCluster:
         """Build an OpenVidu stack, up and healthy; the arguments are those of `Blueprint`."""
@@ -110,6 +114,8 @@ class Cloud(CloudState):
                 addresses,
                 domain,
                 kind,
+                deployment,
+                edition,
                 autoscaler,
             )
         )

@@ -18,6 +18,12 @@ from simulators.evidence import Source, rests_on
 MASTER_CONTAINERS = ("openvidu-meet", "caddy", "dashboard", "grafana", "loki", "mimir", "minio",
     "mongo", "operator", "redis-sentinel",
                      "redis-server", "promtail")  # fmt: skip
+ELASTIC_CONTAINERS = ("openvidu-meet", "caddy", "dashboard", "grafana", "loki", "mimir", "minio",
+    "mongo", "operator", "promtail",
+                      "redis")  # fmt: skip
+SINGLE_CONTAINERS = ("openvidu-meet", "caddy", "dashboard", "egress", "grafana", "ingress", "loki",
+    "minio", "mongo", "openvidu", "prometheus", "promtail",
+                     "redis")  # fmt: skip
 MEDIA_CONTAINERS = ("openvidu", "ingress", "egress", "caddy", "prometheus", "promtail")
 AGENT = "agent-speech-processing"
 FIRST_PID = 1200
@@ -34,9 +40,7 @@ class Containers:
 
     def start_all(self, droplet: SimulatedDroplet) -> str:
         """Start every container of the node's role. Returns docker's start time."""
-        names: tuple[str, ...] = MASTER_CONTAINERS
-        if droplet.role != "master":
-            names = (*MEDIA_CONTAINERS, *self._agents(droplet))
+        names = self._names(droplet)
         started = docker_stamp(self.state.now, self.state.number())
         for name in names:
             self._start(droplet, name, started)
@@ -103,6 +107,16 @@ class Containers:
     def lose_meetings(self, droplet: SimulatedDroplet, why: str) -> None:
         """Disconnect everyone who meets on the node."""
         self.people.throw_out(self.state.meetings_on(droplet.id), f"{droplet.name}: {why}")
+
+    def _names(self, droplet: SimulatedDroplet) -> tuple[str, ...]:
+        match droplet.role:
+            case "single":
+                return (*SINGLE_CONTAINERS, *self._agents(droplet))
+            case "master" if self.state.clusters[droplet.stack].deployment == "elastic":
+                return ELASTIC_CONTAINERS
+            case "master":
+                return MASTER_CONTAINERS
+        return (*MEDIA_CONTAINERS, *self._agents(droplet))
 
     def _agents(self, droplet: SimulatedDroplet) -> dict[str, SigquitBehaviour]:
         if droplet.node.agents is None:
@@ -206,4 +220,11 @@ rests_on(
     "an agent that drains",
     "an agent that ignores SIGQUIT",
     "an agent that ends at once",
+)
+rests_on(
+    "containers",
+    Source.DOCUMENT,
+    "OpenVidu's on-premises administration pages of Single Node and Elastic: docker compose ps",
+    "Single Node runs the containers of a master and of a media node",
+    "the one master of Elastic has no sentinel",
 )

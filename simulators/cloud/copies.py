@@ -32,7 +32,7 @@ def _seals(droplet: SimulatedDroplet) -> bool:
 
 def _ways_out(state: CloudState, droplet: SimulatedDroplet, *, is_sealed: bool) -> str:
     """Return how it can reach the original; "" when it cannot."""
-    originals = [d for d in state.droplets.values() if d.role in ("master", "media")]
+    originals = [d for d in state.droplets.values() if d.is_master or d.is_media]
     if any(d.vpc_uuid == droplet.vpc_uuid for d in originals):
         return "it is in the network of a cluster"
     if any(tag in d.tags for d in originals for tag in droplet.tags):

@@ -186,8 +186,10 @@ class Invariants:
             self._one_at_a_time(master)
             return
         # Fixed media nodes are never removed: it is enough that nothing runs on them.
-        stay = self.state.clusters[stack].kind == "fixed"
+        stay = self.state.clusters[stack].kind in ("fixed", "co-located")
         present = [d for d in self.state.media(stack) if self._knowable(d)]
+        if terms.thrown_out:  # Who agreed to lose the meetings of a master's own droplet, did.
+            present = [d for d in present if d is not master]
         left = [d.name for d in present if not ((stay or d.id in terms.kept) and is_drained(d))]
         if left:
             text = f"{master.name} stops while {', '.join(left)} is there"

@@ -7,10 +7,20 @@ from typing import Any, Literal
 
 from simulators.cloud.timeline import EventCause
 
-Role = Literal["master", "media", "other"]
+Role = Literal["master", "media", "single", "other"]
+"""`single`: master and media node in one droplet."""
 ZeroMode = Literal["yes", "refused", "omitted", "ignored"]
 RemovalOrder = Literal["newest", "oldest", "middle", "random"]
-Kind = Literal["pool", "fixed", "autoscaler"]
+Kind = Literal["pool", "fixed", "autoscaler", "co-located"]
+"""Of media fleets. `co-located`: meetings run on the master's own droplet."""
+Deployment = Literal["high availability", "elastic", "single node"]
+Edition = Literal["pro", "community"]
+QUORUMS: dict[Deployment, tuple[int, int]] = {
+    "high availability": (3, 4),
+    "elastic": (1, 1),
+    "single node": (1, 1),
+}
+"""How many masters are needed, of how many."""
 SigquitBehaviour = Literal["drains", "deaf", "dies"]
 """What a container does at SIGQUIT.
 
@@ -182,7 +192,19 @@ class SimulatedDroplet:
     copy_of: "SimulatedSnapshot | None" = None
     """The snapshot it was created from."""
     user_data: str = ""
+    reserved_ip: str = ""
+    """A second public address, which stays when the droplet is replaced."""
     node: NodeState = field(default_factory=NodeState)
+
+    @property
+    def is_master(self) -> bool:
+        """Whether the masters' services run on it."""
+        return self.role in ("master", "single")
+
+    @property
+    def is_media(self) -> bool:
+        """Whether meetings run on it."""
+        return self.role in ("media", "single")
 
     @property
     def locked(self) -> bool:
@@ -340,10 +362,13 @@ class SimulatedCluster:
     bucket: str
     quorum_at: float | None = None
     started: set[int] = field(default_factory=set)
-    """Masters started since the quorum was lost: it returns only with all four."""
+    """Masters started since the quorum was lost: it returns only with all of them."""
     kind: Kind = "pool"
     documents: dict[str, int] = field(default_factory=lambda: dict(DOCUMENTS))
     """The database of its masters: documents by collection."""
+    deployment: Deployment = "high availability"
+    """Only with high availability is a load balancer in front; otherwise a reserved IP is."""
+    edition: Edition = "pro"
 
     @property
     def media_tag(self) -> str:

@@ -13,12 +13,10 @@ from simulators.cloud.events import (
 )
 from simulators.cloud.graceful_shutdown import GracefulShutdown
 from simulators.cloud.meetings import Meetings
-from simulators.cloud.model import SimulatedCluster, SimulatedDroplet
+from simulators.cloud.model import QUORUMS, SimulatedCluster, SimulatedDroplet
 from simulators.cloud.state import CloudState
 from simulators.evidence import Source, rests_on
 
-QUORUM = 3
-MASTERS = 4
 NEVER = float("inf")
 RESTART_LOG = "/var/log/openvidu-restart.log"
 VOLATILE = ("/run/", "/tmp/", "/var/run/")  # noqa: S108 - the node's, not ours
@@ -52,7 +50,7 @@ class NodeSystem:
         node.files = {
             path: data for path, data in node.files.items() if not path.startswith(VOLATILE)
         }
-        if droplet.role == "master":
+        if droplet.is_master:
             node.installed = True
             self.state.clusters[droplet.stack].started.add(droplet.id)
             self._boot_master(droplet)
@@ -69,7 +67,7 @@ class NodeSystem:
         if not droplet.on:
             return
         self.emit(DropletTouched(droplet))
-        if droplet.role == "master":
+        if droplet.is_master:
             self.emit(MasterStopping(droplet))
         self.containers.lose_meetings(droplet, why)
         droplet.on = False
@@ -80,7 +78,7 @@ class NodeSystem:
     def start_unit(self, droplet: SimulatedDroplet) -> None:
         """Run `systemctl start openvidu`."""
         self.emit(DropletTouched(droplet))
-        if droplet.role == "master":
+        if droplet.is_master:
             self._start_master(droplet)
         else:
             droplet.node.unit = "active"
@@ -154,9 +152,13 @@ class NodeSystem:
 
         Returns why the unit cannot start; "" when it can.
         """
-        if self.state.read_secrets is None:
+        if droplet.role == "single":
+            # Its script downloads nothing: what the bucket holds is a copy of the installation.
+            source = droplet.node.files.get(boot_script.SECRETS)
+        elif self.state.read_secrets is None:
             return ""
-        source = self.state.read_secrets(droplet.stack)
+        else:
+            source = self.state.read_secrets(droplet.stack)
         if source is None:
             return NO_SECRETS
         try:
@@ -167,17 +169,18 @@ class NodeSystem:
         return ""
 
     def _masters_changed(self, droplet: SimulatedDroplet) -> None:
-        if droplet.role == "master":
+        if droplet.is_master:
             self._count_quorum(self.state.clusters[droplet.stack])
 
     def _count_quorum(self, cluster: SimulatedCluster) -> None:
         masters = self.state.masters(cluster.stack)
-        if sum(self.state.up(m) for m in masters) < QUORUM:
+        needed, all_of_them = QUORUMS[cluster.deployment]
+        if sum(self.state.up(m) for m in masters) < needed:
             cluster.started &= {m.id for m in masters if m.on}
             cluster.quorum_at = None
-            why = f"{cluster.stack}: fewer than {QUORUM} masters are up"
+            why = f"{cluster.stack}: fewer than {needed} masters are up"
             self.people.throw_out(self.state.meetings_of(cluster.stack), why)
-        elif cluster.quorum_at is None and len(cluster.started) == MASTERS:
+        elif cluster.quorum_at is None and len(cluster.started) == all_of_them:
             cluster.quorum_at = self.state.now + self.state.delays.master_ready
 
 
@@ -197,4 +200,16 @@ rests_on(
     Source.SOURCE,
     "openvidu-digitalocean 3.6.1: the masters' boot script",
     "secrets.env is read at each boot and restart",
+)
+rests_on(
+    "masters",
+    Source.SOURCE,
+    "openvidu-digitalocean pro/elastic d5bee4d8 and 963f1634: one master, the same boot script",
+    "Elastic is out of service while its one master is down",
+)
+rests_on(
+    "masters",
+    Source.SOURCE,
+    "openvidu-digitalocean pro/singlenode f3aab401 and 03a8592f, community/singlenode d5bee4d8",
+    "Single Node reads its own secrets.env, never the bucket's",
 )

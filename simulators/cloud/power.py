@@ -53,7 +53,7 @@ class ActionSimulation:
         droplet = self.state.droplet(droplet_id)
         options = options or {}
         self._check(droplet, kind, options)
-        if kind in STOPS and droplet.role == "master" and droplet.on:
+        if kind in STOPS and droplet.is_master and droplet.on:
             self.emit(MasterStopping(droplet))
         return self._begin(droplet, kind, options)
 
@@ -178,7 +178,7 @@ class ActionSimulation:
         snapshot = self.state.snapshots[image]
         self.nodes.power_down(droplet, "rebuilt")
         droplet.node.files = dict(snapshot.files)
-        if droplet.role == "master":
+        if droplet.is_master:
             self.state.clusters[droplet.stack].documents = dict(snapshot.documents)
         self.nodes.power_up(droplet)
 
@@ -192,7 +192,7 @@ class ActionSimulation:
         snapshot = SimulatedSnapshot(
             state.number(), name, droplet.id, droplet.region, droplet.disk, state.now
         )
-        if droplet.role == "master":
+        if droplet.is_master:
             snapshot.stack = droplet.stack
             snapshot.files = dict(droplet.node.files)
             snapshot.documents = dict(state.clusters[droplet.stack].documents)

@@ -122,7 +122,14 @@ class CloudState:
     def private_ip(self, stack: str) -> str:
         """Return a free address in the stack's VPC."""
         taken = {d.private_ip for d in self.droplets.values() if d.stack == stack}
-        return next(ip for n in range(2, 255) if (ip := f"10.10.10.{n}") not in taken)
+        return next(ip for n in range(2, 255) if (ip := self.vpc_address(stack, n)) not in taken)
+
+    def vpc_address(self, stack: str, n: int) -> str:
+        """Return the n-th address in the stack's VPC, whose range is its own except with HA."""
+        cluster = self.clusters.get(stack)
+        if cluster is None or cluster.deployment == "high availability":
+            return f"10.10.10.{n}"
+        return f"10.{20 + list(self.clusters).index(stack)}.10.{n}"
 
     def plant(self, kind: str) -> str:
         """Return a new secret, and remember it as a canary."""
@@ -160,7 +167,7 @@ class CloudState:
         ids = {m.droplet_id for m in pool.members} if pool else set()
 
         def is_media(droplet: SimulatedDroplet) -> bool:
-            mine = droplet.stack == stack and droplet.role == "media"
+            mine = droplet.stack == stack and droplet.is_media
             return droplet.id in ids or mine or cluster.media_tag in droplet.tags
 
         return [d for d in self.droplets.values() if is_media(d)]
@@ -185,8 +192,11 @@ class CloudState:
         )
 
     def front_is_up(self, stack: str) -> bool:
-        """Return whether the stack is reachable through its load balancer."""
-        return any(self.healthy(m, self.delays.front) for m in self.masters(stack))
+        """Return whether the stack is reachable through its load balancer or reserved IP."""
+        lag = self.delays.front
+        if not self.clusters[stack].balancer_id:
+            lag = 0.0  # a reserved IP leads to its droplet at once
+        return any(self.healthy(m, lag) for m in self.masters(stack))
 
     def serving(self, stack: str) -> list[SimulatedDroplet]:
         """Return the media nodes that take new meetings."""
@@ -195,7 +205,12 @@ class CloudState:
         return [d for d in self.media(stack) if self.takes_meetings(d)]
 
     def serving_without_firewall(self, stack: str) -> list[SimulatedDroplet]:
-        """Return the media nodes that serve without firewalls, which follow the media tag."""
+        """Return the media nodes that serve without firewalls, which follow the media tag.
+
+        Single Node's firewall follows its droplet's id instead.
+        """
+        if self.clusters[stack].kind == "co-located":
+            return []
         return [d for d in self.serving(stack) if self.clusters[stack].media_tag not in d.tags]
 
     def takes_meetings(self, droplet: SimulatedDroplet) -> bool:

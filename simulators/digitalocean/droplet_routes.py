@@ -182,3 +182,9 @@ rests_on(
     "POST /v2/droplets/actions",
     "GET /v2/droplets/{droplet}/snapshots",
 )
+rests_on(
+    "DigitalOcean",
+    Source.DOCUMENT,
+    "digitalocean/godo#343, a maintainer: a droplet has two public addresses then",
+    "a droplet's networks show its reserved IP after its own address",
+)

@@ -40,6 +40,8 @@ def droplet(thing: SimulatedDroplet) -> Json:
             "type": "public",
         },
     ]
+    if thing.reserved_ip:
+        v4.append(v4[-1] | {"ip_address": thing.reserved_ip})
     return {
         "id": thing.id, "name": thing.name, "memory": size.memory, "vcpus": size.vcpus,
         "disk": thing.disk, "disk_info": [{"type": "local", "size": {"amount": thing.disk,
@@ -60,7 +62,8 @@ def droplet_text(thing: SimulatedDroplet, *, tags: bool = True) -> str:
     shown = (
         thing.name, thing.status, thing.locked, thing.creating, thing.size, thing.disk,
             tuple(thing.tags) if tags else (), tuple(thing.snapshot_ids), thing.public_ip,
-            thing.private_ip, thing.created_at, thing.image, thing.region, thing.vpc_uuid,
+            thing.private_ip, thing.reserved_ip, thing.created_at, thing.image, thing.region,
+            thing.vpc_uuid,
     )  # fmt: skip
     before = _TEXTS.get(thing.id)
     if before is None or before[0] != shown:

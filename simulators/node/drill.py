@@ -11,7 +11,7 @@ def count_documents(session: Session) -> int:
     """Print how many documents each collection of the running database holds."""
     session.substitute()
     droplet, estate = session.droplet, session.estate
-    runs = droplet.role == "master" and estate.up(droplet)
+    runs = droplet.is_master and estate.up(droplet)
     if not runs:
         session.echo("refused=no container mongo runs here")
         return session.end()

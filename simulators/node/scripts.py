@@ -8,11 +8,14 @@ Every simple command of a script takes a `step()`, in its order, so that a conne
 between any two.
 """
 
+import base64
+import binascii
 import hashlib
 import re
 import shlex
 from collections.abc import Callable
 
+from simulators.cloud import boot_script
 from simulators.evidence import Source, rests_on
 from simulators.node import drill, scripts_0_1_0
 from simulators.node.docker import Docker, DockerError, processes
@@ -24,10 +27,12 @@ MARKERS = "/run/openvidu-bot"
 LINES, LONGEST_LINE = 20, 300
 """How much of a log is shown: `tail -n 20`, `cut -c1-300`."""
 LONGEST_NAME = 80
+BAD_GATEWAY = 502
 VENDOR = "/usr/local/bin/graceful_shutdown.sh"
 RIGHTS = "Interactive authentication required."
 ERRORS_LOG = "/var/log/openvidu/nodes_errors.log"
 VERSION_FILE = "/opt/openvidu/deployment-info.yaml"
+LIVEKIT_CONFIG = "/opt/openvidu/config/livekit.yaml"
 
 
 class UnknownScript(AssertionError):
@@ -82,6 +87,7 @@ def look(session: Session) -> int:
         session.echo(f"refused=docker: {error}")
         return session.end()
     _marker(session, docker, start)
+    session.substitute()
     session.substitute()
     session.echo(f"livekit={_livekit(session):03d}")
     for line in gauges(session):
@@ -183,13 +189,16 @@ def _marker(session: Session, docker: Docker, start: str) -> None:
 
 
 def _livekit(session: Session) -> int:
-    """Return the status that curl sees at port 7880."""
+    """Return the status that curl sees at LiveKit's port, which is 7880 unless a file names it."""
     estate, droplet = session.estate, session.droplet
     if droplet.role == "master" and estate.up(droplet):
         return _health_page(session)
     status = estate.livekit_status(droplet)
     if not status or "livekit-silent" in session.faults:
-        return 0
+        # Single Node's caddy listens there, too, and answers for whom it does not reach.
+        own = re.search(r"^port:\s*\d", session.files.read(LIVEKIT_CONFIG) or "", re.MULTILINE)
+        proxied = droplet.role == "single" and droplet.node.running("caddy") and not own
+        return BAD_GATEWAY if proxied else 0
     if "livekit-starting" in session.faults:
         return 406
     return status
@@ -328,6 +337,61 @@ def _tail(lines: list[str]) -> list[str]:
     return [line[:LONGEST_LINE] for line in lines[-LINES:]]
 
 
+# --- a Single Node's own secrets.env
+
+
+def read_secrets(session: Session) -> int:
+    """Print the digest and the content of the node's secrets.env."""
+    session.step()  # [ -e ... ]
+    content = session.files.stored.get(boot_script.SECRETS)
+    if content is None:
+        session.echo("absent")
+        return session.end()
+    session.substitute()
+    session.substitute()
+    session.echo(f"{_sha256(content)} {base64.b64encode(content).decode()}")
+    return session.end()
+
+
+def write_secrets(session: Session) -> int:
+    """Replace the node's secrets.env as a whole, if it is the one that is to be replaced."""
+    session.step()  # export LC_ALL
+    session.step()  # umask
+    before, after, encoded = (*session.stdin.split("\n"), "", "", "")[:3]
+    for _ in ("before", "after", "base64"):
+        session.step()
+    stored = session.files.stored
+    try:
+        content = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        content = b""
+    session.substitute()
+    session.step()  # [ ... = "$after" ]
+    if _sha256(content) != after:
+        session.echo("incomplete")
+    else:
+        now = _sha256(stored[boot_script.SECRETS]) if boot_script.SECRETS in stored else "absent"
+        session.step()  # [ -e ... ]
+        session.step()  # [ "$before" != any ]
+        if before not in ("any", now):
+            session.echo("changed")
+        else:
+            session.step()  # mv
+            stored[boot_script.SECRETS] = content
+            session.echo("written")
+    session.step()  # rm
+    return session.end()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def reads_stdin(script: str) -> bool:
+    """Return whether a script waits for what is sent to it."""
+    return SCRIPTS.get(digest(script)) is write_secrets
+
+
 # --- single commands
 
 
@@ -414,7 +478,24 @@ def find_doctl(session: Session) -> int:
     return 0
 
 
+def health_page(session: Session) -> int:
+    """Print the status of the node's own health page."""
+    session.step()
+    status = 0
+    if session.droplet.is_master and session.estate.up(session.droplet):
+        status = _health_page(session)
+    session.out.append(f"{status:03d}")
+    if not status:
+        session.step()  # true
+    return session.end()
+
+
+ASK_HEALTH = (
+    "curl -s -o /dev/null -m 5 -w '%{http_code}' http://127.0.0.1:7880/health/caddy 2>/dev/null"
+    " || true"
+)
 COMMANDS: dict[str, Answer] = {
+    ASK_HEALTH: health_page,
     "systemctl restart openvidu": _systemctl("restart"),
     "systemctl stop openvidu": _systemctl("stop"),
     "systemctl show --property=InvocationID --value openvidu": invocation,
@@ -426,8 +507,10 @@ COMMANDS: dict[str, Answer] = {
     "for d in /usr/bin /bin; do if [ -x $d/doctl ]; then echo $d; fi; done": find_doctl,
 }
 SCRIPTS: dict[str, Answer] = {
-    "06a5e787b798d1d5": look,
+    "0e900cfabe717011": look,
     "08bd2815009ac598": inspect,
+    "6ef0110d4bdee872": read_secrets,
+    "ad0cc264d116fb79": write_secrets,
     "e6b24369ff86f0ca": drill.count_documents,
     "309bdaf301f6b959": drill.drill_look,
     "2a19a8c88a0e9266": drill.drill_prove,
@@ -452,6 +535,8 @@ rests_on(
     "look",
     "inspect",
     "drain",
+    "read_secrets",
+    "write_secrets",
 )
 rests_on(
     "scripts",
@@ -466,4 +551,11 @@ rests_on(
     Source.DOCUMENT,
     "the manual pages of systemctl, date, id and cat",
     *COMMANDS,
+)
+rests_on(
+    "scripts",
+    Source.NOTHING,
+    "which of both listens at port 7880 of Single Node, where caddy's health page is, and whether"
+    " livekit.yaml names a port of LiveKit's own",
+    "caddy answers 502 at port 7880 of Single Node without a media server",
 )

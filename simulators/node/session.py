@@ -34,8 +34,10 @@ class Session:
         droplet: SimulatedDroplet,
         faults: Mapping[str, WorldFault],
         budget: int | None = None,
+        stdin: str = "",
     ) -> None:
         self.estate, self.droplet, self.faults, self.budget = estate, droplet, faults, budget
+        self.stdin = stdin
         self.files = Files(droplet.node.files, faults)
         self.seconds = 0.0
         self.out: list[str] = []

@@ -39,8 +39,8 @@ class NodeShell:
         self.unknown: list[str] = []
         """Scripts that no node knew: a test with one of them has tested nothing."""
 
-    def execute(self, droplet_id: int, command: str) -> ShellOutput:
-        """Run a script as root.
+    def execute(self, droplet_id: int, command: str, stdin: str = "") -> ShellOutput:
+        """Run a script as root, with this standard input.
 
         Raises:
             ConnectionRefusedError: when the droplet is off, or does not exist.
@@ -65,7 +65,7 @@ class NodeShell:
         if fault is not None and fault.kind == "cut-before":
             return ShellOutput(None, "", "")
         with self.estate.timeline.caused_by("operator", f"ssh {droplet.name}"):
-            return self._run(droplet, command, fault, node_faults)
+            return self._run(droplet, command, fault, node_faults, stdin)
 
     def _node_faults(self, droplet: SimulatedDroplet, command: str) -> dict[str, WorldFault]:
         """Return the faults of the node: the lasting ones, and one of this session alone."""
@@ -81,13 +81,14 @@ class NodeShell:
         command: str,
         fault: WorldFault | None,
         node_faults: Mapping[str, WorldFault],
+        stdin: str,
     ) -> ShellOutput:
         try:
             answer = recognised(command)
         except UnknownScript:
             self.unknown.append(command)
             raise
-        session = Session(self.estate, droplet, node_faults)
+        session = Session(self.estate, droplet, node_faults, stdin=stdin)
         if fault is not None and fault.kind in ("cut-middle", "ended-early"):
             session.budget = fault.commands
         status: int | None = None

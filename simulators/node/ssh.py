@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from simulators.cloud import Cloud, SimulatedDroplet
 from simulators.listeners import Listener, Listeners
-from simulators.node.scripts import script_name
+from simulators.node.scripts import reads_stdin, script_name
 from simulators.node.shell import KeyRefused, NodeShell, ShellOutput
 from simulators.wire import Recorder, WireCall, elapsed_ms, masked_text, shortened
 
@@ -66,7 +66,7 @@ class SshServers:
         """Run one command; a lost connection is closed without an answer."""
         output, began, command = None, time.monotonic(), process.command or ""
         with suppress(ConnectionRefusedError, KeyRefused):
-            output = self.shell.execute(droplet_id, command)
+            output = self.shell.execute(droplet_id, command, await self._stdin(process, command))
         if output is not None and output.seconds:
             await self.estate.clock.sleep(output.seconds)
         if self._on_call is not None:
@@ -77,6 +77,12 @@ class SshServers:
         process.stdout.write(output.stdout.encode())
         process.stderr.write(output.stderr.encode())
         process.exit(output.exit_status)
+
+    async def _stdin(self, process: "asyncssh.SSHServerProcess[bytes]", command: str) -> str:
+        """Return all that is sent to a script that reads it; others do not wait for it."""
+        if not reads_stdin(command):
+            return ""
+        return (await process.stdin.read()).decode()
 
     def _call(
         self, droplet_id: int, command: str, output: ShellOutput | None, began: float

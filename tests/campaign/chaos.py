@@ -479,7 +479,7 @@ class Chaos:
         """
         node, crashes = self._a_node(), self._scene.estate.crashes
         self._scene.estate.settle()
-        if node.role != "media" or not node.on:
+        if not node.is_media or not node.on:
             return
         crashes.begin(node, waits=self._dice.choice((5.0, 30.0)))
         with self._until_it_is_over("node", lambda: crashes.end(node)):

@@ -1,7 +1,10 @@
 """Whether the world shows that people got what they requested: "" when it does."""
 
+import re
+from collections import Counter
 from collections.abc import Callable
 
+from simulators.cloud.boot_script import SECRETS
 from simulators.cloud.invariants import is_drained
 from simulators.cloud.model import Kind, SimulatedDroplet
 from tests.campaign.ledger import RunRecord
@@ -75,29 +78,34 @@ def _up_again(scene: Scene, tale: RunRecord) -> str:
 def sized(scene: Scene, tale: RunRecord) -> str:
     """The masters have the other size."""
     sizes = [m.size for m in scene.estate.masters(tale.stack)]
-    return _is(sizes == [BIG] * 4, f"sizes: {sizes}") or _up_again(scene, tale)
+    return _is(set(sizes) == {BIG}, f"sizes: {sizes}") or _up_again(scene, tale)
 
 
 def backed_up(scene: Scene, tale: RunRecord) -> str:
     """There is a snapshot of each master under one label."""
-    backups = {s.name.partition("-master-")[0]: 0 for s in scene.estate.snapshots.values()}
-    for s in scene.estate.snapshots.values():
-        backups[s.name.partition("-master-")[0]] += 1
-    return _is(4 in backups.values(), f"no backup is whole: {backups}") or _up_again(scene, tale)
+    backups = Counter(_label(s.name) for s in scene.estate.snapshots.values())
+    masters = len(scene.estate.masters(tale.stack))
+    whole = masters in backups.values()
+    return _is(whole, f"no backup is whole: {backups}") or _up_again(scene, tale)
+
+
+def _label(snapshot: str) -> str:
+    """Return the part of its name that a snapshot shares with those of the other masters."""
+    return re.sub(r"-(?:master(?:-\d)?|node)(?:-off)?$", "", snapshot)
 
 
 def pruned(scene: Scene, _: RunRecord) -> str:
     """As many backups are left as are kept."""
-    labels = {s.name.partition("-master-")[0] for s in scene.estate.snapshots.values()}
+    labels = {_label(s.name) for s in scene.estate.snapshots.values()}
     return _is(len(labels) == KEPT, f"left: {sorted(labels)}")
 
 
 def configured(scene: Scene, tale: RunRecord) -> str:
     """The value is in the file, and the masters came back with it."""
-    file = (
-        scene.environment.spaces.read(scene.estate.clusters[tale.stack].bucket, "secrets.env")
-        or b""
-    )
+    cluster, (master, *_) = scene.estate.clusters[tale.stack], scene.estate.masters(tale.stack)
+    file = scene.environment.spaces.read(cluster.bucket, "secrets.env") or b""
+    if master.is_media:
+        file = master.node.files[SECRETS]  # A Single Node reads its own.
     return _is(f"{KEY}={VALUE}\n".encode() in file, "the value is not in the file") or healthy(
         scene, tale
     )

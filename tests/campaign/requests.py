@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from simulators.cloud import Cloud
-from simulators.cloud.model import Kind, SimulatedSnapshot
+from simulators.cloud.model import Deployment, Kind, SimulatedSnapshot
 from tests.campaign import goals
 from tests.campaign.goals import BIG, KEY, Goal
 from tests.support.scene import Scene
@@ -39,15 +39,23 @@ PROCEDURES = {
 
 @dataclass(frozen=True)
 class Ingredients:
-    """The ingredients of a plot: dice, the kind of fleet and how many media nodes it has."""
+    """The ingredients of a plot: dice, the deployment, and which media nodes it has."""
 
     dice: random.Random
     kind: Kind
     media: int
+    deployment: Deployment = "high availability"
+
+    def master(self) -> str:
+        """Return one of the masters, as people name it."""
+        n = self.dice.randint(1, 4)
+        return {"elastic": "master", "single node": "node"}.get(self.deployment, f"master-{n}")
 
     def name(self) -> str:
         """Return one of the media nodes, as people name it."""
         n = self.dice.randint(1, self.media)
+        if self.kind == "co-located":
+            return "node"
         if self.kind == "autoscaler":
             n += 1000
         return f"media-{n}"
@@ -56,9 +64,9 @@ class Ingredients:
 Plot = Callable[[Ingredients], CampaignRequest]
 
 
-def wishes_of(dice: random.Random, kind: Kind, media: int) -> list[CampaignRequest]:
+def wishes_of(stage: Ingredients) -> list[CampaignRequest]:
     """Return the commands of one story, in order."""
-    stage, plots = Ingredients(dice, kind, media), PLOTS[kind]
+    dice, plots = stage.dice, PLOTS[stage.kind]
     first = dice.choice(plots)(stage)
     for word, then, chance in SEQUELS:
         if first.words.startswith(word) and dice.random() < chance:
@@ -82,6 +90,8 @@ SEQUELS = (
 
 def _shutdown(on: Ingredients) -> CampaignRequest:
     how = on.dice.choice(("", "", "", " --no-drain", " --media-only"))
+    if on.kind == "co-located" and "media" in how:
+        how = ""  # It has no media nodes of their own.
     return CampaignRequest("shutdown" + how, goals.without_media if "media" in how else goals.down)
 
 
@@ -99,10 +109,10 @@ def _drain(on: Ingredients) -> CampaignRequest:
 
 
 def _restart(on: Ingredients) -> CampaignRequest:
-    n = on.dice.randint(1, 4)
+    master = on.master()
     nodes = [
-        f"master-{n}",
-        f"master-{n} --service",
+        master,
+        f"{master} --service",
         *([on.name()] if on.kind != "autoscaler" else []),
     ]
     return CampaignRequest(f"restart {on.dice.choice(nodes)}", goals.healthy)
@@ -117,6 +127,8 @@ def _resize_media(on: Ingredients) -> CampaignRequest:
 
 def _resize_masters(on: Ingredients) -> CampaignRequest:
     how = [f for f in ("--rolling", "--snapshot", "--grow-disk") if on.dice.random() < 0.4]
+    if on.deployment != "high availability" and "--rolling" in how:
+        how.remove("--rolling")  # There is only one master.
     return CampaignRequest(" ".join(["resize masters", BIG, *how]), goals.sized)
 
 
@@ -154,7 +166,8 @@ def _old_backups(scene: Scene) -> None:
         return  # They exist since the story's first prune.
     for day in range(1, 6):
         for n, m in enumerate(estate.masters("acme"), 1):
-            name = f"acme-backup-202701{day:02d}T020000Z-master-{n}"
+            master = {"acme-master-node": "master"}.get(m.name, f"master-{n}")
+            name = f"acme-backup-202701{day:02d}T020000Z-{'node' if m.is_media else master}"
             snapshot = SimulatedSnapshot(
                 estate.number(), name, m.id, m.region, m.disk, scene.clock.now()
             )
@@ -168,7 +181,7 @@ def _config(_: Ingredients) -> CampaignRequest:
 
 def _window(on: Ingredients) -> CampaignRequest:
     meetings = on.dice.choice(("wait:2", "wait:30"))
-    anyway = " --saves-nothing" if on.kind == "fixed" else ""
+    anyway = " --saves-nothing" if on.kind in ("fixed", "co-located") else ""
     return CampaignRequest(
         f"window add nights Mon-Sun 20:10-20:30 Europe/Madrid --meetings {meetings}{anyway}",
         goals.nothing,
@@ -200,4 +213,5 @@ PLOTS: dict[Kind, tuple[Plot, ...]] = {
     ),
     "fixed": (*_EVERYWHERE, _park, _park, _park, _resize_media, _resize_media),
     "autoscaler": (*_EVERYWHERE, _freeze, _freeze, _roll, _roll),
+    "co-located": (*_EVERYWHERE, _shutdown, _restart, _prune),
 }

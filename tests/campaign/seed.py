@@ -2,10 +2,10 @@
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from simulators.cloud.model import Kind, SigquitBehaviour
+from simulators.cloud.model import Deployment, Kind, SigquitBehaviour
 from simulators.faults import KINDS
 from simulators.slack.faults import KINDS as SLACK_KINDS
 
@@ -117,6 +117,7 @@ class SeedSettings:
     """Ana may break the glass."""
     turn: str = ""
     """Which turn the story takes."""
+    deployment: Deployment = "high availability"
 
 
 def luck_of(seed: int) -> SeedSettings:
@@ -198,6 +199,32 @@ def luck_of(seed: int) -> SeedSettings:
         ),
         asks=0 if dice.random() < 0.9 else dice.randint(1, 4),
     )
+
+
+DEPLOYMENTS: tuple[tuple[float, Deployment], ...] = ((0.1, "elastic"), (0.08, "single node"))
+"""How often a story without a turn is of another deployment."""
+
+
+def deployed(luck: SeedSettings) -> SeedSettings:
+    """Return the luck with its deployment.
+
+    Thrown apart: a seed of High Availability means what it meant before there were others.
+    """
+    throw = dice_of(luck.seed, "deployment").random()
+    for chance, deployment in DEPLOYMENTS:
+        if throw < chance:
+            return of_deployment(luck, deployment)
+        throw -= chance
+    return luck
+
+
+def of_deployment(luck: SeedSettings, deployment: Deployment) -> SeedSettings:
+    """Return the same luck in another deployment."""
+    if deployment == "single node":
+        drain = {**luck.site["drain"], "method": "signal"}  # It has none of the vendor's scripts.
+        site = {**luck.site, "drain": drain}
+        return replace(luck, deployment=deployment, kind="co-located", media=1, site=site)
+    return replace(luck, deployment=deployment)
 
 
 def _rates(dice: random.Random, kinds: tuple[str, ...]) -> dict[str, float]:

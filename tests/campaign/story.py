@@ -24,7 +24,7 @@ from tests.campaign.judge import SEEN_WITHIN, Judge, of_all
 from tests.campaign.ledger import StackHistory
 from tests.campaign.people import ClusterPeople, NeverEnded
 from tests.campaign.requests import CampaignRequest, Ingredients, wish_of_beta, wishes_of
-from tests.campaign.seed import SeedSettings, dice_of, luck_of
+from tests.campaign.seed import SeedSettings, deployed, dice_of, luck_of
 from tests.campaign.turns import StoryTurn, fair, turn_of
 from tests.campaign.witness import StoryWitness
 from tests.support import virtual
@@ -36,6 +36,7 @@ REMEMBERS = 5.0
 SETTLES = 900.0
 SWEPT = 1300.0
 MEDIA_OF_BETA = 2
+BETA = {"deployment": "high availability", "kind": "pool", "media": MEDIA_OF_BETA}
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,11 @@ def plot_of(seed: int) -> Plot:
     name, turn, is_fair = turn_of(seed)
     luck = replace(luck_of(seed), turn=name)
     luck = turn.needs(fair(luck) if is_fair else luck)
-    dice = dice_of(seed, "plot")
-    stage = Ingredients(dice, luck.kind, luck.media)
-    wish = turn.wish(stage)
-    wishes = [wish] if wish is not None else wishes_of(dice, luck.kind, luck.media)
+    if not name:
+        luck = deployed(luck)
+    stage = Ingredients(dice_of(seed, "plot"), luck.kind, luck.media, luck.deployment)
+    dice, wish = stage.dice, turn.wish(stage)
+    wishes = [wish] if wish is not None else wishes_of(stage)
     return Plot(luck, turn, wishes, wish_of_beta(dice, MEDIA_OF_BETA) if luck.beta else None)
 
 
@@ -185,7 +187,8 @@ async def _story(
         media=luck.media,
         kind=luck.kind,
         stacks=tuple(c.stack for c in casts),
-        each={"beta": {"kind": "pool", "media": MEDIA_OF_BETA}},
+        deployment=luck.deployment,
+        each={"beta": BETA},
         site=luck.site,
         sites={c.stack: {**c.settings(), "policy": policies[c.stack]} for c in casts},
         settings={"channels": {c.channel: c.stack for c in casts}},

@@ -1,5 +1,7 @@
 """Every script of the bot on a pretend node, against a real shell with stub programs."""
 
+import base64
+import hashlib
 import re
 import shlex
 import shutil
@@ -22,11 +24,14 @@ needs_shell = pytest.mark.skipif(
     shutil.which("sh") is None or shutil.which("setsid") is None,
     reason="there is no sh or no setsid to compare with",
 )
-TOOLS = ("sh", "cat", "grep", "cut", "tr", "head", "tail", "mkdir", "nohup", "setsid")
+TOOLS = (
+    *("sh", "cat", "grep", "cut", "tr", "head", "tail", "mkdir", "nohup", "setsid", "sed"),
+    *("sha256sum", "base64", "mv", "rm"),
+)
 TARGETS = ("openvidu", "ingress", "egress", "agent-speech-processing")
 STATE = "{{.State.Status}} {{.State.Pid}} {{.RestartCount}} {{.State.StartedAt}}"
 NAMES_AND_LABELS = '{{.Names}}={{.Label "openvidu-agent"}}'
-PATHS = re.compile(r"(?<![\w:/])/(var/run|run|proc|var/log|usr/local)(?=[/ \"'\n])")
+PATHS = re.compile(r"(?<![\w:/])/(var/run|run|proc|var/log|usr/local|opt/openvidu)(?=[/ \"'\n])")
 """The node's own paths in a script: in the real shell they lie in a box."""
 NOT_FOUND = re.compile(r"(docker: )\S*sh: .*not found")
 SIGNALS = 0x4006
@@ -64,9 +69,9 @@ class Node:
     def ail(self, kind: str, **detail: object) -> None:
         self.faults.make_ill(self.droplet.name, kind, **detail)
 
-    def pretend(self, script: str) -> tuple[int | None, str]:
+    def pretend(self, script: str, stdin: str = "") -> tuple[int | None, str]:
         """Run a script on the simulated node; return exit status and output."""
-        output = self.shell.execute(self.droplet.id, script)
+        output = self.shell.execute(self.droplet.id, script, stdin)
         return output.exit_status, NOT_FOUND.sub(r"\1not found", output.stdout)
 
     def has(self, *kinds: str) -> bool:
@@ -93,12 +98,13 @@ class Box:
         elif node.has("run-full"):
             self._refuse_mkdir("No space left on device")
 
-    def run(self, script: str) -> tuple[int, str]:
+    def run(self, script: str, stdin: str = "") -> tuple[int, str]:
         """Run a script in a real shell; return exit status and output."""
         done = subprocess.run(
             ["sh", "-c", PATHS.sub(rf"{self.path}/\1", script)],
             cwd=self.path,
             env={"PATH": str(self.path / "bin"), "HOME": "/root"},
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=HANG,
@@ -203,11 +209,18 @@ class Box:
             f"container kill --signal=SIGQUIT {name}": kill,
         }
 
+    @property
+    def port(self) -> str:
+        """LiveKit's own port, by its configuration."""
+        config = self.node.droplet.node.files.get(scripts.LIVEKIT_CONFIG, b"").decode()
+        found = re.search(r"^port: (\d+)", config, re.MULTILINE)
+        return found[1] if found else "7880"
+
     def _curl(self) -> Answers:
         node, droplet_id = self.node, self.node.droplet.id
         status = node.estate.livekit_status(node.droplet)
         answers: Answers = {
-            "-s -o /dev/null -m 2 -w %{http_code} http://127.0.0.1:7880/": (
+            f"-s -o /dev/null -m 2 -w %{{http_code}} http://127.0.0.1:{self.port}/": (
                 7 * (not status),
                 f"{status:03d}",
                 "",
@@ -295,6 +308,12 @@ def shows(status: str) -> Change:
     return change
 
 
+def has_a_port_of_its_own(node: Node) -> None:
+    """As LiveKit on a Single Node, where Caddy has 7880."""
+    config = b"openvidu:\n    port: 1\nport: 7780  # its own\nrtc:\n    tcp_port: 7881\n"
+    node.droplet.node.files[scripts.LIVEKIT_CONFIG] = config
+
+
 def has_agents(**agents: str) -> Change:
     return lambda node: node.estate.containers.set_agents(node.droplet, **agents)  # type: ignore[arg-type]
 
@@ -336,6 +355,7 @@ STATES: dict[str, Change] = {
     "no agent": has_agents(),
     "deaf agent": has_agents(one="deaf", two="drains"),
     "agent that dies": has_agents(one="dies"),
+    "livekit's own port": has_a_port_of_its_own,
     "not installed": is_not_installed,
     "logs": has_logs,
     **{
@@ -390,6 +410,8 @@ def test_a_script_answers_as_in_a_real_shell(state: str, script: str, tmp_path: 
         scripts.STOP,
         scripts.START,
         scripts.CLOCK,
+        scripts.HEALTH,
+        scripts.READ_SECRETS,
         "id -u",
         "systemctl is-enabled openvidu",
         "cat /opt/openvidu/deployment-info.yaml",
@@ -398,6 +420,52 @@ def test_a_script_answers_as_in_a_real_shell(state: str, script: str, tmp_path: 
 def test_every_other_script_of_the_bot_is_known(script: str) -> None:
     node = Node(STATES["idle"])
     assert node.shell.execute(node.estate.masters("acme")[0].id, script).exit_status == 0
+
+
+SECRETS = "/opt/openvidu/secrets.env"
+OLD, NEW = b"REDIS_PASSWORD=a\n", b"REDIS_PASSWORD='b c'\n\xc3\xb1\n"
+
+
+def sent(before: str, after: bytes, content: bytes) -> str:
+    encoded = base64.b64encode(content).decode()
+    return f"{before}\n{hashlib.sha256(after).hexdigest()}\n{encoded}\n"
+
+
+@needs_shell
+@pytest.mark.parametrize("old", [OLD, None])
+@pytest.mark.parametrize(
+    ("before", "after", "content", "answer"),
+    [
+        ("any", NEW, NEW, "written"),
+        (hashlib.sha256(OLD).hexdigest(), NEW, NEW, ""),
+        ("absent", NEW, NEW, ""),
+        ("0" * 64, NEW, NEW, "changed"),
+        ("any", NEW, NEW[:-1], "incomplete"),
+    ],
+)
+def test_a_secrets_file_is_replaced_as_in_a_real_shell(
+    old: bytes | None, before: str, after: bytes, content: bytes, answer: str, tmp_path: Path
+) -> None:
+    """As a whole or not at all, and only where it is the file that was read before."""
+    node = Node(STATES["idle"])
+    files = node.droplet.node.files
+    files.pop(SECRETS, None)
+    if old is not None:
+        files[SECRETS] = old
+    box = Box(node, tmp_path)
+    (tmp_path / "opt/openvidu").mkdir(parents=True, exist_ok=True)
+    assert node.pretend(scripts.READ_SECRETS) == box.run(scripts.READ_SECRETS)
+    stdin = sent(before, after, content)
+    real = box.run(scripts.WRITE_SECRETS, stdin)
+    assert node.pretend(scripts.WRITE_SECRETS, stdin) == real
+    assert real[1].strip() == answer or not answer
+    written = tmp_path / SECRETS.lstrip("/")
+    assert (written.read_bytes() if written.exists() else None) == files.get(SECRETS)
+    if real[1] == "written\n":
+        assert files[SECRETS] == NEW
+        assert written.stat().st_mode & 0o777 == 0o600, "no one else on the node reads it"
+    assert [f.name for f in written.parent.iterdir() if "openvidu-bot" in f.name] == []
+    assert node.pretend(scripts.READ_SECRETS) == box.run(scripts.READ_SECRETS)
 
 
 def test_a_changed_script_fails_loudly() -> None:

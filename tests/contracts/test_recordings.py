@@ -32,6 +32,14 @@ STORIES = {
     "fixed": ("shutdown", "startup --now"),
     "autoscaler": ("shutdown", "startup --now"),
     "resize": ("resize masters s-8vcpu-16gb",),
+    "elastic": ("shutdown", "startup --now"),
+    "single node": ("shutdown", "startup --now"),
+}
+# What a story is played in, where that is not High Availability with the kind of its name.
+BUILT = {
+    "resize": {"kind": "pool"},
+    "elastic": {"deployment": "elastic", "kind": "fixed"},
+    "single node": {"deployment": "single node"},
 }
 
 
@@ -62,12 +70,13 @@ def test_the_published_examples_are_those_of_today() -> None:
 @pytest.mark.parametrize("name", STORIES)
 def test_a_bot_at_work_is_replayed_without_a_difference(name: str, tmp_path: Path) -> None:
     """A whole shutdown and start-up: requests, states, drains, pages, durations."""
-    kind = "pool" if name == "resize" else name
-    file = record_story(tmp_path / "story.jsonl", *STORIES[name], media=2, kind=kind)
+    built = BUILT.get(name, {"kind": name})
+    file = record_story(tmp_path / "story.jsonl", *STORIES[name], media=2, **built)
     result = replay(file, {})
     assert not result.differences, report([result])
     assert not result.unplayed
-    assert result.played["POST /v2/droplets/{droplet_id}/actions"] >= 8
+    actions = {"elastic": 6, "single node": 2}.get(name, 8)
+    assert result.played["POST /v2/droplets/{droplet_id}/actions"] >= actions
     seen = durations_of([file])
     assert seen["power_on until healthy"][1] > seen["power_on until active"][1] > 20
 

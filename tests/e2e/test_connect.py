@@ -224,7 +224,7 @@ def test_on_a_terminal_stacks_are_picked_and_secrets_are_not_shown(tmp_path: Pat
             shown = await asyncio.to_thread(on_a_terminal, words, [
                 ("DIGITALOCEAN_TOKEN", "dop_v1_wrong"),
                 ("DigitalOcean refused the token", "dop_v1_sim"),
-                ("1  acme  ams3 · 4 masters, 3 media droplets", "amce"),
+                ("1  acme  ams3 · High Availability: 4 masters, 3 media droplets", "amce"),
                 ("Did you mean acme?", "1"),
                 ("Name of the cluster", ""),
                 ("Public address", ""),

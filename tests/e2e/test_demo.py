@@ -122,11 +122,17 @@ def test_a_usual_port_that_is_in_use_is_no_obstacle(
 
 
 @pytest.mark.parametrize(
-    ("kind", "keeper"),
-    [("pool", "pool at 3"), ("fixed", "fixed droplets"), ("autoscaler", "autoscaler on")],
+    ("kind", "keeper", "masters", "media"),
+    [
+        ("pool", "pool at 3", 4, 3),
+        ("fixed", "fixed droplets", 4, 3),
+        ("autoscaler", "autoscaler on", 4, 3),
+        ("elastic", "pool at 3", 1, 3),
+        ("single", "Single Node", 0, 1),
+    ],
 )
-def test_it_can_be_started_with_each_kind_of_media_fleet(
-    kind: str, keeper: str, tmp_path: Path
+def test_it_can_be_started_with_each_deployment_and_kind_of_media_fleet(
+    kind: str, keeper: str, masters: int, media: int, tmp_path: Path
 ) -> None:
     words = ["demo", "--port", "0", "--no-browser", "--kind", kind]
     demo = fork_server.Started(words, _environment(tmp_path))
@@ -138,7 +144,8 @@ def test_it_can_be_started_with_each_kind_of_media_fleet(
     assert code == 0
     (cluster,) = asyncio.run(_drawn(tmp_path, kind))["clusters"]
     assert keeper in cluster["summary"]
-    assert [n["state"] for n in cluster["nodes"]] == ["active"] * 4 + ["in service"] * 3
+    states = ["active"] * masters + ["in service"] * media
+    assert [n["state"] for n in cluster["nodes"]] == states
 
 
 async def _drawn(folder: Path, kind: str) -> dict[str, Any]:

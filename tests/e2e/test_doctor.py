@@ -150,6 +150,51 @@ def test_a_world_in_order_is_found_in_order_and_left_as_it_was(tmp_path: Path) -
     asyncio.run(story())
 
 
+WHAT_IS_SAID = {
+    "elastic": {
+        "stack": "Elastic: 1 master (1 on) in ams3, media pool acme-media-node-pool at 3, "
+        "3 media droplets now",
+        "health pages": "master answers 200, asked on the node itself",
+        "reserved IP": "203.0.113.111 leads to the master",
+        "public address": "answers",
+    },
+    "single": {
+        "stack": "Single Node: one droplet (on) in ams3; the meetings run on it",
+        "health pages": "node answers 200, asked on the node itself",
+        "reserved IP": "203.0.113.111 leads to the node",
+        "public address": "answers",
+        "SSH to node: LiveKit": "in service",
+        "secrets.env": "nodes can start with it",
+    },
+}
+
+
+@pytest.mark.parametrize("kind", WHAT_IS_SAID)
+def test_each_deployment_is_found_in_order(tmp_path: Path, kind: str) -> None:
+    async def story() -> None:
+        async with running_world(tmp_path, 1.0, kind=kind) as world:
+            found = await look(world)
+            others(found)
+            for name, said in WHAT_IS_SAID[kind].items():
+                finding = of(found, f"{STACK}: {name}")
+                assert finding.verdict is CheckVerdict.FINE, finding
+                assert said in finding.said
+            # Each node once, although the only one is a master and a media node.
+            ssh = [f.name for f in found if f.name.startswith(f"{STACK}: SSH to")]
+            assert len(ssh) == len(set(ssh))
+            world.estate.nodes.stop_unit(world.estate.masters(STACK)[0])
+            found = await look(world, parts=(addresses.checks,))
+            page = of(found, f"{STACK}: health pages")
+            assert (page.verdict, page.said.split(" ", 1)[1]) == (
+                CheckVerdict.WRONG,
+                "does not answer 200",
+            )
+            assert "the reserved IP" not in page.said
+            assert "reserved IP and DNS" in of(found, f"{STACK}: public address").remedy
+
+    asyncio.run(story())
+
+
 def bucket_of(world: DemoWorld) -> dict[str, Any]:
     bucket = world.environment.spaces.buckets[world.cluster.bucket]
     return {key: bucket.current(key) for key in bucket.objects if bucket.current(key) is not None}

@@ -9,11 +9,17 @@ from services.cluster.fleet_kind import ResourceNames, stack_of
 from services.cluster.model import Droplet
 from tests.support.clusters import law
 
-STACKS = ("acme", "acme-media", "acme-media-node", "b", "a.c", "acme-master-node-1")
+STACKS = (
+    *("acme", "acme-media", "acme-media-node", "b", "a.c"),
+    *("acme-master-node-1", "acme-master-node", "acme-vm-ce"),
+)
 stacks = st.sampled_from(STACKS)
 ENDS = (
     "-master-node-1",
     "-master-node-5",
+    "-master-node",
+    "-vm-ce",
+    "-vm-ce-pro",
     "-media-node-7",
     "-media-node-0",
     "-media-1732550400-0042",

@@ -15,7 +15,7 @@ from services.cluster.account_facts import AccountFact, AccountFacts
 from services.cluster.model import Cluster, Load, NodeStatus
 from services.common.clock import loop_clock
 from services.common.serialize import read, write
-from services.operations.rehearsal import CLASSES, Rehearsal, Scenario
+from services.operations.rehearsal import CLASSES, Ending, Rehearsal, Scenario
 from services.operations.rehearsals import Rehearsals
 from services.procedures import Scale, Shutdown
 from services.procedures.plan import make_plan
@@ -77,6 +77,7 @@ def alike(cluster: Cluster) -> dict[str, Any]:
         "masters": [(m.id, m.name, m.status, m.size, m.healthy) for m in cluster.masters],
         "media": nodes,
         "kind": cluster.kind,
+        "deployment": cluster.deployment,
         "pool": cluster.pool and (cluster.pool.target, cluster.pool.size, cluster.pool.status),
         "scaling": cluster.autoscaler and cluster.autoscaler.enabled,
         "load": replace(load, longest=0.0) if isinstance(load, Load) else None,
@@ -90,25 +91,49 @@ def busy(scene: Scene) -> None:
     estate.open_meeting(people=2, minutes=50, recordings=0)
 
 
-@pytest.mark.parametrize("kind", FLEETS)
-def test_a_copy_has_the_same_droplets_and_meetings(kind: Kind) -> None:
-    scenario = scenario_of(busy, kind=kind, media=3, masters_size="s-8vcpu-16gb")
+EVERYWHERE = pytest.mark.parametrize(
+    "built",
+    [
+        *({"kind": kind} for kind in FLEETS),
+        {"deployment": "elastic", "kind": "pool"},
+        {"deployment": "elastic", "kind": "autoscaler"},
+        {"deployment": "single node"},
+        {"deployment": "single node", "edition": "community"},
+    ],
+    ids=lambda built: " ".join(built.values()),
+)
+
+
+@EVERYWHERE
+def test_a_copy_has_the_same_droplets_and_meetings(built: dict[str, str]) -> None:
+    scenario = scenario_of(busy, media=3, masters_size="s-8vcpu-16gb", **built)
     assert scenario.cluster.load.people == 7  # type: ignore[union-attr]
     assert alike(look_at_copy(scenario)) == alike(scenario.cluster)
 
 
-@pytest.mark.parametrize("kind", FLEETS)
-def test_a_copy_of_a_closed_cluster_is_closed(kind: Kind) -> None:
+@EVERYWHERE
+def test_a_copy_of_a_closed_cluster_is_closed(built: dict[str, str]) -> None:
     async def close(scene: Scene) -> None:
         service = scene.bot.operations.service
         outcome: Any = await service.request(Actor("UANA"), "acme", Shutdown())
         started: Any = await service.approve(outcome.request.id, Actor("UBEN"))
         await scene.run_is(started.run.id, "done")
 
-    scenario = scenario_of(close, kind=kind, media=2)
+    scenario = scenario_of(close, media=2, **built)
     assert scenario.cluster.is_down
     assert alike(look_at_copy(scenario)) == alike(scenario.cluster)
-    assert dict(scenario.usual)["PowerOff"] > 0
+    usual = dict(scenario.usual)
+    assert usual.get("PowerOffHost" if "single node" in built.values() else "PowerOff", 0) > 0
+
+
+@pytest.mark.parametrize("deployment", ["elastic", "single node"])
+def test_a_shutdown_is_rehearsed_as_expected_and_with_bad_luck(deployment: str) -> None:
+    scenario = scenario_of(busy, deployment=deployment, kind="fixed")
+    played = play(replace(scenario, runs=3, seconds=60.0))
+    assert played.expected.ending is Ending.DONE
+    assert played.expected.seconds > 60
+    assert len(played.runs) == 3
+    assert all(run.disconnected == 0 for run in (played.expected, *played.runs)), played.runs
 
 
 def test_a_node_that_crashes_and_one_that_drains_do_so_in_the_copy() -> None:

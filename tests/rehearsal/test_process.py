@@ -194,6 +194,15 @@ def test_a_bot_that_stops_ends_it() -> None:
     assert group_of(asyncio.run(story(RehearsalProcess.aclose))) == []
 
 
+def test_a_worker_whose_parent_is_gone_already_ends_at_once() -> None:
+    """It was killed between the fork and the request that the kernel ends the worker, too."""
+    gone = "from bot.rehearsal.limits import *; die_with_parent(os.getppid() + 1); print('plays')"
+    done = subprocess.run(
+        [sys.executable, "-c", gone], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+
+
 def test_a_bot_that_is_killed_leaves_nothing_behind() -> None:
     """The kernel ends the rehearsal, which plays for as long as it may."""
     with subprocess.Popen(

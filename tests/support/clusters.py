@@ -30,6 +30,7 @@ from services.cluster.model import (
     Agent,
     Autoscaler,
     Cluster,
+    Deployment,
     Droplet,
     FleetKind,
     Load,
@@ -268,8 +269,38 @@ def snapshots(draw: st.DrawFn) -> tuple[Snapshot, ...] | None:
 
 
 @st.composite
+def single_nodes(draw: st.DrawFn) -> Cluster:
+    """A Single Node in any state: its droplet, and what runs on it."""
+    cluster = draw(pooled())
+    node = replace(draw(media_node(1)), member_status="active", has_media_tag=False)
+    status = draw(st.sampled_from(("active", "active", "active", "off", "new")))
+    host = replace(
+        cluster.masters[0],
+        name=draw(st.sampled_from(("acme-vm-ce-pro", "acme-vm-ce"))),
+        status=status,
+        locked=False,
+        healthy=status == "active" and draw(st.sampled_from((True, True, False))),
+        start=draw(st.sampled_from(STARTS)) if status == "active" else NOT_OBSERVED,
+    )
+    look = node.look if status == "active" else NOT_OBSERVED
+    return replace(
+        cluster,
+        deployment=Deployment.SINGLE_NODE,
+        kind=FleetKind.CO_LOCATED,
+        pool=None,
+        masters=(host,),
+        media=(replace(node, droplet=host, look=look),),
+        snapshots=None if cluster.snapshots is None else (),
+        nodes_before_shutdown=None,
+        zero_refused=False,
+    )
+
+
+@st.composite
 def clusters(draw: st.DrawFn) -> Cluster:
     """A healthy cluster in any state of going up or down, with any kind of media fleet."""
+    if draw(st.integers(0, 7)) == 7:
+        return draw(single_nodes())
     cluster = draw(pooled())
     kind = draw(
         st.sampled_from(
@@ -467,8 +498,29 @@ def autoscaled(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
     )
 
 
+def single(rooms: int = 1, name: str = "acme-vm-ce-pro", **more: Any) -> Cluster:
+    """Return a Single Node that serves: its droplet is master and media node at once."""
+    cluster = ready(1, rooms)
+    droplet = replace(cluster.masters[0], id=501, name=name, disk=160, memory=8192, start="a1")
+    return replace(
+        replace(
+            cluster,
+            deployment=Deployment.SINGLE_NODE,
+            kind=FleetKind.CO_LOCATED,
+            pool=None,
+            masters=(droplet,),
+            media=(replace(cluster.media[0], droplet=droplet, has_media_tag=False),),
+        ),
+        **more,
+    )
+
+
 def down(cluster: Cluster) -> Cluster:
     """Return the same cluster after a shutdown."""
+    if cluster.kind is FleetKind.CO_LOCATED:
+        (node,) = cluster.masters
+        stopped = cluster.with_masters({node.name: replace(node, status="off", healthy=False)})
+        return replace(stopped, load=NO_LIVEKIT, front=False)
     off = tuple(replace(m, status="off", healthy=False) for m in cluster.masters)
     resting = replace(
         cluster, masters=off, load=NO_LIVEKIT, front=False, nodes_before_shutdown=len(cluster.media)

@@ -78,7 +78,8 @@ class Scene:
     those in which nothing is due, too.
     `shared`: the bots divide the clusters, as on a Redis. `stage`: where changes are rehearsed.
     `sites` are a stack's settings beside `site`, `each` the options of its cluster beside the
-    common ones.
+    common ones. `cluster`: how clusters are built, as for `Estate.build_cluster`: `deployment`
+    ("elastic", "single node") and `kind` of the media fleet among others.
     """
 
     def __init__(

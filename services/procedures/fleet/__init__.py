@@ -4,12 +4,14 @@ from services.cluster.model import Cluster, FleetKind
 from services.procedures.fleet.autoscaler import AutoscalerFleet
 from services.procedures.fleet.autoscaler_status import AutoscalerStatus
 from services.procedures.fleet.base import Fleet, FleetChange
+from services.procedures.fleet.co_located import CoLocatedFleet
 from services.procedures.fleet.fixed import FixedFleet
 from services.procedures.fleet.none import AbsentFleet
 from services.procedures.fleet.pool import PoolFleet
 from services.procedures.fleet.status import (
     AbsentStatus,
     Alert,
+    CoLocatedStatus,
     FixedStatus,
     FleetStatus,
     PoolStatus,
@@ -20,12 +22,14 @@ FLEETS: dict[FleetKind, type[Fleet]] = {
     FleetKind.POOL: PoolFleet,
     FleetKind.FIXED: FixedFleet,
     FleetKind.AUTOSCALER: AutoscalerFleet,
+    FleetKind.CO_LOCATED: CoLocatedFleet,
     FleetKind.NONE: AbsentFleet,
 }
 STATUSES: dict[FleetKind, type[FleetStatus]] = {
     FleetKind.POOL: PoolStatus,
     FleetKind.FIXED: FixedStatus,
     FleetKind.AUTOSCALER: AutoscalerStatus,
+    FleetKind.CO_LOCATED: CoLocatedStatus,
     FleetKind.NONE: AbsentStatus,
 }
 

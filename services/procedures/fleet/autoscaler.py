@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from typing_extensions import override
 
+from services.cluster.deployment import control_plane_of
 from services.cluster.fact_text import with_source
 from services.cluster.model import Autoscaler, Cluster, MediaNode
 from services.common.errors import Refused
@@ -291,8 +292,8 @@ class AutoscalerFleet(Fleet):
             raise Refused(paused)
         if not self.cluster.is_up:
             raise Refused(
-                f"not all masters of {self.cluster.name} are powered on, and new nodes would wait "
-                "for them. Run [[command startup]]"
+                f"{control_plane_of(self.cluster).not_all_on}, and new nodes of "
+                f"{self.cluster.name} would wait. Run [[command startup]]"
             )
         notes: tuple[str, ...] = ()
         if paused:

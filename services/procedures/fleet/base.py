@@ -5,12 +5,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from services.cluster.model import Cluster, MediaNode, short_name
+from services.cluster.deployment import control_plane_of
+from services.cluster.model import Cluster, Droplet, MediaNode, short_name
 from services.common.errors import Refused
 from services.common.text import count_of, join_words, plural
 from services.procedures import find_node
 from services.procedures.fleet.power_cycle import PowerCycle
-from services.steps import Step
+from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService, Step
 
 PLAN_FIRST = "read its plan before you apply it"
 
@@ -91,6 +92,91 @@ class Fleet(PowerCycle, ABC):
     def check_restart(self, node: MediaNode, target: str) -> None:
         """Refuse when OpenVidu must not be restarted on the node."""
 
+    def check_restart_master(self) -> None:
+        """Refuse a restart of the only master after which the media nodes could not come back."""
+        if self._may_serve:
+            self.check_round_trip()
+
+    def restart_master(
+        self, master: Droplet, *, service: bool, drain: bool = True, least: int = 0
+    ) -> Iterator[Step]:
+        """Yield the restart of a master's droplet; with `service`, of OpenVidu on it only.
+
+        Where it is the only one, meetings end before, and the media nodes return afterwards: as
+        many as now, and at least `least`. `drain` False: meetings are ended.
+        """
+        if control_plane_of(self.cluster).can_roll or not (least or self._may_serve):
+            yield self._stop(
+                master, service=service, off=PowerOff((master.name,), media_stays=True)
+            )
+            yield from self._finish(master)
+            return
+        number = max(self.number_to_restore, least)
+        down = tuple(self.shutdown_steps(drain=drain, alone=service))
+        yield from down
+        yield self._stop(master, service=service, off=self.masters_off(drain=drain))
+        yield from self._finish(master)
+        if number:
+            yield from type(self)(folded(self.cluster, down)).startup_steps(number)
+
+    @property
+    def _may_serve(self) -> bool:
+        """Whether people may be served through the masters now.
+
+        One that is not healthy serves no one; one whose health is unknown may.
+        """
+        return any(m.active and m.healthy is not False for m in self.cluster.masters)
+
+    def _stop(self, master: Droplet, *, service: bool, off: PowerOff) -> Step:
+        if not service:
+            return off
+        assert isinstance(master.start, str), "the procedure refuses otherwise"
+        return RestartService(master.name, was=master.start)
+
+    def _finish(self, master: Droplet) -> Iterator[Step]:
+        yield PowerOn(master.name)
+        yield Healthy((master.name,))
+        yield FrontAnswers()
+
+    def finish_restart(self, master: Droplet, least: int = 0) -> Iterator[Step]:
+        """Yield the steps after the master was stopped: it is on, healthy and reachable.
+
+        `least`: media nodes that were to return afterwards.
+        """
+        yield from self._finish(master)
+        if least:
+            yield from self.startup_steps(max(self.number_to_restore, least))
+
+    def restart_note(self, master: Droplet, *, service: bool, drain: bool = True) -> str:
+        """Return what a restart of a master means for people."""
+        what = "only OpenVidu" if service else "its droplet"
+        plane, name = control_plane_of(self.cluster), self.cluster.name
+        if plane.can_roll:
+            return (
+                f"Restarts {what}; {plane.others} stay in service. People connected "
+                f"through {short_name(master.name, self.cluster.stack)} may see “Reconnecting” "
+                "for some seconds"
+            )
+        if not self._may_serve:
+            return (
+                f"The only {plane.noun} is not healthy, so it is restarted at once. "
+                "Media nodes stay; meetings on them lose their connection"
+            )
+        how = "finish first" if drain else "are ended"
+        return (
+            f"Restarts {what}. It is the only {plane.noun}: {name} is out of service until "
+            f"it is back. Running meetings {how}"
+        )
+
+    def recover_restart(self, step: Step) -> Iterator[Step]:
+        """Yield the rollback of a master's restart that failed at this step."""
+        # A master that did not power off in time is left on: nothing else is stopped for it.
+        if isinstance(step, PowerOff) and not all(
+            self.cluster.master(n).status == "active" for n in step.names
+        ):
+            yield from (PowerOn(n) for n in step.names)
+            yield Healthy(step.names)
+
     # What only one kind can do
 
     def freeze(self) -> FleetChange:
@@ -133,6 +219,14 @@ class Fleet(PowerCycle, ABC):
     def names(self, nodes: Iterable[MediaNode]) -> str:
         """Return the names of all of these nodes."""
         return join_words(short_name(n.name, self.cluster.stack) for n in nodes)
+
+
+def folded(cluster: Cluster, steps: Iterable[Step]) -> Cluster:
+    """Return the cluster after these steps."""
+    for step in steps:
+        if not step.is_done(cluster):
+            cluster = step.after(cluster)
+    return cluster
 
 
 def check_masters_healthy(cluster: Cluster) -> None:

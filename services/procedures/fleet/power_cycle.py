@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 
 from services.cluster.model import Cluster
-from services.steps import Step
+from services.steps import Healthy, PowerOff, Step
 
 
 class PowerCycle(ABC):
@@ -34,6 +34,24 @@ class PowerCycle(ABC):
 
         `alone`: the masters stay on. `limit`, `gives_up`: of a window, as in `Drain`.
         """
+
+    def masters_off(self, *, drain: bool = True) -> PowerOff:
+        """Return the step that powers the masters off after `shutdown_steps`.
+
+        `drain` False: meetings end with it where they run on a master.
+        """
+        return PowerOff(tuple(m.name for m in self.cluster.masters), kept=self.allowed_to_stay)
+
+    def masters_healthy(self) -> Healthy:
+        """Return the step that waits until all masters are healthy."""
+        return Healthy(tuple(m.name for m in self.cluster.masters))
+
+    def drain_first(self, *, limit: float | None = None, gives_up: float = 0.0) -> Iterator[Step]:
+        """Yield the drain that has to precede a stop of the masters, where meetings run on them."""
+        return iter(())
+
+    def check_shutdown(self, *, alone: bool) -> None:
+        """Refuse a shutdown that makes no sense. `alone`: of the media nodes only."""
 
     def shutdown_floor(self, gives_up: float) -> int:
         """Return how many nodes stay in service while people may still keep the cluster up."""
@@ -76,6 +94,10 @@ class PowerCycle(ABC):
 
     def check_window_number(self, number: int) -> None:
         """Refuse when a window cannot open with that number."""
+
+    def window_notes(self) -> tuple[str, ...]:
+        """Return what people should know before a window is added."""
+        return ()
 
     def shutdown_notes(self) -> tuple[str, ...]:
         """Return what people should know before a shutdown."""

@@ -89,6 +89,16 @@ class FixedStatus(FleetStatus):
         )
 
 
+class CoLocatedStatus(FleetStatus):
+    """The state of a Single Node, as the media node that it is."""
+
+    def summary(self) -> str:
+        return "meetings run on the node itself."
+
+    def explanation(self) -> str:
+        return "while the node is drained or powered off, no one can meet. A shutdown saves nothing"
+
+
 class AbsentStatus(FleetStatus):
     """The state of a cluster without a media fleet."""
 
