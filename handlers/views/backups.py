@@ -8,6 +8,7 @@ from handlers.views.cluster_facts import age
 from handlers.views.offers import Offer
 from services.billing.prices import money
 from services.cluster.backups import PER_GB, Backup, backups, deletable_backups
+from services.cluster.deployment import control_plane_of
 from services.cluster.model import Cluster, Snapshot
 from services.common.text import count_of
 from services.secrets_env import SecretsFindings
@@ -35,8 +36,8 @@ SHUT_DOWN = (
 )
 STARTED = (
     "A rebuild keeps the droplet's addresses, tags and place behind the load balancer, and starts "
-    "it. So each is shut down again until all four have their disk. Verify that all are powered "
-    "off: "
+    "it. So each is shut down again until all have their disk. Verify that all masters are "
+    "powered off: "
     "`doctl compute droplet list --format ID,Name,Status`"
 )
 START_UP = (
@@ -171,6 +172,9 @@ def _steps(cluster: Cluster, backup: Backup) -> list[str]:
         f"`/openvidu status` must show that {cluster.name} is in service."
     )
     first = [SHUT_DOWN, _secrets(cluster, backup)]
+    if control_plane_of(cluster).own_secrets:
+        # The disk holds its own file, of the same moment.
+        first = [SHUT_DOWN]
     if isinstance(cluster.lint, SecretsFindings) and cluster.lint.findings:
         # A shutdown is refused while no master could boot from the file that is there now.
         first.reverse()
@@ -201,8 +205,10 @@ def _rebuild(droplet: int, snapshot: Snapshot) -> str:
 
 
 def _create(cluster: Cluster, master: str, snapshot: Snapshot) -> str:
-    number = master.rsplit("-", 1)[-1]
+    number = master.rpartition("-")[2] if "-" in master else "1"
     name = f"{cluster.stack}-master-node-{number}"
+    if "-" not in master:
+        name = next((m.name for m in cluster.masters), f"{cluster.stack}-master-node")
     key = f"MASTER_NODE_PRIVATE_IP_{number}"
     replaced = next((m for m in cluster.masters if m.name == name), None)
     if replaced is not None:

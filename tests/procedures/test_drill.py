@@ -1,7 +1,7 @@
 """Restore drills: a backup is opened on a throw-away droplet, and nothing of it is left."""
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -9,7 +9,7 @@ from services.access.policy import Actor
 from services.cluster.drills import PREFIX
 from services.procedures import Drill
 from services.runs.run import State
-from simulators.cloud.model import SimulatedSnapshot
+from simulators.cloud.model import Deployment, SimulatedSnapshot
 from simulators.digitalocean.routing import ROUTES
 from tests.runs.test_crash import insist
 from tests.support import virtual
@@ -36,9 +36,10 @@ async def backed_up(scene: Scene) -> None:
     await scene.card("acme is backed up ·")
 
 
-def test_a_backup_is_proven_and_nothing_is_left() -> None:
+@pytest.mark.parametrize("deployment", get_args(Deployment))
+def test_a_backup_is_proven_and_nothing_is_left(deployment: Deployment) -> None:
     async def story() -> None:
-        async with Scene() as scene:
+        async with Scene(deployment=deployment) as scene:
             await backed_up(scene)
             scene.estate.open_meeting(people=5, minutes=30)
             await scene.ana.type_text("COPS", "/openvidu drill")
