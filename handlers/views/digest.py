@@ -28,7 +28,7 @@ def weekly_digest_card(digest: WeeklyDigest, whom: tuple[str, ...] = ()) -> Card
             ("Ready by opening time", _ready(digest)),
             ("Meetings at closing time", _meetings(digest)),
             ("Saved", _saved(digest)),
-            ("Backups", _backups(digest.backups)),
+            *_backups_field(digest.backups),
         ),
     ]
     if digest.missed:
@@ -106,11 +106,17 @@ def _saved(digest: WeeklyDigest) -> str:
     return f"{money(bill.saving)} ({hours})"
 
 
+def _backups_field(seen: BackupsOfWeek) -> list[tuple[str, str]]:
+    """Return the field about backups; none where a cluster has never had one."""
+    if seen.newest is None and not seen.unseen:
+        return []
+    return [("Backups", _backups(seen))]
+
+
 def _backups(seen: BackupsOfWeek) -> str:
     if seen.unseen:
         return f"unknown ({escape(seen.unseen)})"
-    if seen.newest is None:
-        return "none complete"
+    assert seen.newest is not None, "there is one"
     words = f"newest {date(seen.newest)}"
     if seen.failed:
         return f"{words}; *not proven*: {escape(seen.failed)}"

@@ -118,6 +118,7 @@ def test_following_the_recipe_brings_the_cluster_back_as_it_was(
             await scene.ana.type_text("COPS", "/openvidu backup create --now")
             await scene.card("acme is backed up ·")
             before, masters = dict(cluster.documents), list(map(seen, scene.estate.masters("acme")))
+            serving = len(scene.estate.serving("acme"))
             secrets = scene.environment.spaces.read(cluster.bucket, "secrets.env")
 
             # Someone deletes the rooms, and changes secrets.env.
@@ -140,6 +141,6 @@ def test_following_the_recipe_brings_the_cluster_back_as_it_was(
             assert (there == secrets) is in_bucket
             assert list(map(seen, scene.estate.masters("acme"))) == masters
             assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
-            assert len(scene.estate.serving("acme")) == 3
+            assert len(scene.estate.serving("acme")) == serving
 
     virtual.run(story())
