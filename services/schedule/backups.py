@@ -28,6 +28,7 @@ from services.procedures import BackupCreate, Drill, Procedure
 from services.procedures.plan import make_plan
 from services.runs.authorization import Authorization, of_run
 from services.store.keys import backups_key
+from services.windows import due as due_edge
 from services.windows.backup_times import backup_schedule_text, backup_times
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ LOOKS_BACK = 8 * DAY
 # Seconds between two looks at the age of the newest backup.
 AGE_EVERY = 3600.0
 AGE_FACTS = frozenset({Fact.DROPLETS, Fact.SNAPSHOTS})
+# Seconds that a run may take: none begins when a window acts sooner.
+BACKUP_TAKES, DRILL_TAKES = 1200.0, 2700.0
 NO_BOT = "no bot was running"
 
 
@@ -138,13 +141,22 @@ class BackupKeeper:
         run = await self._reader.open_run(name)
         if run is not None:
             raise Refused(f"{name} is locked by {run.id} ({run.plan.procedure.command_line()})")
+        is_backup = isinstance(due.procedure, BackupCreate)
+        await self._must_not_meet_a_window(name, BACKUP_TAKES if is_backup else DRILL_TAKES)
         cluster = await self._reader.look(name, due.procedure.required_facts)
         if any(m.locked for m in cluster.masters):
             raise Unreachable(f"a master of {name} is being changed", sent=False)
-        is_backup = isinstance(due.procedure, BackupCreate)
         if is_backup and not (cluster.is_up or cluster.is_down):
             raise Unreachable(f"some masters of {name} are on and some are powered off", sent=False)
         return cluster
+
+    async def _must_not_meet_a_window(self, name: str, takes: float) -> None:
+        """Refuse while a window opens or closes the cluster soon: it would wait for the run."""
+        _, book = await self._memory.books.read(name)
+        edge = due_edge(book.windows, self._clock.now(), book.exceptions).next_edge
+        if edge is not None and edge.start - self._clock.now() < takes:
+            verb = "opens" if edge.kind == "open" else "closes"
+            raise Refused(f"a window {verb} {name} at {edge.clock_time}")
 
     async def _given(self, schedule: BackupSchedule) -> Authorization | None:
         """Return the approval of the run that added it, with its people as they are now."""

@@ -259,3 +259,20 @@ def test_a_bot_that_dies_at_the_time_is_replaced_by_one_that_goes_on() -> None:
             assert len(scene.estate.snapshots) == 4
 
     virtual.run(story())
+
+
+def test_a_backup_lets_a_window_go_first() -> None:
+    """The cluster closes at 09:05: the backup of 09:00 is taken after that, of the closed disks."""
+
+    async def story() -> None:
+        async with Scene() as scene:
+            await request_and_approve(
+                scene, "window add nights daily 09:05-20:00 UTC", "Add window"
+            )
+            await scene.card("acme has window nights")
+            await scheduled(scene, "soon daily 09:00 UTC")
+            await scene.wait(2 * 3600)
+            (label,) = taken(scene)
+            assert all(s.name.endswith("-off") for s in scene.estate.snapshots.values()), label
+
+    virtual.run(story())
