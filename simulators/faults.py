@@ -20,7 +20,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "node": (
         "docker-down", "docker-denied", "docker-slow", "docker-hangs", "docker-empty",
         "kill-refused", "kill-lost", "unprivileged", "run-denied", "run-full", "key-refused",
-        "metrics-silent", "metrics-empty", "livekit-silent", "livekit-starting",
+        "disk-full", "replica-down", "redis-silent", "clock-off", "route-missing",
+        "logs-endless", "metrics-silent", "metrics-empty", "livekit-silent", "livekit-starting",
     ),
     "spaces": ("412", "503", "stale"),
     "web": ("refuse", "503"),

@@ -94,6 +94,20 @@ FAULTS: Sequence[Json] = (
         "toggle": True,
     },
     {
+        "id": "disk-full",
+        "kind": "Nodes",
+        "label": "The disk of one master is full",
+        "hint": "/openvidu status names it, with what to do",
+        "toggle": True,
+    },
+    {
+        "id": "replica-down",
+        "kind": "Nodes",
+        "label": "One master's databases lose the others",
+        "hint": "its Redis and MongoDB replicas are missing",
+        "toggle": True,
+    },
+    {
         "id": "front-down",
         "kind": "LiveKit",
         "label": "LiveKit does not answer",
@@ -138,6 +152,7 @@ NOT_THERE: dict[str, tuple[str, ...]] = {
     "co-located": (*POOL, *MADE),
 }
 NODE_FAULTS = ("docker-down", "key-refused", "livekit-silent")
+MASTER_FAULTS = ("disk-full", "replica-down")
 
 
 class FaultMenu:
@@ -187,7 +202,7 @@ class FaultMenu:
         """Do what a button says; return a sentence about it."""
         if action in SWITCHES:
             return self._switch(action)
-        if action in NODE_FAULTS:
+        if action in (*NODE_FAULTS, *MASTER_FAULTS):
             return self._make_ill(action)
         return self._actions[action]()
 
@@ -197,15 +212,17 @@ class FaultMenu:
         return f"{_label(action)}: {_on_or_off(faults.switched(name))}."
 
     def _make_ill(self, fault: str) -> str:
-        """Give the first media node a lasting fault, or take it away again."""
+        """Give the first media node or the last master a lasting fault, or take it away again."""
         faults = self._world.environment.faults
         if fault in self.ill:
             faults.heal(self.ill.pop(fault), fault)
             return f"{_label(fault)}: off."
-        media = self._world.estate.media(STACK)
-        if not media:
+        if fault in MASTER_FAULTS:
+            node = self._world.estate.masters(STACK)[-1]
+        elif media := self._world.estate.media(STACK):
+            node = min(media, key=lambda d: d.name)
+        else:
             return "There is no media node now."
-        node = min(media, key=lambda d: d.name)
         faults.make_ill(node.name, fault)
         self.ill[fault] = node.name
         return f"{_label(fault)}: on ({node.name})."

@@ -8,11 +8,11 @@ from bot.doctor.context import DoctorContext, Target
 from services.cloud.node_access import NodeAccess
 from services.cloud.node_secrets import SecretsOnNode
 from services.cloud.secrets_bucket import ObjectStore
-from services.cluster.deployment import control_plane_of
-from services.cluster.model import Droplet
+from services.cluster.deployment import CONTROL_PLANES, ControlPlane, control_plane_of
+from services.cluster.model import Deployment, Droplet
 from services.common.clock import Clock
 from services.common.errors import BotError, NotFound
-from services.secrets_env import Harm, SecretsFile, remedy, worst_consequence
+from services.secrets_env import Harm, SecretsFile, layout, remedy, worst_consequence
 from services.secrets_env import findings as fatal_problems
 from services.store.port import new_id
 
@@ -43,11 +43,11 @@ async def _bucket(
     name = f"{target.name}: bucket"
     if target.bucket is None:
         return [skipped(name, _why_no_bucket(target))]
-    host = await _host(target)
+    plane, host = await _host(target)
     try:
         await target.bucket.list("openvidu-bot/")
         if host is None:
-            findings = await _in_bucket(name, target, target.bucket)
+            findings = await _in_bucket(name, target, target.bucket, plane)
         else:
             findings = await _of_host(name, target, host, clock)
     except NotFound as error:
@@ -61,19 +61,26 @@ async def _bucket(
     return [*findings, skipped(writing, "only doctor --write-probe writes")]
 
 
-async def _host(target: Target) -> Droplet | None:
-    """Return the droplet that reads its own secrets.env; None where the bucket's is read."""
+async def _host(target: Target) -> tuple[ControlPlane, Droplet | None]:
+    """Return the deployment, and the droplet that reads its own secrets.env.
+
+    None: the bucket's is read.
+    """
+    unknown = CONTROL_PLANES[Deployment.UNKNOWN]
     try:
         cluster = await target.world.observe(frozenset())
     except BotError:
-        return None  # The check of the stack says why; the bucket can be checked all the same.
-    return cluster.masters[0] if control_plane_of(cluster).own_secrets else None
+        return unknown, None  # The check of the stack says why; the bucket can be checked.
+    plane = control_plane_of(cluster)
+    return plane, cluster.masters[0] if plane.own_secrets else None
 
 
-async def _in_bucket(name: str, target: Target, bucket: ObjectStore) -> list[CheckFinding]:
+async def _in_bucket(
+    name: str, target: Target, bucket: ObjectStore, plane: ControlPlane
+) -> list[CheckFinding]:
     content, _ = await bucket.get(SECRETS)
     readable = fine(name, f"can be listed and read; {SECRETS} has {len(content)} bytes")
-    return [readable, *_file(f"{target.name}: {SECRETS}", SecretsFile(content))]
+    return [readable, *_file(f"{target.name}: {SECRETS}", SecretsFile(content, plane.secrets))]
 
 
 async def _of_host(name: str, target: Target, host: Droplet, clock: Clock) -> list[CheckFinding]:
@@ -94,7 +101,7 @@ async def _of_host(name: str, target: Target, host: Droplet, clock: Clock) -> li
         return [listed, wrong(file, str(error), "restore it: `/openvidu config history`")]
     except BotError as error:
         return [listed, failed(file, error)]
-    return [listed, *_file(file, SecretsFile(content))]
+    return [listed, *_file(file, SecretsFile(content, layout.SINGLE_NODE))]
 
 
 def _why_no_bucket(target: Target) -> str:

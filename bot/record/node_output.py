@@ -16,6 +16,8 @@ SCRIPTS = {
     scripts.INSPECT: "inspect",
     scripts.RESTART: "restart openvidu",
     scripts.STOP: "stop openvidu",
+    scripts.START_UNIT: "begin openvidu",
+    scripts.UNIT: "state of openvidu",
     scripts.START: "start of openvidu",
     scripts.HEALTH: "health on the node",
     scripts.READ_SECRETS: "read secrets.env",
@@ -79,6 +81,8 @@ def _read(script: str, line: str, redaction: Redaction) -> Json | None:
             return {"line": "drain", "result": word} if word in DRAIN_WORDS else None
         case "start of openvidu" if re.fullmatch(r"[0-9a-f]{32}", line):
             return {"line": "start", "id": redaction.value("id:start", line)}
+        case "state of openvidu" if line in UNITS:
+            return {"line": "unit", "state": line}
         case "health on the node" if re.fullmatch(r"\d{3}", line):
             return {"line": "health", "number": int(line)}
         case "read secrets.env" if re.fullmatch(r"[0-9a-f]{64} [A-Za-z0-9+/=]*", line):

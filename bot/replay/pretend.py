@@ -47,6 +47,8 @@ COMMANDS = {
     "inspect": scripts.INSPECT,
     "restart openvidu": scripts.RESTART,
     "stop openvidu": scripts.STOP,
+    "begin openvidu": scripts.START_UNIT,
+    "state of openvidu": scripts.UNIT,
     "start of openvidu": scripts.START,
     "health on the node": scripts.HEALTH,
     "read secrets.env": scripts.READ_SECRETS,

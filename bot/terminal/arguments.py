@@ -1,6 +1,7 @@
 """Options of the commands that people use in Slack too: `status`, `plan`, `run`, `approve` ..."""
 
 import argparse
+from pathlib import Path
 
 from bot.options import Subcommands, add_settings_options, examples
 
@@ -16,6 +17,10 @@ VERBS = {
     "resume": ("RUN", "continue a run that has stopped"),
     "abandon": ("RUN", "end a run that has stopped, and unlock its cluster"),
     "runs": ("[RUN]", "list the newest runs, or show one"),
+    "logs": (
+        "NODE [SERVICE] [--since 30m] [--output FILE]",
+        "print the newest log lines of a node, or of one container there",
+    ),
     "watch": ("[RUN]", "follow a run to its end"),
     "say": ("WORDS", "any other command of Slack"),
 }
@@ -31,6 +36,7 @@ EXAMPLES = {
     "resume": ("resume acme-7",),
     "abandon": ("abandon acme-7",),
     "runs": ("runs", "runs acme-7"),
+    "logs": ("logs master-2 caddy", "logs media-1 --since 2h --output media-1.log"),
     "watch": ("watch",),
     "say": ('say hold "audit" until 18:00', "say window list"),
 }
@@ -56,7 +62,7 @@ def add_terminal_commands(commands: Subcommands) -> None:
         command.add_argument(
             "words", nargs=argparse.REMAINDER, metavar=usage, help="as after /openvidu in Slack"
         )
-        command.set_defaults(entry="bot.terminal.command:run", verb=verb)
+        command.set_defaults(entry="bot.terminal.command:run", verb=verb, output=None)
 
 
 def take_own_options(options: argparse.Namespace) -> list[str]:
@@ -66,6 +72,8 @@ def take_own_options(options: argparse.Namespace) -> list[str]:
         name, equals, value = word.partition("=")
         if word in ("--detach", "--yes"):
             setattr(options, word.removeprefix("--"), True)
+        elif name == "--output" and options.verb in ("logs", "say"):
+            options.output = Path(value if equals else next(rest, ""))
         elif name in OWN_OPTIONS:
             if not equals:
                 value = next(rest, "")

@@ -10,8 +10,10 @@ import signal
 import sys
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from pathlib import Path
 
 from bot import logs
+from bot.file_writing import PRIVATE, content_of, write_whole
 from bot.options import found_files, read_settings, require_secrets, say_files
 from bot.terminal.arguments import take_own_options
 from bot.terminal.socket import NoBot, ask
@@ -85,7 +87,7 @@ async def _show(
     options: argparse.Namespace, settings: Settings, order: TerminalCommand
 ) -> tuple[int, str]:
     """Show the answer; return the exit code and what has to be confirmed, if anything."""
-    screen, code, shown = TerminalScreen(), 1, ""
+    screen, code, shown = TerminalScreen(options.output), 1, ""
     task = asyncio.current_task()
     assert task is not None, "inside of asyncio.run"
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -130,15 +132,24 @@ async def _lines(
 
 
 class TerminalScreen:
-    """Prints lines; on a terminal a live line replaces the one before, elsewhere it is left out."""
+    """Prints lines; on a terminal a live line replaces the one before, elsewhere it is left out.
 
-    def __init__(self) -> None:
+    `output`: where files go instead of the screen.
+    """
+
+    def __init__(self, output: Path | None = None) -> None:
+        self._output = output
         self.width = min(MAX_WIDTH, shutil.get_terminal_size((100, 24)).columns)
         self._live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         self._live_rows = 0
 
     def show(self, line: OutputLine) -> None:
-        """Print one line."""
+        """Print one line. A file goes to `--output`, where that is given."""
+        if line.file and self._output is not None:
+            # Only for this user: what looks like no secret may still be one.
+            write_whole(self._output, f"{line.text}\n", PRIVATE, content_of(self._output))
+            sys.stdout.write(f"{self._output} has it.\n")
+            return
         if line.live and not self._live:
             return
         self.clear()

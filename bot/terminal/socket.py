@@ -108,7 +108,10 @@ class Control:
                 self.run_order(order, peer, int(fields["width"]))
             ) as lines:
                 async for line in lines:
-                    writer.write(json.dumps(asdict(line)).encode() + b"\n")
+                    fields = asdict(line)
+                    if not line.file:
+                        del fields["file"]  # a client of an earlier version does not know it
+                    writer.write(json.dumps(fields).encode() + b"\n")
                     await writer.drain()
         except (ConnectionError, TimeoutError, ValueError, KeyError, TypeError) as error:
             log.info("a terminal disconnected: %s", cause_of(error).text)

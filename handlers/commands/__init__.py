@@ -19,6 +19,7 @@ from handlers.commands.cost import Cost
 from handlers.commands.help import Help
 from handlers.commands.holds import HoldCommand, Unhold
 from handlers.commands.later import CancelLater, ListLater
+from handlers.commands.logs import Logs
 from handlers.commands.menu import Menu
 from handlers.commands.observed import Observed
 from handlers.commands.rehearse import Rehearse
@@ -49,6 +50,7 @@ INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
         Observed,
     ),
     *(ConfigList, ConfigSet, ConfigHistory, ConfigRollback),
+    Logs,
     *(BreakGlass, Rehearse, Audit, Menu),
     *(Why, WhoAmI, VersionCommand),
     *(ScaleBy, HowToCancel, HowToApprove, HowToReject),

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from handlers.slack.blocks import Card, Picture
+from handlers.slack.blocks import Card, Picture, TextFile
 from services.access.policy import Actor
 from services.common.clock import Clock
 from services.common.command import Command
@@ -22,6 +22,10 @@ class WhichCluster(Refused):
 
 async def _no_pictures(_card: Card, _pictures: Sequence[Picture]) -> None:
     raise Unreachable("no picture can be shown here")
+
+
+async def _no_file(_card: Card, _file: TextFile) -> str:
+    raise Unreachable("no file can be sent here")
 
 
 async def _no_modal(_view: dict[str, Any]) -> None:
@@ -46,7 +50,9 @@ class CommandContext:
     opened. `reason`, `dry_run`, `later`: for commands that lead to a plan; `later` is when it is
     to be done (epoch seconds) and the time zone that was entered in, None for now.
     `card_channel`: the channel of a cluster's cards; Refused where no one could read them.
-    `pictures`: posts a card and pictures to this person alone. `version`: of the bot.
+    `pictures`: posts a card and pictures to this person alone. `send_file`: gives a card and a
+    file to this person alone, and returns where it is; "" where it stands beside the answer.
+    `version`: of the bot.
     `plan`: returns the card of a dry run, with a button to request it; None where there are none.
     """
 
@@ -66,6 +72,7 @@ class CommandContext:
     later: tuple[float, str] | None = None
     card_channel: Callable[[str], Awaitable[str]] = _anywhere
     pictures: Callable[[Card, Sequence[Picture]], Awaitable[None]] = _no_pictures
+    send_file: Callable[[Card, TextFile], Awaitable[str]] = _no_file
     version: str = ""
     plan: Callable[[Procedure], Awaitable[Card | None]] | None = None
 

@@ -70,6 +70,7 @@ TOPICS: Mapping[str, Topic] = {
     "help": _look("help shutdown"),
     "menu": _look("menu"),
     "status": _look("status media-2"),
+    "logs": _look("logs master-2 caddy --since 2h"),
     "why": _look("why"),
     "cost": _look("cost 2026-10"),
     "observed": _look("observed 14"),
@@ -93,6 +94,17 @@ TOPICS: Mapping[str, Topic] = {
         CommandGroup.POWER,
         "restart master-2",
         "A media node takes no new meetings until it is back. Restarting a master interrupts it.",
+    ),
+    "stop": _ending(
+        CommandGroup.POWER,
+        "stop media-2",
+        "The node is out of service until it is started. A media node finishes its meetings "
+        "first. With one master, the whole cluster is down.",
+    ),
+    "start": _safe(
+        CommandGroup.POWER,
+        "start media-2",
+        "None: it brings the node back into service.",
     ),
     "wake": _safe(
         CommandGroup.POWER,
@@ -257,6 +269,8 @@ OPPOSITES: tuple[frozenset[str], ...] = (
         for up in ("startup", "wake", "keepup", "unpark")
         for down in ("shutdown", "drain", "park", "window add")
     ),
+    *(frozenset({up, "stop"}) for up in ("startup", "wake", "keepup", "unpark", "start")),
+    *(frozenset({"start", down}) for down in ("shutdown", "drain", "park")),
     frozenset({"freeze", "unfreeze"}),
     frozenset({"hold", "unhold"}),
     frozenset({"window add", "window remove"}),

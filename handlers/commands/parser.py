@@ -27,6 +27,9 @@ UNMARKED = str.maketrans({"<": "‹", ">": "›", "&": "+"})
 LONGEST = 1000  # characters; Slack documents no limit of its own
 # Options that loosen a check or end something: never proposed for another word.
 NEVER_PROPOSED = ("now", "no-drain", "grow-disk", "all", "media-only")
+# Commands about a node, and what they mean without one: the whole cluster.
+WITHOUT_NODE = ("stop", "start")
+NO_NODE = re.compile(r"\d{1,3}|up|down|now", re.IGNORECASE)
 HELP = ("--help", "-h", "-?", "--?")
 
 
@@ -87,12 +90,13 @@ def _parsed_line(kind: type[Command], words: list[Word]) -> ParsedCommand:
         return _with_rest(kind, words)
     if kind is Observed:
         words = without_days(words)
-    line = read_line(words, all_options=True)
+    line = read_line(words, all_options=True, with_value=_option_names(kind))
     _check_options(kind, line.options)
     if kind is Scale:
         kind, line = _scaling(line)
     flags = _flags(kind, line.options)
-    return _parsed(kind(**flags, **_arguments(kind, line)), line.options)
+    own = _own_options(kind, line.options)
+    return _parsed(kind(**flags, **own, **_arguments(kind, line)), line.options)
 
 
 def _scaling(line: TypedLine) -> tuple[type[Command], TypedLine]:
@@ -238,11 +242,13 @@ def _spoken(words: list[Word]) -> _Spoken:
     if words[0].text.casefold() == "skip":
         words = [Word("window", 6), *words]
     texts = [w.text.casefold() for w in words]
+    means_cluster = texts[0] in WITHOUT_NODE and _names_no_node(words[1:2])
     for kind in sorted(COMMANDS, key=lambda s: -len(s.command.split())):
         name = kind.command.split()
-        if texts[: len(name)] == name:
+        if texts[: len(name)] == name and not (means_cluster and name == texts[:1]):
             return _Spoken(kind, words[len(name) :])
-    if found := suggestions.spelled_differently(texts):
+    found = suggestions.spelled_differently(texts)
+    if found and not (means_cluster and found[0] == texts[0]):
         return _Spoken(_kind(found[0]), words[found[1] :])
     if meant := suggestions.synonym(texts):
         command, count = meant
@@ -250,6 +256,11 @@ def _spoken(words: list[Word]) -> _Spoken:
         if command != "status" or not rest or rest[0].is_option:
             return _Spoken(_kind(command), rest, " ".join(texts[:count]))
     raise Refused(_unknown_command(words))
+
+
+def _names_no_node(words: Sequence[Word]) -> bool:
+    """Return whether the word after `stop` or `start` is none that can name a node."""
+    return all(w.is_option or NO_NODE.fullmatch(w.text) for w in words)
 
 
 def _kind(command: str) -> type[Command]:
@@ -293,7 +304,7 @@ def _flag_names(kind: type[Command]) -> dict[str, str]:
 
 def _check_options(kind: type[Command], options: Mapping[str, str]) -> None:
     """Refuse options that a command does not have."""
-    known = [*_flag_names(kind), *common_options(kind)]
+    known = [*_flag_names(kind), *_option_names(kind), *common_options(kind)]
     for name in options:
         if name not in known:
             hint = _usage(kind)
@@ -317,6 +328,20 @@ def _near_option(name: str, known: Sequence[str]) -> str:
 
 def _flags(kind: type[Command], options: Mapping[str, str]) -> dict[str, Any]:
     return {field: True for name, field in _flag_names(kind).items() if name in options}
+
+
+def _option_names(kind: type[Command]) -> dict[str, str]:
+    options = [f for f in kind.parameters() if f.metadata["kind"] == "option"]
+    return {f.name.replace("_", "-"): f.name for f in options}
+
+
+def _own_options(kind: type[Command], options: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of the options that only this command has."""
+    values = {f: options[name] for name, f in _option_names(kind).items() if name in options}
+    for name, value in values.items():
+        if not PLAIN.fullmatch(value):
+            raise Refused(f"--{name} takes a plain word, not “{echo(value)}”; {_usage(kind)}")
+    return values
 
 
 def _arguments(

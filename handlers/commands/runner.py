@@ -11,7 +11,7 @@ from handlers.commands.lost_answers import LostAnswers, OutcomeLookup
 from handlers.commands.parser import COMMANDS, ParsedCommand, parse
 from handlers.commands.stored import as_typed
 from handlers.commands.targets import CommandTargets, HandlerContext
-from handlers.slack.blocks import Card, section
+from handlers.slack.blocks import Card, TextFile, section
 from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.views.window_form import window_form
 from services.access.policy import AccessResult, Actor, authorize
@@ -96,9 +96,15 @@ class CommandRunner:
             later=self._targets.later(parsed, actor, reply_to),
             card_channel=self._targets.card_channel,
             pictures=partial(self._slack.send_private_pictures, reply_to.user),
+            send_file=partial(self._send_file, reply_to.user),
             version=self._context.version,
             plan=partial(self._planned, parsed, actor, reply_to),
         )
+
+    async def _send_file(self, user: str, card: Card, file: TextFile) -> str:
+        """Send a file to one person; return where it is."""
+        await self._slack.send_private_file(user, card, file)
+        return "your direct messages with me"
 
     async def _planned(
         self, parsed: ParsedCommand, actor: Actor, reply_to: ReplyTarget, procedure: Procedure

@@ -32,7 +32,7 @@ class ShowStatus(InstantCommand):
                 await ctx.operations.node(ctx.cluster(), self.node, ctx.actor), ctx.clock.now()
             )
         operations, actor = ctx.operations, ctx.actor
-        status = await operations.status(ctx.cluster(), actor)
+        status = await operations.status(ctx.cluster(), actor, inside=True)
         decides = status.run is not None and operations.may_decide(status.run, actor)
         offered, words = await offered_now(ctx, status), await _schedule(ctx, status)
         return views.status_card(status, ctx.clock.now(), words, offered, decides=decides)

@@ -77,4 +77,6 @@ def _values(command: Command) -> Iterator[str]:
                 yield f"--{parameter.name.replace('_', '-')}"
         elif value is not None and value != parameter.default:
             text = str(value)
+            if parameter.metadata["kind"] == "option":
+                yield f"--{parameter.name.replace('_', '-')}"
             yield text if PLAIN.fullmatch(text) else quote_word(text)

@@ -11,7 +11,6 @@ from handlers.commands.catalog import SYNONYMS, TOPICS, Rank, opposite
 
 # What is meant by words that are no command at all.
 MEANINGS: Mapping[str, str] = {
-    "logs": "status NODE",
     "errors": "status NODE",
     "containers": "status NODE",
     "what": "status",

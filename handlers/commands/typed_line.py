@@ -1,7 +1,7 @@
 """The words after a command: plain ones, and options with their values. Pure."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from handlers.commands.catalog import OPTIONS
@@ -28,11 +28,13 @@ class TypedLine:
     tail: list[str] = field(default_factory=list)
 
 
-def read_line(words: Sequence[Word], *, all_options: bool) -> TypedLine:
+def read_line(
+    words: Sequence[Word], *, all_options: bool, with_value: Collection[str] = ()
+) -> TypedLine:
     """Separate plain words from options.
 
     Unless `all_options`, only those that every command knows are taken out; everything else stays
-    as it is.
+    as it is. `with_value`: options of the command itself that a value follows.
     """
     line, left = TypedLine([]), _LineReader(words)
     in_reason = False
@@ -43,7 +45,7 @@ def read_line(words: Sequence[Word], *, all_options: bool) -> TypedLine:
             if in_reason:
                 line.tail.append(word.text)
             continue
-        value = _option_value(word, name, left)
+        value = _option_value(word, name, left, (*WITH_VALUE, *with_value))
         _add_option(line.options, name, value)
         in_reason = name == "reason"
     return line
@@ -74,10 +76,10 @@ def _option_name(word: Word) -> str:
     return word.text[2:].partition("=")[0].casefold().replace("_", "-")
 
 
-def _option_value(word: Word, name: str, left: _LineReader) -> str:
+def _option_value(word: Word, name: str, left: _LineReader, with_value: Collection[str]) -> str:
     """Return the value of `NAME=VALUE`, or of `NAME` and the words after it."""
     _, equals, value = word.text.partition("=")
-    if name not in WITH_VALUE:
+    if name not in with_value:
         if equals:
             raise Refused(f"--{echo(name)} takes no value")
         return ""

@@ -58,6 +58,15 @@ class Picture:
     described: str
 
 
+@dataclass(frozen=True)
+class TextFile:
+    """A file of plain text."""
+
+    name: str
+    title: str
+    content: str
+
+
 def escape(text: str) -> str:
     """Return user input such that it neither formats, mentions, hides nor reverses text.
 

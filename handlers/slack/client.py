@@ -11,7 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from handlers.slack.api import MessageGone, SlackApi, connection_lost, slack_code
-from handlers.slack.blocks import Card, Picture, modal, truncate
+from handlers.slack.blocks import Card, Picture, TextFile, modal, truncate
 from handlers.slack.channel_access import CLOSED, ChannelAccess, ChannelClosed, TokenRefused
 from handlers.slack.users import SlackUsers
 from services.access.policy import Actor
@@ -311,6 +311,25 @@ class SlackClient:
         """
         answer = await self._post_direct(user, card)
         await self.upload_pictures(str(answer["channel"]), "", pictures)
+
+    async def send_private_file(self, user: str, card: Card, file: TextFile) -> None:
+        """Post a card and a file into a person's own conversation with the bot.
+
+        Slack shows no file in an answer that only one person of a channel sees.
+        """
+        answer = await self._post_direct(user, card)
+        doing = "sending a file to Slack"
+        try:
+            await self._client.files_upload_v2(
+                channel=str(answer["channel"]),
+                filename=file.name,
+                title=file.title,
+                content=file.content,
+            )
+        except SlackApiError as error:
+            raise Unreachable(f"{doing}: {error.response.get('error')}") from error
+        except (aiohttp.ClientError, OSError, TimeoutError, SlackRequestError) as error:
+            raise connection_lost(doing, error) from error
 
     # Channels
 

@@ -31,12 +31,14 @@ class OutputLine:
 
     A `live` line replaces the live line before it; the last line has the exit `code`. `shown`:
     identifies what the person was shown and has to confirm; the confirming order repeats it.
+    `file`: the text is a file of that name, to be printed or stored as it is.
     """
 
     text: str
     live: bool = False
     code: int | None = None
     shown: str = ""
+    file: str = ""
 
 
 @dataclass(frozen=True)

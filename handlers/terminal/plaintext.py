@@ -21,7 +21,7 @@ from services.procedures import Procedure
 PROGRAM = "openvidu-bot"
 SHORT = 8  # characters of a request's id that people type
 # Commands that are commands of the program, too; procedures follow `run`, all others `say`.
-AS_COMMANDS = ("status", "runs", "cancel", "resume", "abandon")
+AS_COMMANDS = ("status", "logs", "runs", "cancel", "resume", "abandon")
 BUTTONS: Mapping[str, Callable[[str, str], str]] = {
     APPROVE: lambda _, value: f"approve {value[:SHORT]}",
     REJECT: lambda _, value: f"reject {value[:SHORT]} --reason “…”",

@@ -15,6 +15,7 @@ from handlers.commands.help import Help
 from handlers.commands.parser import COMMANDS, ParsedCommand, parse, with_reason
 from handlers.commands.run_control import only_open_run
 from handlers.commands.scale_by import ScaleBy
+from handlers.slack.blocks import Card, TextFile
 from handlers.terminal.follow import OutputLine, RunFollower, TerminalContext, request_card
 from handlers.terminal.plaintext import SHORT, TerminalReader, render_card, render_text
 from services.access.policy import NO_ROLE_ANYWHERE, Actor
@@ -159,10 +160,11 @@ class TerminalSession:
         began, resumed = self._clock.now(), ""
         if order.verb == "resume":
             resumed = await self._meant_run(command, parsed, actor)
-        card = await command.answer(self._command_context(parsed, actor))
+        files: list[TextFile] = []
+        card = await command.answer(self._command_context(parsed, actor, files))
         reader = self._reader(self._cluster_or_none(parsed, actor), width)
-        if card is not None:
-            yield OutputLine(render_card(card, reader))
+        for line in _answered(card, files, reader):
+            yield line
         if command.plans and not parsed.dry:
             request = await self._requested_since(began, parsed, actor)
             if request is not None:
@@ -189,7 +191,16 @@ class TerminalSession:
             return str(name)
         return (await only_open_run(self._command_context(parsed, actor), command.command)).id
 
-    def _command_context(self, parsed: ParsedCommand, actor: Actor) -> CommandContext:
+    def _command_context(
+        self, parsed: ParsedCommand, actor: Actor, files: list[TextFile] | None = None
+    ) -> CommandContext:
+        """Return what answering needs. `files`: takes the files of the answer."""
+
+        async def send_file(_card: Card, file: TextFile) -> str:
+            if files is not None:
+                files.append(file)
+            return ""
+
         later = None
         if parsed.at:
             later = self._later(parsed, self._cluster(parsed, actor))
@@ -206,6 +217,7 @@ class TerminalSession:
             reason=parsed.reason,
             dry_run=parsed.dry,
             later=later,
+            send_file=send_file,
             version=self._context.handlers.version,
         )
 
@@ -449,6 +461,15 @@ class TerminalSession:
         await self._operations.run(name, actor)
         async for line in self._following(actor, width).run(name):
             yield line
+
+
+def _answered(
+    card: Card | None, files: list[TextFile], reader: TerminalReader
+) -> Iterator[OutputLine]:
+    if card is not None:
+        yield OutputLine(render_card(card, reader))
+    for file in files:
+        yield OutputLine(file.content.rstrip("\n"), file=file.name)
 
 
 def _command_text(order: TerminalCommand) -> str:

@@ -10,6 +10,7 @@ from services.common.errors import Refused
 from services.common.text import count_of, duration
 from services.windows import closures, parse_window
 
+WHY_NOT_RENEWED = "`/openvidu logs NODE caddy`, of a master, shows why it is not renewed."
 AHEAD = 40 * DAY  # windows up to then are considered
 
 
@@ -31,7 +32,7 @@ def certificate_problem(seen: CertificateSeen | None, cluster: Cluster, now: flo
             f"for {duration(closed)}, and nothing renews it meanwhile."
         )
     if seen.ends_soon(now):
-        return f"The certificate expires {ends}."
+        return f"The certificate expires {ends}. {WHY_NOT_RENEWED}"
     return ""
 
 
@@ -46,6 +47,8 @@ def certificate_days(seen: CertificateSeen | None, now: float) -> str:
     left = seen.left(now)
     if left <= 0:
         return "expired"
+    if left < 2 * DAY:
+        return duration(left)
     return count_of(int(left // DAY), "day")
 
 

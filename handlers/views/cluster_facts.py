@@ -22,6 +22,7 @@ from services.cluster.model import (
     FleetKind,
     Load,
     MediaNode,
+    StoppedNode,
     short_name,
 )
 from services.common.observed import Unobserved
@@ -70,6 +71,7 @@ UNKNOWN = ClusterState("⚪", "is in an unknown state")
 NOT_FOUND = ClusterState("⚪", "was not found", "DigitalOcean shows no master of it.")
 CHANGING = ClusterState("🟡", "is starting or stopping")
 OFF = ClusterState("⚫", "is shut down")
+STOPPED = ClusterState("⚫", "is stopped", "OpenVidu was stopped on every master.")
 IN_SERVICE = ClusterState("🟢", "is in service")
 NO_NEW = ClusterState("🔴", "takes no new meetings", "The media nodes are draining.", RESTART_MEDIA)
 NO_MEDIA = ClusterState("🔴", "cannot hold meetings", "No media node is in service.", RESTART_MEDIA)
@@ -116,6 +118,8 @@ def state_of(cluster: Cluster) -> ClusterState:
         return ClusterState("🟡", "is partly powered on", detail)
     if reason := cluster.missing_facts_reason(frozenset({Fact.POOL})):
         return replace(UNKNOWN, detail=f"Not all media nodes were seen: {escape(reason)}.")
+    if all(m.id in stopped_nodes(cluster) for m in cluster.masters):
+        return STOPPED
     if not cluster.serving:
         return _without_service(cluster)
     return _in_service(cluster)
@@ -142,7 +146,8 @@ def _without_service(cluster: Cluster) -> ClusterState:
 def _in_service(cluster: Cluster) -> ClusterState:
     if cluster.front is False:
         return UNREACHABLE
-    unwell = [m for m in cluster.masters if not m.is_healthy]
+    stopped = stopped_nodes(cluster)
+    unwell = [m for m in cluster.masters if not m.is_healthy and m.id not in stopped]
     if unwell or _missing(cluster):
         return ClusterState("🟡", "is partly in service", _unwell(cluster, unwell))
     front = cluster.front
@@ -192,6 +197,7 @@ def problems(
         lines.append(f"{state.detail} {state.remedy}".rstrip())
     elif state.detail:
         lines.append(state.detail)
+    lines += stopped_lines(cluster)
     lines += _unseen_media(cluster)
     if fleet.is_known(cluster):
         warnings = fleet.status_of(cluster).warnings()
@@ -204,6 +210,32 @@ def problems(
     if expiry := certificate_problem(certificate, cluster, at):
         lines.append(expiry)
     return tuple(" ".join(line.split()) for line in lines)
+
+
+def stopped_nodes(cluster: Cluster) -> dict[int, StoppedNode]:
+    """Return by droplet id the nodes that are on, and on which people stopped OpenVidu."""
+    working = {m.id for m in cluster.masters if m.is_healthy}
+    working |= {n.id for n in cluster.media if n.serving}
+    on = {d.id for d in (*cluster.masters, *(n.droplet for n in cluster.media)) if d.active}
+    return {s.id: s for s in cluster.stopped if s.id in on - working}
+
+
+def stopped_lines(cluster: Cluster) -> list[str]:
+    """Return who stopped OpenVidu on which node since when, with how it is started again."""
+    lines = []
+    for droplet_id, stop in stopped_nodes(cluster).items():
+        node = cluster.node(droplet_id)
+        if node is not None:
+            name = short_name(node.name, cluster.stack)
+            start = f"`/openvidu start {name}` starts it"
+            lines.append(f"OpenVidu on {name} is {stopped_words(stop)}. {start}.")
+    return lines
+
+
+def stopped_words(stop: StoppedNode) -> str:
+    """Return `stopped by @ana since 18:43`."""
+    by = f" by {stop.by}" if stop.by else ""
+    return markup(f"stopped{by} since {date_time(stop.at)}")
 
 
 def _unseen_media(cluster: Cluster) -> list[str]:
@@ -247,11 +279,17 @@ def masters_words(cluster: Cluster) -> str:
         return "none seen"
     if cluster.is_down:
         return "all powered off"
-    silent = [m for m in cluster.masters if m.active and isinstance(m.healthy, Unobserved)]
+    stopped = stopped_nodes(cluster)
+    silent = [
+        m
+        for m in cluster.masters
+        if m.active and isinstance(m.healthy, Unobserved) and m.id not in stopped
+    ]
     parts = [
         f"{_healthy(cluster)} of {len(cluster.masters) + _missing(cluster)} healthy",
         _part(_missing(cluster), "missing"),
         _part(len([m for m in cluster.masters if m.off]), "powered off"),
+        _part(len([m for m in cluster.masters if m.id in stopped]), "stopped"),
         _part(len([m for m in cluster.masters if not (m.active or m.off)]), "being changed"),
         _part(len(silent), "unknown"),
     ]
@@ -294,13 +332,16 @@ def media_words(cluster: Cluster) -> str:
     if unseen and not cluster.media:
         return "unknown"
     media = cluster.media
-    silent = [n for n in media if n.droplet.active and not n.is_observed]
+    stopped = stopped_nodes(cluster)
+    media_on = [n for n in media if n.droplet.active and n.id not in stopped]
+    silent = [n for n in media_on if not n.is_observed]
     parts = ["none"]
     if media:
         parts = [
             f"{len(cluster.serving)} of {len(media)} in service",
             _part(len([n for n in media if n.draining]), "draining"),
-            _part(len([n for n in media if n.parked and n.droplet.active]), "drained"),
+            _part(len([n for n in media_on if n.parked]), "drained"),
+            _part(len([n for n in media if n.id in stopped]), "stopped"),
             _part(len([n for n in media if n.droplet.off]), "powered off"),
             _part(len(silent), "not seen"),
         ]
@@ -452,11 +493,14 @@ def node_lines(cluster: Cluster, describe_media: Sequence[tuple[MediaNode, str]]
 
     `describe_media`: each media node with its description.
     """
-    ids = {m.id for m in cluster.masters}
+    ids, stopped = {m.id for m in cluster.masters}, stopped_nodes(cluster)
     # A Single Node is one line: its droplet is both.
     hosted = {n.id: f" · {words}" for n, words in describe_media if n.id in ids}
     described = [
-        (short_name(m.name, cluster.stack), _master(m) + hosted.get(m.id, ""))
+        (
+            short_name(m.name, cluster.stack),
+            _master(m, stopped=m.id in stopped) + hosted.get(m.id, ""),
+        )
         for m in cluster.masters
     ]
     described += [
@@ -481,10 +525,12 @@ def _in_a_row(names: Sequence[str]) -> bool:
     return all(b - a == 1 for a, b in pairwise(numbers))
 
 
-def _master(master: Droplet) -> str:
+def _master(master: Droplet, *, stopped: bool) -> str:
     status = DROPLET.get(master.status, escape(master.status))
     if master.locked:
         status += ", being changed"
-    if master.status == "active":
+    if stopped:
+        status += ", OpenVidu stopped"
+    elif master.status == "active":
         status += f", {health(master)}"
     return f"{status} · {master.size}"

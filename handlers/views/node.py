@@ -3,7 +3,8 @@
 from handlers.slack.blocks import Block, Card, context, escape, header, section
 from handlers.slack.markup import time_of_day
 from handlers.views import node_state
-from handlers.views.cluster_facts import DROPLET
+from handlers.views.cluster_facts import DROPLET, stopped_nodes, stopped_words
+from handlers.views.conditions import condition_lines, node_facts
 from services.cloud.node_report import NodeInside, NodeReport
 from services.cluster.model import Cluster, Droplet, MediaNode, short_name
 from services.common.observed import Observed, Unobserved
@@ -22,15 +23,22 @@ def node_card(report: NodeReport, at: float) -> Card:
     cluster, droplet, inside = report.cluster, _droplet(report.node), report.inside
     name = short_name(droplet.name, cluster.stack)
     lines = _layers(report, droplet)
+    if stop := stopped_nodes(cluster).get(droplet.id):
+        lines.append(f":warning: OpenVidu was {stopped_words(stop)}")
     if inside:
         lines += _inside(inside)
+        lines += [f":warning: {line}" for line in condition_lines(cluster, report.conditions)]
+        lines += [f"– {fact}" for node in report.conditions for fact in node_facts(node)]
     else:
         lines.append(f":warning: Inside: {escape(report.trouble)}")
     # What is wrong comes first.
     lines.sort(key=_is_good)
+    restarts = f"`/openvidu restart {escape(name)}` restarts it"
+    if stop:
+        restarts = f"`/openvidu start {escape(name)}` starts OpenVidu there"
     foot = (
         f"As of {time_of_day(at)} · {escape(droplet.name)} · id {droplet.id} · "
-        f"{escape(droplet.size)} · `/openvidu restart {escape(name)}` restarts it"
+        f"{escape(droplet.size)} · {restarts}"
     )
     text = f"{name} of {cluster.name}: {'; '.join(_spoken(line) for line in lines)}."
     if inside and inside.errors:

@@ -117,7 +117,7 @@ def _waits_for(progress: Progress) -> str:
         return _counted(progress)
     if step.waits_for_meetings:
         # What decides whether a node is drained stands on the card alone.
-        return escape(progress.waits_for.partition(". ")[0])
+        return escape(" ".join(progress.waits_for.partition(". ")[0].split()))
     if (counted := _counted(progress)) and progress.waits_for.startswith(counted):
         return escape(progress.waits_for)
     return f"waiting for {escape(progress.waits_for)}"

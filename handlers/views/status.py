@@ -24,8 +24,10 @@ from handlers.views.cluster_facts import (
     run_line,
     service_fields,
     state_of,
+    stopped_nodes,
     waiting_line,
 )
+from handlers.views.conditions import condition_lines
 from handlers.views.later import later_line
 from handlers.views.offers import STATUS, Offer
 from handlers.views.run import cancel_button
@@ -103,6 +105,7 @@ def _wrong(status: Status, at: float) -> tuple[str, ...]:
     """Return what is wrong, with what the state store does not show or may lose."""
     busy = status.run is not None
     lines = [*problems(status.cluster, status.certificate, at, busy=busy)]
+    lines += condition_lines(status.cluster, status.conditions)
     if not status.known:
         lines.append(UNREAD)
     return (*lines, *(f"{escape(caution)}." for caution in status.cautions))
@@ -145,7 +148,11 @@ def _foot(cluster: Cluster, at: float) -> str:
 
 
 def _nodes(cluster: Cluster) -> list[str]:
-    media = [(n, f"{node_state(n)}{_carries(n)}") for n in cluster.media]
+    stopped = stopped_nodes(cluster)
+    media = [
+        (n, "OpenVidu stopped" if n.id in stopped else f"{node_state(n)}{_carries(n)}")
+        for n in cluster.media
+    ]
     lines = node_lines(cluster, media)
     if len(lines) <= LINES:
         return lines

@@ -47,6 +47,7 @@ class AuditAction(StrEnum):
     BACKUPS = "backups changed"
     CLOSING = "closing confirmed"
     POLICY = "policy changed"
+    LOGS_READ = "logs read"
     FORGOTTEN = "old runs removed"
     SHORTENED = "audit shortened"
 

@@ -7,8 +7,11 @@ from typing import Protocol
 
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.ssh import Host, Output
+from services.cloud.condition import CONDITION, read_condition
+from services.cloud.condition import SECONDS as CONDITION_SECONDS
 from services.cloud.node_look import parse_look
 from services.cluster.model import Droplet, MediaNode, NodeStatus
+from services.cluster.node_condition import NodeCondition, unseen_condition
 from services.common import eager
 from services.common.clock import Clock
 from services.common.errors import Refused, Rejected, Unreachable
@@ -17,6 +20,8 @@ from services.common.text import strip_invisible
 
 SSH_SECONDS = 20.0
 RESTART_SECONDS = 180.0
+# More than both timeouts of `scripts.logs`.
+LOGS_SECONDS = 40.0
 NODES_AT_ONCE = 16
 # Looks this many seconds apart share what a node answered, as they share DigitalOcean's listings.
 SHARED = 0.9
@@ -24,6 +29,11 @@ HTTP_OK = 200
 NO_SSH = "SSH is not configured for this cluster"
 # The first words that `scripts.drain` prints.
 DRAIN_RESULTS = ("begun", "already", "other-start", "unmarked", "refused")
+# What `systemctl is-active` prints.
+UNIT_STATES = (
+    *("active", "inactive", "failed", "activating", "deactivating", "reloading", "maintenance"),
+    "unknown",
+)
 NOT_SIGNALLED = ("unmarked", "refused")
 
 
@@ -89,6 +99,13 @@ class NodeAccess:
         """Run a script that changes something; `services.cloud.writer` alone calls it."""
         return await self._run(droplet_id, command, SSH_SECONDS)
 
+    async def units(self, droplets: Iterable[Droplet]) -> dict[int, Observed[str]]:
+        """Return by droplet id the state of OpenVidu's unit on each node that is on."""
+        # The droplet of a Single Node is a master and a media node.
+        active = {d.id: d for d in droplets if d.active and d.id > 0}.values()
+        states = await eager.gather(*(self._unit(d.id) for d in active))
+        return {droplet.id: state for droplet, state in zip(active, states, strict=True)}
+
     async def health_pages(self, masters: Iterable[Droplet]) -> dict[int, Observed[bool]]:
         """Return by droplet id whether its health page answers on each master, asked there."""
         known = tuple(masters)
@@ -107,9 +124,42 @@ class NodeAccess:
         self._silences.over(("health", master.id))
         return int(output.stdout) == HTTP_OK
 
+    async def conditions(
+        self, nodes: Iterable[tuple[Droplet, str, bool]]
+    ) -> tuple[NodeCondition, ...]:
+        """Return what each node that is on reports of itself.
+
+        `nodes`: droplet, short name, and whether it is a master.
+        """
+        on = {d.id: (d, name, master) for d, name, master in nodes if d.active and d.id > 0}
+        return tuple(await eager.gather(*(self._condition(*node) for node in on.values())))
+
+    async def _condition(self, droplet: Droplet, name: str, is_master: bool) -> NodeCondition:
+        if self._shell is None:
+            return unseen_condition(droplet.id, name, NO_SSH, is_master=is_master)
+        try:
+            async with self._at_once:
+                asked = self._clock.now()
+                output = await self._run(droplet.id, CONDITION, CONDITION_SECONDS)
+                answered = self._clock.now()
+        except (Unreachable, Refused, Rejected) as error:
+            reason = error.cause or str(error)
+            return unseen_condition(droplet.id, name, reason, is_master=is_master)
+        read = read_condition(
+            output.stdout, droplet.id, name, is_master=is_master, asked=asked, answered=answered
+        )
+        if isinstance(read, str):
+            return unseen_condition(droplet.id, name, read, is_master=is_master)
+        return read
+
     async def inspect(self, droplet_id: int) -> str:
         """Return what `scripts.INSPECT` prints. It holds log lines, which have to be masked."""
         return (await self._run(droplet_id, scripts.INSPECT, SSH_SECONDS)).stdout
+
+    async def logs(self, droplet_id: int, service: str, seconds: int) -> str:
+        """Return what `scripts.logs` prints. Its lines have to be masked."""
+        command = scripts.logs(service, seconds)
+        return (await self._run(droplet_id, command, LOGS_SECONDS)).stdout
 
     async def _shared_look(self, droplet_id: int, since: float | None) -> Observed[NodeStatus]:
         """Return what the node showed a moment ago, or shows now. A silent node is asked anew."""
@@ -152,6 +202,16 @@ class NodeAccess:
         if output.exit_status != 0:
             return Unobserved(f"systemctl ended with status {output.exit_status}")
         return output.stdout.strip()
+
+    async def _unit(self, droplet_id: int) -> Observed[str]:
+        output = await self._read(droplet_id, scripts.UNIT)
+        if isinstance(output, str):
+            return self._not_seen(droplet_id, output)
+        # Its exit status says the same as its word.
+        state = output.stdout.strip()
+        if state not in UNIT_STATES:
+            return self._not_seen(droplet_id, "systemctl did not name the unit's state")
+        return state
 
     async def _read(self, droplet_id: int, command: str) -> Output | str:
         """Return what a command printed, or why it could not run."""

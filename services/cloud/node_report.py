@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from services.cloud import node_scripts as scripts
 from services.cluster.model import Cluster, Droplet, MediaNode
+from services.cluster.node_condition import NodeCondition
 from services.common.text import strip_invisible
 from services.secrets_env import KEYS
 from services.secrets_env.mask import MASK
@@ -59,12 +60,16 @@ class NodeInside:
 
 @dataclass(frozen=True)
 class NodeReport:
-    """One node, from outside and inside. `inside`: None if not reached; `trouble` is the reason."""
+    """One node, from outside and inside. `inside`: None if not reached; `trouble` is the reason.
+
+    `conditions`: what the node reports of its disks, databases and clock; empty: not asked.
+    """
 
     cluster: Cluster
     node: Droplet | MediaNode
     inside: NodeInside | None
     trouble: str = ""
+    conditions: tuple[NodeCondition, ...] = ()
 
 
 def read_inspection(text: str) -> NodeInside:

@@ -1,7 +1,10 @@
 """The shell scripts that run on nodes. POSIX sh; contract tests run them in a real shell."""
 
+import re
 import shlex
 from collections.abc import Iterable
+
+from services.cloud.condition import CONDITION
 
 # Empty after each boot, as it must be: a new start of the media server may be drained once more.
 MARKERS = "/run/openvidu-bot"
@@ -138,6 +141,9 @@ exit 0
 
 RESTART = "systemctl restart openvidu"
 STOP = "systemctl stop openvidu"
+START_UNIT = "systemctl start openvidu"
+UNIT = "systemctl is-active openvidu"
+"""Prints the state of the unit; its exit status is 0 only for `active`."""
 START = "systemctl show --property=InvocationID --value openvidu"
 """Prints the id of this start of the unit: systemd makes a new one each time."""
 CLOCK = "date +%s"
@@ -270,9 +276,76 @@ no replica of anything. Only a sealed copy opens it.
 """
 
 READING = frozenset(
-    {LOOK, HEALTH, READ_SECRETS, START, CLOCK, USER, INSPECT, COUNT, DRILL_LOOK}
+    {LOOK, HEALTH, READ_SECRETS, START, UNIT, CLOCK, USER, INSPECT, CONDITION, COUNT, DRILL_LOOK}
 )
-"""Every script that changes nothing on its node: all that a bot that only observes may run."""
+"""The scripts without parameters that change nothing on their node."""
+
+LOG_LINES, LOG_BYTES, LOG_LINE = 3000, 200_000, 1000
+"""How much of a log is read: its newest lines, bytes of them, and bytes of one line."""
+SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+"""The name of a container, as docker allows it."""
+PRINTED = "--- printed"
+# A log is counted and read for so many seconds at most: it may grow faster than it is read.
+_COUNTED, _READ = 8, 15
+_BOUNDED = f"cut -c1-{LOG_LINE} | tail -c {LOG_BYTES}"
+_CONTAINER_LOG = f"""
+LC_ALL=C
+export LC_ALL
+name=NAME
+since=SINCE
+if names=$(docker ps --all --format '{{{{.Names}}}}' 2>/dev/null); then
+  true
+else
+  echo "refused=docker: $(docker ps 2>&1 >/dev/null | head -n 1 | cut -c1-200)"
+  exit 0
+fi
+if ! echo "$names" | grep -qxF "$name"; then
+  echo "missing=$name"
+  for one in $names; do
+    echo "exists=$one"
+  done
+  exit 0
+fi
+echo "lines=$(timeout {_COUNTED} docker logs --since "${{since}}s" "$name" 2>&1 | wc -l)"
+echo "{PRINTED}"
+timeout {_READ} docker logs --timestamps --since "${{since}}s" --tail {LOG_LINES} "$name" 2>&1 \
+| {_BOUNDED}
+exit 0
+"""
+_UNIT_LOG = f"""
+LC_ALL=C
+export LC_ALL
+since=SINCE
+echo "lines=$(timeout {_COUNTED} journalctl -u openvidu --since "-${{since}}s" --no-pager -q \
+2>/dev/null | wc -l)"
+echo "{PRINTED}"
+timeout {_READ} journalctl -u openvidu --since "-${{since}}s" -n {LOG_LINES} --no-pager -q \
+-o short-iso 2>&1 | {_BOUNDED}
+exit 0
+"""
+_LOG = re.compile(r"\n(?:name=([\w.-]+)\n)?since=(\d+)\n")
+
+
+def logs(service: str, seconds: int) -> str:
+    """Return the script that prints a container's log of the last so many seconds.
+
+    `service`: the container's name; "" for the journal of OpenVidu's unit. The newest part is
+    printed, after the number of lines that there are. `node_logs.read_logs` reads it.
+    """
+    if not service:
+        return _UNIT_LOG.replace("SINCE", str(int(seconds)), 1)
+    if not SERVICE.fullmatch(service):
+        raise ValueError("the name of a container is letters, digits, points, dashes")
+    whole = _CONTAINER_LOG.replace("SINCE", str(int(seconds)), 1)
+    return whole.replace("name=NAME", f"name={service}", 1)
+
+
+def reads_only(script: str) -> bool:
+    """Return whether a script changes nothing: all that a bot that only observes may run."""
+    if script in READING:
+        return True
+    parameters = _LOG.search(script)
+    return parameters is not None and script == logs(parameters[1] or "", int(parameters[2]))
 
 
 def drain(start: str, method: str, targets: Iterable[str], attempt: int = 0) -> str:

@@ -5,6 +5,7 @@ from typing import Protocol
 from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.backup_notes import CountsNoted, DrillResult
 from services.cluster.model import Cluster, Fact, MediaNode
+from services.cluster.node_condition import NodeCondition
 from services.steps import WriteOperations
 
 
@@ -57,6 +58,12 @@ class WriteFence(Protocol):
     async def save_backup_schedule(self, words: str) -> None:
         """Write a schedule of backups into what is kept of them."""
 
+    async def before_stop(self, droplet_id: int) -> None:
+        """Record that this run stops OpenVidu on that node, where it stays stopped."""
+
+    async def before_start(self, droplet_id: int) -> None:
+        """Record that OpenVidu is no longer stopped on that node."""
+
     async def save_window(self, window: str) -> None:
         """Write an off-hours window into the cluster's schedule."""
 
@@ -83,6 +90,18 @@ class ClusterGateway(Protocol):
 
     async def inspect(self, droplet_id: int) -> str:
         """Return the raw report of a node. It holds log lines, which have to be masked."""
+        ...
+
+    async def conditions(self, cluster: Cluster, only: int = 0) -> tuple[NodeCondition, ...]:
+        """Return what each node that is on reports of itself: disks, databases, clock.
+
+        `cluster`: as the last look showed it. `only`: this droplet alone. A node that does not
+        answer is unknown; nothing is raised.
+        """
+        ...
+
+    async def logs(self, droplet_id: int, service: str, seconds: int) -> str:
+        """Return the raw log of a container, or of OpenVidu's unit. It has to be masked."""
         ...
 
     def poll_interval(self, interval: float) -> float:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,10 +13,12 @@ from services.common.clock import Clock
 from services.common.errors import NotFound, Refused, Rejected, Unreachable
 from services.secrets_env import (
     ABSENT,
+    HIGH_AVAILABILITY,
     Danger,
     Reader,
     SecretsFile,
     SecretsFindings,
+    SecretsLayout,
     SecretsUnread,
     findings,
     findings_text,
@@ -70,6 +72,14 @@ class _LastLint:
     linted: SecretsFindings
 
 
+FindLayout = Callable[[], Awaitable[SecretsLayout]]
+
+
+async def high_availability() -> SecretsLayout:
+    """Return the layout of a deployment with four masters."""
+    return HIGH_AVAILABILITY
+
+
 def raise_unless_bootable(file: SecretsFile) -> None:
     """Raise Refused when a master that boots with this file would run part of it, or stay stopped.
 
@@ -97,9 +107,13 @@ def digest(content: bytes) -> str:
 class SecretsBucket:
     """Values enter and leave here as bytes, and nowhere else."""
 
-    def __init__(self, objects: ObjectStore, clock: Clock) -> None:
+    def __init__(
+        self, objects: ObjectStore, clock: Clock, layout: FindLayout = high_availability
+    ) -> None:
+        """`layout`: returns what the file of this deployment should have."""
         self._objects = objects
         self._clock = clock
+        self._layout = layout
         self._last_lint: _LastLint | None = None
 
     async def aclose(self) -> None:
@@ -138,7 +152,8 @@ class SecretsBucket:
         content, etag = answer
         if len(content) > LARGEST:
             return SecretsUnread(f"it has {len(content)} bytes, which no deployment writes")
-        linted = SecretsFindings(findings(SecretsFile(content), pool=pool))
+        file = SecretsFile(content, await self._layout())
+        linted = SecretsFindings(findings(file, pool=pool))
         self._last_lint = _LastLint(etag, pool, linted)
         return linted
 
@@ -169,7 +184,7 @@ class SecretsBucket:
 
     async def read(self) -> SecretsFile:
         """Return the file itself; for linting and staging only."""
-        return SecretsFile((await self._file())[0])
+        return await self._of((await self._file())[0])
 
     async def _file(self) -> tuple[bytes, str]:
         """Return content and etag; both empty where the file is missing: one can be restored."""
@@ -183,11 +198,15 @@ class SecretsBucket:
     async def version(self, name: str) -> SecretsFile:
         """Return an earlier file. Refused when there is none of that name."""
         try:
-            return SecretsFile((await self._objects.get(f"{VERSIONS}{name}"))[0])
+            content, _ = await self._objects.get(f"{VERSIONS}{name}")
         except NotFound:
             raise Refused(
                 "there is no such version. List them with [[command config history]]"
             ) from None
+        return await self._of(content)
+
+    async def _of(self, content: bytes) -> SecretsFile:
+        return SecretsFile(content, await self._layout())
 
     async def versions(self) -> list[Version]:
         """List earlier files, newest first."""
@@ -287,7 +306,7 @@ class SecretsBucket:
             raise Refused(
                 "another writer changed secrets.env since this was requested. Nothing was written"
             )
-        raise_unless_bootable(SecretsFile(new))
+        raise_unless_bootable(await self._of(new))
         check()
         await self._objects.put(f"{VERSIONS}{name}", old)
         await self._replace(new, etag, check, conditional=conditional)
@@ -302,7 +321,7 @@ class SecretsBucket:
             return
         if digest(now) != after:
             raise Refused(OVERWRITTEN)
-        raise_unless_bootable(SecretsFile(old))
+        raise_unless_bootable(await self._of(old))
         await self._replace(old, etag, check, conditional=conditional)
 
     async def _replace(

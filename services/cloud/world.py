@@ -30,13 +30,15 @@ from services.cluster.model import (
     NodeStatus,
     SecretsState,
     Timings,
+    short_name,
 )
+from services.cluster.node_condition import NodeCondition, with_names
 from services.common import eager
 from services.common.clock import Clock
 from services.common.errors import BotError, Unreachable
 from services.common.observed import NOT_OBSERVED, Observed, UnknownSince, Unobserved
 from services.common.values import replace
-from services.secrets_env import SecretsFindings, SecretsUnread
+from services.secrets_env import SecretsFindings, SecretsLayout, SecretsUnread
 from services.steps import WriteOperations
 
 # Where the vendor's masters show their health, unless the settings name another page.
@@ -101,7 +103,7 @@ class ClusterWorld(ClusterGateway):
         self._seen: tuple[ControlPlane, tuple[Droplet, ...]] | None = None
         if bucket is not None:
             objects = SecretsOnNode(bucket, self._nodes, self._secrets_host)
-            self.secrets_bucket = SecretsBucket(objects, clock)
+            self.secrets_bucket = SecretsBucket(objects, clock, self._layout)
         self._pages = HealthPages(http, clock)
         self._silences = UnknownSince()
 
@@ -117,6 +119,23 @@ class ClusterWorld(ClusterGateway):
     @override
     async def inspect(self, droplet_id: int) -> str:
         return await self._nodes.inspect(droplet_id)
+
+    @override
+    async def conditions(self, cluster: Cluster, only: int = 0) -> tuple[NodeCondition, ...]:
+        masters = {m.id for m in cluster.masters}
+        droplets = {d.id: d for d in (*cluster.masters, *(n.droplet for n in cluster.media))}
+        reports = await self._nodes.conditions(
+            (d, short_name(d.name, cluster.stack), d.id in masters)
+            for d in droplets.values()
+            if only in (0, d.id)
+        )
+        # The databases know each other by address.
+        names = {m.private_address: short_name(m.name, cluster.stack) for m in cluster.masters}
+        return tuple(with_names(report, names) for report in reports)
+
+    @override
+    async def logs(self, droplet_id: int, service: str, seconds: int) -> str:
+        return await self._nodes.logs(droplet_id, service, seconds)
 
     @override
     def writer(self, cluster: Cluster, fence: WriteFence, since: float | None) -> WriteOperations:
@@ -157,7 +176,9 @@ class ClusterWorld(ClusterGateway):
             self._load(needs),
             self._front(needs),
         )
-        starts = await self._starts(masters, needs)
+        starts, units = await eager.gather(
+            self._starts(masters, needs), self._units(droplets, needs)
+        )
         return Cluster(
             name=self.config.name,
             stack=self.config.stack,
@@ -170,10 +191,18 @@ class ClusterWorld(ClusterGateway):
                     master,
                     healthy=healthy.get(master.id, NOT_OBSERVED),
                     start=starts.get(master.id, NOT_OBSERVED),
+                    unit=units.get(master.id, NOT_OBSERVED),
                 )
                 for master in masters
             ),
-            media=tuple(replace(node, look=looks.get(node.id, NOT_OBSERVED)) for node in media),
+            media=tuple(
+                replace(
+                    node,
+                    look=looks.get(node.id, NOT_OBSERVED),
+                    droplet=_with_unit(node.droplet, units),
+                )
+                for node in media
+            ),
             pool=seen.pool,
             kind=seen.kind,
             deployment=seen.deployment,
@@ -215,6 +244,19 @@ class ClusterWorld(ClusterGateway):
 
     async def _secrets_host(self) -> int | None:
         """Return the droplet on whose disk secrets.env is; None: it is in the bucket."""
+        plane, masters = await self._known_plane()
+        if not plane.own_secrets:
+            return None
+        if not masters[0].active:
+            raise Unreachable("it is on the disk of the node, which is powered off", sent=False)
+        return masters[0].id
+
+    async def _layout(self) -> SecretsLayout:
+        """Return what the secrets.env of this deployment should have."""
+        return (await self._known_plane())[0].secrets
+
+    async def _known_plane(self) -> tuple[ControlPlane, tuple[Droplet, ...]]:
+        """Return the deployment and its masters as last seen, or as they are seen now."""
         if self._seen is None:
             # Also for who only reads the file: which one it is depends on the deployment.
             await self.observe(frozenset({Fact.DROPLETS}))
@@ -224,12 +266,7 @@ class ClusterWorld(ClusterGateway):
                 "its deployment was not seen",
                 sent=False,
             )
-        plane, masters = self._seen
-        if not plane.own_secrets:
-            return None
-        if not masters[0].active:
-            raise Unreachable("it is on the disk of the node, which is powered off", sent=False)
-        return masters[0].id
+        return self._seen
 
     def _keeps_secrets_from_us(self) -> bool:
         """Return whether secrets.env is on a disk that is powered off: nothing can be seen."""
@@ -311,10 +348,23 @@ class ClusterWorld(ClusterGateway):
             return {}
         return await self._nodes.starts(masters)
 
+    async def _units(
+        self, droplets: tuple[Droplet, ...], needs: frozenset[Fact]
+    ) -> dict[int, Observed[str]]:
+        if Fact.UNITS not in needs:
+            return {}
+        return await self._nodes.units(droplets)
+
     def _address(self, droplet: Droplet) -> str:
         if self.config.private_addresses:
             return droplet.private_address
         return droplet.address
+
+
+def _with_unit(droplet: Droplet, units: dict[int, Observed[str]]) -> Droplet:
+    if droplet.id not in units:
+        return droplet
+    return replace(droplet, unit=units[droplet.id])
 
 
 def _region(masters: tuple[Droplet, ...]) -> str:

@@ -176,6 +176,8 @@ class ClusterWriter(WriteOperations):
 
     @override
     async def restart_service(self, droplet_id: int) -> None:
+        if self._cluster.stopped_by_request(droplet_id) is not None:
+            await self._fence.before_start(droplet_id)
         self._fence.check()
         await self._nodes.systemctl(droplet_id, "restarting", scripts.RESTART)
 
@@ -183,6 +185,18 @@ class ClusterWriter(WriteOperations):
     async def stop_service(self, droplet_id: int) -> None:
         self._fence.check()
         await self._nodes.systemctl(droplet_id, "stopping", scripts.STOP)
+
+    @override
+    async def stop_node(self, droplet_id: int) -> None:
+        await self._fence.before_stop(droplet_id)
+        self._fence.check()
+        await self._nodes.systemctl(droplet_id, "stopping", scripts.STOP)
+
+    @override
+    async def start_node(self, droplet_id: int) -> None:
+        await self._fence.before_start(droplet_id)
+        self._fence.check()
+        await self._nodes.systemctl(droplet_id, "starting", scripts.START_UNIT)
 
     # The bucket
 

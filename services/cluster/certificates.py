@@ -32,8 +32,11 @@ class Certificate:
         return self.ends - now
 
     def ends_soon(self, now: float) -> bool:
-        """Return whether it expires within 14 days, or has expired."""
-        return self.left(now) < SOON
+        """Return whether its renewal is overdue: it expires within 14 days, or has expired.
+
+        One for a bare address is valid for 160 hours in all: it counts from its last quarter on.
+        """
+        return self.left(now) < min(SOON, (self.ends - self.begins) / 4)
 
 
 @dataclass(frozen=True)

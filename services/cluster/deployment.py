@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from services.cluster.fleet_kind import ResourceNames
 from services.cluster.model import Cluster, Deployment
 from services.common.text import count_of, join_words
+from services.secrets_env import SecretsLayout, layout
 
 HIGH_AVAILABILITY_MASTERS = 4
 COUNTS = {1: "one", HIGH_AVAILABILITY_MASTERS: "four"}
@@ -44,6 +45,8 @@ class ControlPlane:
     front: str
     # The buckets that Terraform creates, as patterns of their names; the one with secrets.env last.
     buckets: tuple[str, ...]
+    # What its secrets.env should have.
+    secrets: SecretsLayout = layout.HIGH_AVAILABILITY
     # The meetings run on the master itself.
     hosts_meetings: bool = False
     # Its masters read secrets.env on their own disk, not in the bucket.
@@ -109,6 +112,7 @@ CONTROL_PLANES = {
         can_roll=False,
         front="the reserved IP",
         buckets=("STACK-space-...",),
+        secrets=layout.ELASTIC,
         hides_health=True,
     ),
     Deployment.SINGLE_NODE: ControlPlane(
@@ -119,6 +123,7 @@ CONTROL_PLANES = {
         can_roll=False,
         front="the reserved IP",
         buckets=("STACK-space-...",),
+        secrets=layout.SINGLE_NODE,
         hosts_meetings=True,
         own_secrets=True,
         hides_health=True,

@@ -35,6 +35,8 @@ class Fact(StrEnum):
     SIZES = "sizes"
     # Which start of OpenVidu's unit runs on each master, by SSH.
     SERVICES = "services"
+    # Whether OpenVidu's unit runs on each node that is on, by SSH.
+    UNITS = "units"
     # secrets.env in the bucket: its digest, never its values.
     SECRETS = "secrets"
     # Problems in secrets.env: lines and keys, never values.
@@ -49,7 +51,7 @@ class Fact(StrEnum):
 RUN_SECONDS = 120.0
 TURN_SECONDS = 240.0
 # Without the facts that only one procedure needs.
-EVERYTHING = frozenset(Fact) - {Fact.SERVICES, Fact.SECRETS, Fact.DRILL}
+EVERYTHING = frozenset(Fact) - {Fact.SERVICES, Fact.UNITS, Fact.SECRETS, Fact.DRILL}
 
 
 class Deployment(StrEnum):
@@ -133,6 +135,8 @@ class Droplet:
     healthy: Observed[bool] = NOT_OBSERVED
     # Of a master: identifies this start of OpenVidu's unit; "": it never started.
     start: Observed[str] = NOT_OBSERVED
+    # The state of OpenVidu's unit as systemd names it: active, inactive, failed, activating.
+    unit: Observed[str] = NOT_OBSERVED
 
     @property
     def active(self) -> bool:
@@ -528,6 +532,19 @@ class KnownFleet:
 
 
 @dataclass(frozen=True)
+class StoppedNode:
+    """A node on which OpenVidu was stopped by request and stays stopped: by whom, and since when.
+
+    `by`: a mention; "" when not known. `at`: epoch seconds. `run`: the run that stopped it.
+    """
+
+    id: int
+    by: str = ""
+    at: float = 0.0
+    run: str = ""
+
+
+@dataclass(frozen=True)
 class Basis:
     """What only the bot should change while it has locked a cluster. None: not looked at.
 
@@ -616,6 +633,8 @@ class Cluster:
     # Media nodes before the last shutdown: their number; and which, if they are only powered off.
     nodes_before_shutdown: int | None = None
     node_ids_before_shutdown: tuple[int, ...] = ()
+    # Nodes on which people stopped OpenVidu: they are no failures.
+    stopped: tuple[StoppedNode, ...] = ()
     # Its fleet when last seen.
     last_seen: KnownFleet | None = None
     # The texts of its off-hours windows; and by name, how often each was written.
@@ -677,6 +696,15 @@ class Cluster:
     def size(self, slug: str) -> Size | None:
         """Return a size; None if DigitalOcean does not list it, as for legacy sizes."""
         return next((s for s in self.sizes if s.slug == slug), None)
+
+    def stopped_by_request(self, droplet_id: int) -> StoppedNode | None:
+        """Return who stopped OpenVidu on that node; None where no one did."""
+        return next((s for s in self.stopped if s.id == droplet_id), None)
+
+    def node(self, droplet_id: int) -> Droplet | None:
+        """Return the droplet of that id, a master's or a media node's."""
+        droplets = (*self.masters, *(n.droplet for n in self.media))
+        return next((d for d in droplets if d.id == droplet_id), None)
 
     @property
     def members(self) -> tuple[MediaNode, ...]:

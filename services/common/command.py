@@ -20,6 +20,12 @@ def flag(help_text: str) -> Any:
     return field(default=False, metadata={"help": help_text, "kind": "flag"})
 
 
+def option(help_text: str, *, default: str, syntax: str) -> Any:
+    """Declare a field that is typed as `--its-name VALUE`. `syntax`: of the value, for usage."""
+    metadata = {"help": help_text, "syntax": syntax, "kind": "option"}
+    return field(default=default, metadata=metadata)
+
+
 def rest(help_text: str, *, syntax: str = "", default: Any = MISSING) -> Any:
     """Declare a last field that takes the rest of the line as it was typed.
 
@@ -86,6 +92,9 @@ class Command:
             if f.metadata["kind"] == "flag":
                 if value:
                     line.append(f"--{_typed_name(f)}")
+            elif f.metadata["kind"] == "option":
+                if value != f.default:
+                    line.append(f"--{_typed_name(f)} {value}")
             elif value is not None and value != f.default:
                 line.append(str(value))
         return " ".join(line)
@@ -96,6 +105,8 @@ def syntax(parameter: Field[Any]) -> str:
     metadata = parameter.metadata
     if metadata["kind"] == "flag":
         return f"[--{_typed_name(parameter)}]"
+    if metadata["kind"] == "option":
+        return f"[--{_typed_name(parameter)} {metadata['syntax']}]"
     if metadata["kind"] == "rest":
         return str(metadata["syntax"])
     placeholder = "|".join(metadata.get("choices") or ()) or _typed_name(parameter).upper()

@@ -9,7 +9,7 @@ from typing import Any
 
 from services.audit.chain import AuditChain
 from services.cluster.account_facts import AccountFacts
-from services.cluster.model import Autoscaler, Cluster, FleetKind, KnownFleet
+from services.cluster.model import Autoscaler, Cluster, FleetKind, KnownFleet, StoppedNode
 from services.common.values import replace
 from services.memory.account_facts import facts_in
 from services.memory.backups import BackupNotesRepository, read_notes
@@ -26,11 +26,14 @@ from services.store.keys import (
     media_key,
     pause_key,
     schedule_key,
+    stopped_key,
     zero_refused_key,
 )
 
 NOTED_EVERY = 3600.0
 EVENINGS = 120  # closings that are kept
+# Seconds that a node may still answer after its stop was recorded: as long as systemctl may take.
+STOPPING = 300.0
 NO_MEDIA = '{"number": null}'
 KNOWN_AGAIN = (FleetKind.POOL, FleetKind.FIXED, FleetKind.AUTOSCALER)
 
@@ -47,7 +50,7 @@ class ClusterMemory:
     async def add_to(self, cluster: Cluster) -> Cluster:
         """Return the cluster with what is kept of it."""
         name, pool = cluster.name, cluster.pool.id if cluster.pool else ""
-        media, zero, book, paused, seen, evenings, who, facts, notes = await self._store.get(
+        media, zero, book, paused, seen, evenings, who, facts, notes, stops = await self._store.get(
             media_key(name),
             zero_refused_key(pool),
             schedule_key(name),
@@ -57,10 +60,12 @@ class ClusterMemory:
             identity_key(name),
             ACCOUNT_FACTS,
             backups_key(name),
+            stopped_key(name),
         )
         stored: dict[str, Any] = json.loads(media or NO_MEDIA)
         windows = read_book(book).windows
         await self._note_kind(cluster, seen)
+        stopped = await self._still_stopped(cluster, stops)
         account = facts_in(facts, account_of(who, name)).overridden_by(cluster.account)
         return replace(
             cluster,
@@ -70,6 +75,7 @@ class ClusterMemory:
             account=account,
             windows=tuple(w.to_text() for w in windows),
             window_versions=tuple((w.name, w.version) for w in windows),
+            stopped=stopped,
             last_seen=_seen(seen),
             past_closings=_evenings(evenings),
             backup_notes=read_notes(notes),
@@ -91,6 +97,19 @@ class ClusterMemory:
             key = fleet_key(cluster.name)
             note = json.dumps([kind.value, len(cluster.media), cluster.seen_at])
             await self._store.commit(Commit(checks={key: text}, puts={key: note}))
+
+    async def _still_stopped(self, cluster: Cluster, text: str | None) -> tuple[StoppedNode, ...]:
+        """Return which nodes are stopped by request; forget those that were started otherwise.
+
+        By hand, or by a boot: the unit starts with its droplet.
+        """
+        stops = _stops(text)
+        started = {stop.id for stop in stops if _runs_again(cluster, stop)}
+        left = tuple(stop for stop in stops if stop.id not in started)
+        if started:
+            key = stopped_key(cluster.name)
+            await self._store.commit(Commit(checks={key: text}, puts={key: _stops_note(left)}))
+        return left
 
     # What a run stores. `fence`: the lease that must still be held, else nothing is written and
     # False is returned.
@@ -121,6 +140,22 @@ class ClusterMemory:
             stored = {"number": len(ids), "ids": list(ids)}
         note = json.dumps({**stored, "down": bool(ids)})
         return await self._store.commit(Commit(checks={**fence, key: text}, puts={key: note}))
+
+    async def note_stopped(self, cluster: Cluster, stop: StoppedNode, fence: Fence) -> bool:
+        """Store who stops OpenVidu on a node, before it is done; idempotent."""
+        key = stopped_key(cluster.name)
+        (text,) = await self._store.get(key)
+        stops = [s for s in _stops(text) if s.id != stop.id]
+        note = _stops_note((*stops, stop))
+        return await self._store.commit(Commit(checks={**fence, key: text}, puts={key: note}))
+
+    async def forget_stopped(self, cluster: Cluster, droplet_id: int, fence: Fence) -> bool:
+        """Store that OpenVidu is no longer stopped on a node, before it is started."""
+        key = stopped_key(cluster.name)
+        (text,) = await self._store.get(key)
+        left = tuple(s for s in _stops(text) if s.id != droplet_id)
+        checks = {**fence, key: text}
+        return await self._store.commit(Commit(checks=checks, puts={key: _stops_note(left)}))
 
     async def note_pause(self, cluster: Cluster, run: str, fence: Fence, *, frozen: bool) -> bool:
         """Store which run pauses the autoscaler, and when, before it does."""
@@ -164,6 +199,36 @@ def _seen(note: str | None) -> KnownFleet | None:
         return None
     kind, media, at = json.loads(note)
     return KnownFleet(FleetKind(kind), media, at)
+
+
+def _stops(note: str | None) -> tuple[StoppedNode, ...]:
+    """Return recorded stops. A damaged record only costs the name of who stopped a node."""
+    with suppress(ValueError, TypeError):
+        return tuple(
+            StoppedNode(int(number), str(by), float(at), str(run))
+            for number, by, at, run in json.loads(note or "[]")
+        )
+    return ()
+
+
+def _stops_note(stops: tuple[StoppedNode, ...]) -> str | None:
+    if not stops:
+        return None
+    return json.dumps([[s.id, s.by, s.at, s.run] for s in stops])
+
+
+def _runs_again(cluster: Cluster, stop: StoppedNode) -> bool:
+    """Return whether a node was seen in service after its stop, or is seen no more."""
+    if cluster.problem or cluster.seen_at < stop.at + STOPPING:
+        return False
+    node = next((n for n in cluster.media if n.id == stop.id), None)
+    if node is not None:
+        return node.serving
+    master = next((m for m in cluster.masters if m.id == stop.id), None)
+    if master is not None:
+        return master.is_healthy
+    # Deleted: a listing without a problem shows every droplet of the cluster.
+    return bool(cluster.masters) and not cluster.unseen
 
 
 def _evenings(note: str | None) -> tuple[tuple[str, float, bool], ...]:

@@ -288,6 +288,7 @@ CLASSES: Classes = {
                 AccountFact,
                 AccountFacts,
                 model.KnownFleet,
+                model.StoppedNode,
                 model.SecretsState,
                 model.Timings,
                 Unobserved,

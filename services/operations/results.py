@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.cluster.certificates import CertificateSeen
 from services.cluster.model import Cluster
+from services.cluster.node_condition import NodeCondition
 from services.procedures.plan import Plan
 from services.runs.progress import Progress
 from services.runs.request import Request
@@ -64,4 +65,6 @@ class Status:
     known: bool = True  # False: runs and requests could not be read
     later: tuple[Request, ...] = ()  # approved, for later
     observes: bool = False  # this bot changes nothing
+    # What each node reports of itself; empty: not asked.
+    conditions: tuple[NodeCondition, ...] = ()
     certificate: CertificateSeen | None = None  # of the public address; None: nothing was looked at

@@ -1,19 +1,23 @@
 """The operations facade: what people ask for in Slack or a terminal, and windows at their edges."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
 from services.access.clusters import ClusterRegistry
 from services.access.policy import Actor, DecisionKind, Verdict
-from services.audit.entries import Entry, Head
+from services.audit.entries import AuditAction, AuditRecord, Entry, Head
+from services.cloud.node_logs import NodeLogs, masked_lines, read_logs
 from services.cloud.node_report import NodeReport, read_inspection
+from services.cloud.node_scripts import SERVICE
 from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.backup_notes import BackupNotes
-from services.cluster.model import EVERYTHING, Cluster, Droplet
+from services.cluster.model import EVERYTHING, Cluster, Droplet, Fact, short_name
 from services.common.clock import Clock
 from services.common.command import Command, CommandClass
 from services.common.errors import Refused, Rejected, Unreachable
+from services.common.text import duration
 from services.memory.bindings import ClusterIdentities
 from services.memory.cluster import ClusterMemory
 from services.memory.schedule import Book
@@ -37,9 +41,12 @@ from services.runs.request import Request
 from services.runs.run import Event, Run
 from services.runs.standing_approval import StandingApproval
 from services.secrets_env import SecretsFile
+from services.store import Commit
 
 log = logging.getLogger(__name__)
 LISTED = 10
+# What shows which nodes there are.
+FIND_NODES = frozenset({Fact.DROPLETS, Fact.POOL})
 
 
 class OperationsService:
@@ -126,13 +133,17 @@ class OperationsService:
         self._permissions.must_read(name, actor)
         return await self._reader.look(name)
 
-    async def status(self, name: str, actor: Actor) -> Status:
-        """The cluster as it is now, with its run and requests if the state store answers."""
+    async def status(self, name: str, actor: Actor, *, inside: bool = False) -> Status:
+        """The cluster as it is now, with its run and requests if the state store answers.
+
+        `inside`: with what each node reports of itself, by SSH.
+        """
         self._permissions.must_read(name, actor)
         site = self.clusters.cluster(name)
         observing = site.world.observe(EVERYTHING, tolerates=EVERYTHING)
         cluster, certificate = await asyncio.gather(observing, site.read_certificate())
         self._bindings.saw(cluster)
+        conditions = await site.world.conditions(cluster) if inside else ()
         try:
             cluster = await self._memory.add_to(cluster)
             run = await self._reader.open_run(name)
@@ -145,6 +156,7 @@ class OperationsService:
                 None,
                 None,
                 known=False,
+                conditions=conditions,
                 certificate=certificate,
                 observes=self.clusters.observes,
             )
@@ -158,6 +170,7 @@ class OperationsService:
             progress,
             waiting,
             cautions,
+            conditions=conditions,
             certificate=certificate,
             later=later,
             observes=self.clusters.observes,
@@ -173,13 +186,54 @@ class OperationsService:
         cluster = await world.observe(EVERYTHING, tolerates=EVERYTHING)
         if not cluster.masters:
             raise Refused(cluster.problem)
+        with contextlib.suppress(Unreachable):
+            cluster = await self._memory.add_to(cluster)
         node = master_or_media(cluster, term)
         droplet = node if isinstance(node, Droplet) else node.droplet
         try:
             inspection = read_inspection(await world.inspect(droplet.id))
         except (Unreachable, Refused, Rejected) as error:
             return NodeReport(cluster, node, None, str(error))
-        return NodeReport(cluster, node, inspection, "")
+        conditions = await world.conditions(cluster, droplet.id)
+        return NodeReport(cluster, node, inspection, conditions=conditions)
+
+    async def logs(
+        self, name: str, term: str, service: str, seconds: int, actor: Actor
+    ) -> NodeLogs:
+        """The newest lines of one container on a node, or with "" of OpenVidu's unit; masked.
+
+        `term`: the node's name, address or id. `seconds`: how far back. Who reads which log is in
+        the audit before anything is read.
+        """
+        self._permissions.must_operate(name, actor)
+        if service and not SERVICE.fullmatch(service):
+            raise Refused("the name of a service is letters, digits, points and dashes")
+        world = self.clusters.cluster(name).world
+        cluster = await world.observe(FIND_NODES, tolerates=FIND_NODES)
+        if not cluster.masters:
+            raise Refused(cluster.problem)
+        node = master_or_media(cluster, term)
+        droplet = node if isinstance(node, Droplet) else node.droplet
+        whose = short_name(droplet.name, cluster.stack)
+        if droplet.off:
+            raise Refused(f"{whose} is powered off: its logs are on its disk")
+        about = f"{service or 'OpenVidu'} on {whose}"
+        read = AuditRecord(
+            AuditAction.LOGS_READ, actor, about, after=f"the last {duration(float(seconds))}"
+        )
+        await self._journal.chain.commit(Commit(), name, read)
+        printed = read_logs(await world.logs(droplet.id, service, seconds))
+        return NodeLogs(
+            name,
+            whose,
+            service,
+            seconds,
+            await masked_lines(printed.lines),
+            printed.left_out,
+            printed.refused,
+            printed.missing,
+            printed.existing,
+        )
 
     def secrets_bucket(self, name: str, actor: Actor) -> SecretsBucket:
         """The bucket's secrets.env of a cluster. Refused when no bucket is configured."""

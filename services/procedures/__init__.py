@@ -39,13 +39,14 @@ from services.procedures.media_nodes import (
     Unfreeze,
     Unpark,
 )
+from services.procedures.node_service import Start, Stop
 from services.procedures.power import Shutdown, Startup
 from services.procedures.resize_masters import ResizeMasters
 from services.procedures.restart import Restart
 from services.procedures.windows import AddWindow
 
 PROCEDURES: tuple[type[Procedure], ...] = (
-    *(Shutdown, Startup, Scale, DrainNodes, Restart),
+    *(Shutdown, Startup, Scale, DrainNodes, Restart, Stop, Start),
     *(ResizeMedia, ResizeMasters, BackupCreate, BackupPrune, Drill, AddBackupSchedule),
     *(AddWindow, Configure),
     *(Freeze, Unfreeze, Roll, Park, Unpark),
@@ -69,7 +70,9 @@ __all__ = [
     "Roll",
     "Scale",
     "Shutdown",
+    "Start",
     "Startup",
+    "Stop",
     "Unfreeze",
     "Unpark",
 ]

@@ -206,6 +206,8 @@ class Configure(Procedure):
         applying = PowerOff | PowerOn | Healthy | FrontAnswers
         if isinstance(step, applying) and not self.one_way:
             yield RestoreSecrets(self.staged, self.before, self.after_digest)
+            # People may meet on a Single Node although its pages do not answer.
+            yield from fleet.fleet_of(cluster).drain_first()
             yield from restart_first(cluster)
             yield DropStaged(self.staged)
         elif not isinstance(step, PromoteSecrets | BreakLock | DropStaged):

@@ -68,6 +68,13 @@ class Restart(Procedure):
             fleet.fleet_of(cluster).check_restart_master()
         others = [m for m in cluster.masters if m.name != master.name]
         unhealthy = [short_name(m.name, cluster.stack) for m in others if not m.is_healthy]
+        stopped = [m for m in others if cluster.stopped_by_request(m.id) and not m.is_healthy]
+        if stopped:
+            name = short_name(stopped[0].name, cluster.stack)
+            raise Refused(
+                f"OpenVidu is stopped on {name}, and two masters are never down at once. "
+                f"Start it first with [[command start {name}]]"
+            )
         if unhealthy:
             raise Refused(
                 f"{join_words(unhealthy)} {plural(len(unhealthy), 'is', 'are')} not healthy, "

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from services.cluster.model import Cluster
 from services.procedures import fleet
 from services.procedures.fleet.base import folded
+from services.procedures.node_service import start_stopped_masters, start_stopped_media
 from services.steps import FrontAnswers, Healthy, PowerOn, Step
 
 
@@ -20,9 +21,11 @@ def startup(cluster: Cluster, number: int) -> Iterator[Step]:
     names = tuple(m.name for m in cluster.masters)
     for name in names:
         yield PowerOn(name)
+    yield from start_stopped_masters(cluster)
     yield fleet.fleet_of(cluster).masters_healthy()
     yield FrontAnswers()
     if number:
+        yield from start_stopped_media(cluster)
         yield from fleet.fleet_of(cluster).startup_steps(number)
 
 
@@ -49,11 +52,11 @@ def without_media(
     """
     media = fleet.fleet_of(cluster)
     number = max(media.number_to_restore, least)
-    down = tuple(media.shutdown_steps(drain=drain, alone=True))
+    down, change = tuple(media.shutdown_steps(drain=drain, alone=True)), tuple(middle)
     yield from down
-    yield from middle
+    yield from change
     if number:
-        yield from fleet.fleet_of(folded(cluster, down)).startup_steps(number)
+        yield from fleet.fleet_of(folded(cluster, (*down, *change))).startup_steps(number)
 
 
 def startup_media(cluster: Cluster) -> Iterator[Step]:

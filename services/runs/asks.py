@@ -79,7 +79,8 @@ class StepAsks:
         if state.run.unsure or not state.run.asks:
             here.counted_from = state.watched
         await state.append(Asked(state.clock.now(), state.run.position, number))
-        fence = RunFence(cluster, state.lease, self._drains, self._memory)
+        requester = state.run.requester.mention
+        fence = RunFence(cluster, state.lease, self._drains, self._memory, requester)
         world = state.world.writer(cluster, fence, since)
         # Until an answer came it may have taken effect, whatever comes instead of one.
         began = state.run.asked_at if number else state.run.step_began

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from services.cloud.port import WriteFence
 from services.cluster.backup_notes import CountsNoted, DrillResult
-from services.cluster.model import Cluster, MediaNode
+from services.cluster.model import Cluster, MediaNode, StoppedNode
 from services.common.errors import Refused, Superseded, Unreachable
 from services.common.values import replace
 from services.memory.cluster import ClusterMemory
@@ -20,11 +20,20 @@ from services.windows.backup_times import parse_backup_schedule
 
 
 class RunFence(WriteFence):
-    """Guards and records the writes of one run. `cluster` is what its last look showed."""
+    """Guards and records the writes of one run. `cluster` is what its last look showed.
+
+    `requester`: a mention of who requested the run.
+    """
 
     def __init__(
-        self, cluster: Cluster, lease: Lease, drains: DrainLedger, memory: ClusterMemory
+        self,
+        cluster: Cluster,
+        lease: Lease,
+        drains: DrainLedger,
+        memory: ClusterMemory,
+        requester: str = "",
     ) -> None:
+        self._requester = requester
         self._cluster = cluster
         self._lease = lease
         self._drains = drains
@@ -106,6 +115,17 @@ class RunFence(WriteFence):
             lambda notes: notes.with_schedule(schedule),
             self._store_checks(),
             about=("backup schedule " + schedule.name, words, f"run {run}"),
+        )
+
+    @override
+    async def before_stop(self, droplet_id: int) -> None:
+        stop = StoppedNode(droplet_id, self._requester, self._cluster.seen_at, self._lease.run)
+        self._require(await self._memory.note_stopped(self._cluster, stop, self._store_checks()))
+
+    @override
+    async def before_start(self, droplet_id: int) -> None:
+        self._require(
+            await self._memory.forget_stopped(self._cluster, droplet_id, self._store_checks())
         )
 
     @override

@@ -16,12 +16,14 @@ from services.secrets_env.findings import (
     worst_consequence,
 )
 from services.secrets_env.keys import KEYS, ChangePolicy, SecretsKey, nearest
+from services.secrets_env.layout import HIGH_AVAILABILITY, SecretsLayout
 from services.secrets_env.lint import LintVerdict, lint, may_change
 from services.secrets_env.mask import Masker, mask
 from services.secrets_env.problems import Harm, Problem
 
 __all__ = [
     "ABSENT",
+    "HIGH_AVAILABILITY",
     "KEYS",
     "Change",
     "ChangeKind",
@@ -37,6 +39,7 @@ __all__ = [
     "SecretsFile",
     "SecretsFindings",
     "SecretsKey",
+    "SecretsLayout",
     "SecretsUnread",
     "changes",
     "consequences",

@@ -1,19 +1,24 @@
 """The file `secrets.env`: read without loss, changed line by line."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from services.common.errors import Refused
 from services.secrets_env.keys import KEYS, URLS
+from services.secrets_env.layout import HIGH_AVAILABILITY, SecretsLayout
 from services.secrets_env.lint import lint
 from services.secrets_env.problems import Line, Problem, problems
 
 
 @dataclass(frozen=True, repr=False)
 class SecretsFile:
-    """The bytes of a `secrets.env`, immutable; its repr and errors never contain a value."""
+    """The bytes of a `secrets.env`, immutable; its repr and errors never contain a value.
+
+    `layout`: what such a file should have, by its deployment.
+    """
 
     data: bytes = field(repr=False)
+    layout: SecretsLayout = HIGH_AVAILABILITY
 
     def __repr__(self) -> str:
         return f"SecretsFile({len(self.names())} keys)"
@@ -69,7 +74,7 @@ class SecretsFile:
 
     def problems(self) -> list[Problem]:
         """Return its problems."""
-        return list(problems(self.lines))
+        return list(problems(self.lines, installs=self.layout.installs))
 
     def secrets(self) -> frozenset[str]:
         """Return what must be masked: values of secret keys, and all lines of unknown kinds."""
@@ -92,7 +97,7 @@ class SecretsFile:
             raws.append(new)
         else:
             raws[old.number - 1] = new
-        return SecretsFile(b"".join(raws))
+        return replace(self, data=b"".join(raws))
 
 
 def _ended(raw: bytes) -> bytes:

@@ -9,7 +9,6 @@ from enum import StrEnum
 
 from services.secrets_env.file import SecretsFile
 from services.secrets_env.keys import (
-    ADDRESSES,
     IN_A_COMMAND,
     INSTALLED_KEYS,
     KEYS,
@@ -104,7 +103,9 @@ def findings(file: SecretsFile, *, pool: bool = False) -> tuple[Finding, ...]:
         results.append(EMPTIED)
     else:
         results += [*_missing(file, pool), *_lost(file)]
-    if b"\0" in file.data:
+    if not file.layout.installs:
+        results = [f for f in results if f.reader is not Reader.NODES]
+    if b"\0" in file.data and file.layout.installs:
         line = file.data[: file.data.index(b"\0")].count(b"\n") + 1
         text = f"line {line}: has a NUL byte: new media nodes read nothing of the file"
         results.append(Finding(Danger.STOPS, Reader.NODES, text, line))
@@ -146,7 +147,7 @@ def _missing_keys(keys: Sequence[str]) -> str:
 
 def damaged_keys(file: SecretsFile) -> frozenset[str]:
     """Return the keys that are missing or harmful; an earlier version may bring them back."""
-    lost = {name for name in KEYS if not file.value(name)}
+    lost = {name for name in file.layout.keys if not file.value(name)}
     return frozenset(lost | {f.key for f in findings(file) if f.key})
 
 
@@ -214,9 +215,10 @@ def _last_line(file: SecretsFile, key: str) -> int:
 def _missing(file: SecretsFile, pool: bool) -> Iterator[Finding]:
     """Yield what a media node that installs would not find."""
     names = file.names()
+    addresses = file.layout.addresses
     required = ["REDIS_PASSWORD", "OPENVIDU_VERSION"]
-    if pool or any(name in names for name in ADDRESSES):
-        required += ADDRESSES
+    if pool or file.layout.always or any(name in names for name in addresses):
+        required += addresses
     for name in required:
         if name not in names:
             text = f"{name} is missing, and new media nodes do not install without it"
@@ -229,7 +231,8 @@ def _missing(file: SecretsFile, pool: bool) -> Iterator[Finding]:
 
 def _lost(file: SecretsFile) -> Iterator[Finding]:
     """Yield keys of the installation that are missing: masters keep the values they have."""
+    expected = file.layout.keys - IN_A_COMMAND - {READY_KEY}
     for name in INSTALLED_KEYS:
-        if name not in file.names() and name not in IN_A_COMMAND and name != READY_KEY:
+        if name in expected and name not in file.names():
             text = f"{name} is missing; masters keep the value they have"
             yield Finding(Danger.MISSING, Reader.EDITS, text, 0, name, may_change(name).ok)

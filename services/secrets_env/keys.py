@@ -47,9 +47,7 @@ _MEET_ONCE = "used only at first start. Change it in OpenVidu Meet"
 _MONGO_USER = (
     "the database stored it at first start; a change here would lock OpenVidu out of its database"
 )
-_MONGO_KEY = (
-    "all four masters must always have the same key, and restarting one would give it another"
-)
+_MONGO_KEY = "all masters must always have the same key, and restarting one would give it another"
 _REDIS = (
     "each master keeps its own copy: only the restarted one would use the new password, and Redis "
     "would split. To change it, stop OpenVidu on all nodes and edit it manually"
@@ -175,6 +173,7 @@ _TABLE = (
     ),
     _refused("OPENVIDU_VERSION", INSTALL, _VERSION),
     *(_refused(f"MASTER_NODE_PRIVATE_IP_{n}", INSTALL, _ADDRESS) for n in (1, 2, 3, 4)),
+    _refused("MASTER_NODE_PRIVATE_IP", INSTALL, _ADDRESS),
     _refused("ALL_SECRETS_GENERATED", INSTALL, _GATE),
     *(
         _refused(f"{name}_URL", INFORMATION, _URL)
@@ -201,8 +200,10 @@ URLS: Mapping[str, str] = MappingProxyType(
 ENGINE = "OPENVIDU_RTC_ENGINE"
 READY_KEY = "ALL_SECRETS_GENERATED"
 ADDRESSES = tuple(f"MASTER_NODE_PRIVATE_IP_{n}" for n in (1, 2, 3, 4))
+# Of Elastic, which has one master.
+ONLY_ADDRESS = "MASTER_NODE_PRIVATE_IP"
 # Of these, what it puts into a command line, unquoted.
-IN_A_COMMAND = frozenset({"REDIS_PASSWORD", "OPENVIDU_VERSION", *ADDRESSES})
+IN_A_COMMAND = frozenset({"REDIS_PASSWORD", "OPENVIDU_VERSION", ONLY_ADDRESS, *ADDRESSES})
 # Credentials that databases and nodes were set up with: a master that boots with another value
 # cannot log in.
 LOGIN_KEYS = frozenset(
@@ -215,7 +216,7 @@ INSTALLED_KEYS = tuple(
     for key in _TABLE
     if key.goes_to not in {MEET, INFORMATION}
     and not key.name.startswith("MINIO_")
-    and key.name not in ADDRESSES
+    and key.name not in {ONLY_ADDRESS, *ADDRESSES}
 )
 
 

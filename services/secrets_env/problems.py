@@ -85,8 +85,11 @@ class Line:
         return f"Line({self.number}, {self.name or 'not a key'})"
 
 
-def problems(lines: Sequence[Line]) -> Iterator[Problem]:
-    """Yield every problem, in the order of the lines; those of the whole file come last."""
+def problems(lines: Sequence[Line], *, installs: bool = True) -> Iterator[Problem]:
+    """Yield every problem, in the order of the lines; those of the whole file come last.
+
+    `installs`: new media nodes read the file while they install.
+    """
     seen: dict[str, int] = {}
     for line in lines:
         if line.name:
@@ -96,7 +99,7 @@ def problems(lines: Sequence[Line]) -> Iterator[Problem]:
             yield from _of_stray(line)
     yield from _of_endings(lines)
     # As new nodes look for it.
-    if not any(line.raw.startswith(f"{READY_KEY}=true".encode()) for line in lines):
+    if installs and not any(line.raw.startswith(f"{READY_KEY}=true".encode()) for line in lines):
         number = next((line.number for line in reversed(lines) if line.name == READY_KEY), 0)
         text = f"{READY_KEY} is not true: new media nodes wait for it forever"
         yield Problem("gate", Harm.INSTALL, number, READY_KEY, text)

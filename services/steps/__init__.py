@@ -31,6 +31,8 @@ The steps, each by the goal it reaches:
 - `Shrunk`: The pool has shrunk, and the drained nodes are removed.
 - `OldGone`: No pool member of another size is left.
 - `StopService`: OpenVidu is stopped on media nodes, whatever runs there. Only people choose this.
+- `StopUnit`: OpenVidu is stopped on one node and stays stopped.
+- `StartUnit`: OpenVidu is started on one node on which it was stopped.
 - `RestartService`: OpenVidu was restarted on one master.
 - `PowerOffHost`: A Single Node's droplet is powered off. It stays and is billed.
 - `HealthyHost`: A Single Node answers its own health page.
@@ -81,6 +83,7 @@ from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
 from services.steps.host import HealthyHost, PowerOffHost, RestartHost
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
 from services.steps.media_nodes import MediaServing, Revive, StopService
+from services.steps.node_service import StartUnit, StopUnit
 from services.steps.pool import PoolTarget, TemplateSize
 from services.steps.removal import MediaGone, OldGone, Shrunk
 from services.steps.resize import Resize, Settled
@@ -93,6 +96,7 @@ STEPS: tuple[type[Step], ...] = (
     *(TemplateSize, Shrunk, OldGone, StopService, RestartService),
     *(PowerOffHost, RestartHost, HealthyHost),
     *(Autoscaling, RunsOver, Left, Uncounted, Deleted, FleetGone, Arrived),
+    *(StopUnit, StartUnit),
     *(NodesOff, NodesOn, NodesServe, NodeSize),
     *(Resize, Settled, Snapshots, KeepSecrets, DropBackups),
     *(
@@ -153,9 +157,11 @@ __all__ = [
     "Settled",
     "Shrunk",
     "Snapshots",
+    "StartUnit",
     "Step",
     "StepTiming",
     "StopService",
+    "StopUnit",
     "TemplateSize",
     "Uncounted",
     "WriteOperations",

@@ -12,7 +12,7 @@ from services.common.markers import strong
 from services.common.text import count_of, join_words
 from services.common.values import replace
 from services.steps.base import POOL_FACTS, Effects, Step, StepTiming, WriteOperations, request_each
-from services.steps.masters import master_names
+from services.steps.masters import are_here, master_names
 from services.steps.usual import usual
 from services.windows.backup_times import backup_schedule_text, parse_backup_schedule
 
@@ -67,7 +67,11 @@ class Snapshots(Step):
         return f"Snapshot {master_names(self.names)}"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return cluster.snapshots is not None and not self._missing(cluster)
+        return (
+            cluster.snapshots is not None
+            and are_here(cluster, self.names)
+            and not self._missing(cluster)
+        )
 
     def after(self, cluster: Cluster) -> Cluster:
         new = tuple(

@@ -89,6 +89,12 @@ class WriteOperations(Protocol):
     async def stop_service(self, droplet_id: int) -> None:
         """Run `systemctl stop openvidu` on that node: whatever runs there ends now."""
 
+    async def stop_node(self, droplet_id: int) -> None:
+        """Stop OpenVidu on that node, and record that it stays stopped until it is started."""
+
+    async def start_node(self, droplet_id: int) -> None:
+        """Start OpenVidu on that node, and record that it is no longer stopped."""
+
     async def promote_secrets(self, staged: str, before: str, after: str) -> None:
         """Replace secrets.env (digest `before`) by the staged file (`after`); keep the old one."""
 

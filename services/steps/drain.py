@@ -177,10 +177,10 @@ class Drain(Step):
         return (f"{leaves}; `min_serving` of {cluster.name} is {cluster.min_serving}",)
 
     def _until(self) -> str:
-        if self.alone:
+        if self.alone or self.returns:
             return "until OpenVidu is restarted there"
-        if self.returns:
-            return "until OpenVidu is restarted there"
+        if not self.pool_follows:
+            return "until OpenVidu is started there"
         return "until another media node is in service"
 
     def regression(self, cluster: Cluster) -> str:

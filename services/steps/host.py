@@ -123,6 +123,11 @@ class RestartHost(RestartService):
             return ""
         return unseen_nodes(cluster, _hosts(cluster, (self.name,)))
 
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:
+        # Also where its end was approved: a droplet that is not seen is not restarted.
+        seen = all(n.is_observed for n in _hosts(cluster, (self.name,)))
+        return seen and super().needs_ask(cluster, again)
+
     def blocker(self, cluster: Cluster) -> str:
         if self.harsh or self.is_done(cluster):
             return ""

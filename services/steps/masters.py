@@ -42,8 +42,12 @@ def powered_on(names: tuple[str, ...]) -> str:
 
 
 def _masters(cluster: Cluster, names: tuple[str, ...]) -> list[Droplet]:
-    # One that is not there counts as neither on nor off: KeyError, as in `Cluster.master`.
-    return [cluster.master(name) for name in names]
+    return [m for m in cluster.masters if m.name in names]
+
+
+def are_here(cluster: Cluster, names: tuple[str, ...]) -> bool:
+    """Return whether all of these masters were seen: of one that was not, nothing is reached."""
+    return set(names) <= {m.name for m in cluster.masters}
 
 
 def _with_status(cluster: Cluster, names: tuple[str, ...], status: str) -> str:
@@ -57,7 +61,11 @@ def _with_status(cluster: Cluster, names: tuple[str, ...], status: str) -> str:
 
 def _another_is_down(cluster: Cluster, names: tuple[str, ...]) -> str:
     """Return why none of these may be stopped while another master is off; "" when all are on."""
-    down = tuple(m.name for m in cluster.masters if m.name not in names and m.status != "active")
+    others = [m for m in cluster.masters if m.name not in names]
+    stopped = tuple(m.name for m in others if cluster.stopped_by_request(m.id) and not m.is_healthy)
+    if stopped:
+        return f"OpenVidu is stopped on {master_names(stopped)}: two masters are never down at once"
+    down = tuple(m.name for m in others if m.status != "active")
     if not down:
         return ""
     verb = plural(len(down), "is", "are")
@@ -116,7 +124,7 @@ class PowerOff(Step):
         return f"Power off {master_names(self.names)}"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return all(m.off for m in _masters(cluster, self.names))
+        return are_here(cluster, self.names) and all(m.off for m in _masters(cluster, self.names))
 
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_masters(
@@ -269,7 +277,9 @@ class Healthy(Step):
         return f"Wait until {master_names(self.names)} {verb} healthy"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return all(m.is_healthy for m in _masters(cluster, self.names))
+        return are_here(cluster, self.names) and all(
+            m.is_healthy for m in _masters(cluster, self.names)
+        )
 
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_masters(

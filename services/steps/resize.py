@@ -10,7 +10,7 @@ from services.common.errors import Rejected
 from services.common.text import join_words, plural
 from services.common.values import replace
 from services.steps.base import NODE_FACTS, Effects, Step, StepTiming, WriteOperations
-from services.steps.masters import master_names
+from services.steps.masters import are_here, master_names
 
 
 def with_size(droplet: Droplet, slug: str, size: Size | None) -> Droplet:
@@ -61,7 +61,7 @@ class Resize(Step):
         return f"{text}, {disks} to {self.disk} GB"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return not self._wrong(cluster)
+        return are_here(cluster, self.names) and not self._wrong(cluster)
 
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_masters(
@@ -154,7 +154,7 @@ class Settled(Step):
         return [m for m in cluster.masters if m.name in self.names and m.locked]
 
     def is_done(self, cluster: Cluster) -> bool:
-        return not self._busy(cluster)
+        return are_here(cluster, self.names) and not self._busy(cluster)
 
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_masters({m.name: replace(m, locked=False) for m in self._busy(cluster)})

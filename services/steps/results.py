@@ -4,6 +4,7 @@ A later step replaces what an earlier one says about the same subject: a master 
 off and on again is on.
 """
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -255,5 +256,5 @@ def _is_done_for(step: Step, cluster: Cluster, node: MediaNode) -> bool:
 
 def _by_master(step: Step, cluster: Cluster, names: tuple[str, ...], what: str) -> Tally:
     masters = [m for m in cluster.masters if m.name in names]
-    done = [m for m in masters if step.is_done(replace(cluster, masters=(m,)))]
+    done = [m for m in masters if dataclasses.replace(step, names=(m.name,)).is_done(cluster)]
     return Tally(len(done), len(masters), what)

@@ -269,9 +269,12 @@ def restart_first(cluster: Cluster) -> tuple[Step, ...]:
     alone would keep the old values, and hide that the new file was not applied.
     """
     names, plane = tuple(m.name for m in cluster.masters), control_plane_of(cluster)
-    off = PowerOff(names[:1], media_stays=plane.can_roll)
+    off = PowerOff(names[:1], media_stays=True)
     if plane.hosts_meetings:
         off = PowerOffHost(names[:1], returns=True)
+    elif not plane.can_roll:
+        # Media nodes that are not deleted by then are drained, or it is not stopped.
+        off = PowerOff(names, kept=tuple(n.id for n in cluster.media))
     return (
         off,
         PowerOn(names[0]),

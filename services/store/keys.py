@@ -85,6 +85,11 @@ def pause_key(cluster: str) -> str:
     return f"pause:{cluster}"
 
 
+def stopped_key(cluster: str) -> str:
+    """The nodes on which people stopped OpenVidu: by whom, since when, by which run."""
+    return f"stopped:{cluster}"
+
+
 def closings_key(cluster: str) -> str:
     """The results of earlier closings by its off-hours windows."""
     return f"evenings:{cluster}"

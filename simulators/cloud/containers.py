@@ -27,6 +27,8 @@ SINGLE_CONTAINERS = ("openvidu-meet", "caddy", "dashboard", "egress", "grafana",
 MEDIA_CONTAINERS = ("openvidu", "ingress", "egress", "caddy", "prometheus", "promtail")
 AGENT = "agent-speech-processing"
 FIRST_PID = 1200
+PRINTED = 50
+"""Lines of a container's log that stay through a restart."""
 STOPPING = ("SIGQUIT", "SIGTERM", "SIGINT")
 
 
@@ -131,6 +133,9 @@ class Containers:
         if name in agents:
             container.labels = {AGENT_LABEL: "true"}
         container.on_sigquit = agents.get(name, "drains")
+        before = node.containers.get(name)
+        container.printed = [] if before is None else before.printed[-PRINTED:]
+        container.printed.append((self.state.now, f"{name}: started"))
         container.pid = FIRST_PID + 10 * len(node.containers)
         container.ready_at = self.state.now + self.state.delays.livekit_ready
         node.containers[name] = container

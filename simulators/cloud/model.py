@@ -113,6 +113,8 @@ class SimulatedContainer:
     ready_at: float = 0.0
     """When it serves (epoch seconds), if it runs."""
     pid: int = 0
+    printed: list[tuple[float, str]] = field(default_factory=list)
+    """What it printed, and when (epoch seconds)."""
     shown_status: str = ""
     """A status that docker shows instead of the true one: created, paused, removing or dead."""
 

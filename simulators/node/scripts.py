@@ -18,7 +18,9 @@ from collections.abc import Callable
 from simulators.cloud import boot_script
 from simulators.evidence import Source, rests_on
 from simulators.node import drill, scripts_0_1_0
+from simulators.node.condition import clock, condition
 from simulators.node.docker import Docker, DockerError, processes
+from simulators.node.logs import logs_of
 from simulators.node.metrics import gauges
 from simulators.node.session import Hang, Session
 
@@ -58,7 +60,7 @@ def recognised(script: str) -> Answer:
         UnknownScript: when it is none of those below.
     """
     answer = COMMANDS.get(script) or SCRIPTS.get(digest(script)) or _drain_of(script)
-    answer = answer or scripts_0_1_0.recognised(script)
+    answer = answer or logs_of(script, digest) or scripts_0_1_0.recognised(script)
     if answer is None:
         raise UnknownScript(script)
     return answer
@@ -71,6 +73,8 @@ def script_name(script: str) -> str:
     answer = SCRIPTS.get(digest(script))
     if answer is not None:
         return answer.__name__
+    if logs_of(script, digest) is not None:
+        return "logs"
     return "drain" if DRAIN.search(script) else "script"
 
 
@@ -405,8 +409,9 @@ def _systemctl(verb: str) -> Answer:
             return _no_unit(session, verb)
         if "unprivileged" in session.faults:
             return session.fail(1, f"Failed to {verb} openvidu.service: {RIGHTS}")
-        nodes.stop_unit(droplet)
-        if verb == "restart":
+        if verb != "start":
+            nodes.stop_unit(droplet)
+        if verb == "restart" or (verb == "start" and node.unit != "active"):
             nodes.start_unit(droplet)
         return 0
 
@@ -448,7 +453,7 @@ def is_enabled(session: Session) -> int:
 
 def date(session: Session) -> int:
     """Print the node's time, in epoch seconds."""
-    session.echo(str(int(session.estate.now)))
+    session.echo(str(clock(session)))
     return 0
 
 
@@ -498,6 +503,7 @@ COMMANDS: dict[str, Answer] = {
     ASK_HEALTH: health_page,
     "systemctl restart openvidu": _systemctl("restart"),
     "systemctl stop openvidu": _systemctl("stop"),
+    "systemctl start openvidu": _systemctl("start"),
     "systemctl show --property=InvocationID --value openvidu": invocation,
     "systemctl is-active openvidu": is_active,
     "systemctl is-enabled openvidu": is_enabled,
@@ -514,6 +520,7 @@ SCRIPTS: dict[str, Answer] = {
     "e6b24369ff86f0ca": drill.count_documents,
     "309bdaf301f6b959": drill.drill_look,
     "2a19a8c88a0e9266": drill.drill_prove,
+    "6c4af7e28bd9e756": condition,
 }
 """By their digests."""
 DRAIN = re.compile(

@@ -40,13 +40,14 @@ from services.operations.permissions import Permissions
 from services.operations.results import WaitingForApproval
 from services.operations.run_control import Continuation, RunControl, Uncovered
 from services.procedures import windows
+from services.procedures.fleet.co_located import CoLocatedFleet
 from services.procedures.plan import Plan, make_plan
 from services.runs import authorization
 from services.runs import standing_approval as standing
 from services.runs.request import Request, plan_grew
 from services.runs.run import Event, Run
 from services.schedule.visible import VisibleClusters
-from services.steps import Drain, PoolTarget
+from services.steps import Drain, Effects, PoolTarget, PowerOffHost
 from simulators.node import NodeShell, ShellOutput
 from simulators.slack.model import Message
 from simulators.slack.workspace import SlackWorkspace
@@ -109,6 +110,14 @@ def pools_do_not_wait(patch: Patch) -> None:
         lambda self, cluster: replace(effects(self, cluster), cuts_off=False, special=()),
     )
     patch.setattr(Drain, "is_done", lambda *_: True)
+
+
+def stops_a_single_node_at_once(patch: Patch) -> None:
+    """Its droplet is powered off without a drain, and no message says so."""
+    patch.setattr(CoLocatedFleet, "drain_first", lambda *_, **__: iter(()))
+    patch.setattr(PowerOffHost, "blocker", lambda *_: "")
+    patch.setattr(PowerOffHost, "missing_evidence", lambda *_: "")
+    patch.setattr(PowerOffHost, "effects", lambda *_: Effects(stops_masters=True, down=True))
 
 
 def agents_are_killed(patch: Patch) -> None:

@@ -30,12 +30,12 @@ from simulators.node.session import Session
 from tests.campaign import goals
 from tests.campaign.cast import ClusterCast
 from tests.campaign.chaos import TroubleLog
-from tests.campaign.faults import nothing_is_shown_first
+from tests.campaign.faults import nothing_is_shown_first, stops_a_single_node_at_once
 from tests.campaign.goals import KEY, VALUE
 from tests.campaign.judge import Judge
 from tests.campaign.ledger import StackHistory
 from tests.campaign.requests import CampaignRequest
-from tests.campaign.seed import SeedSettings, luck_of
+from tests.campaign.seed import SeedSettings, luck_of, of_deployment
 from tests.campaign.story import ClusterStory, play_requests
 from tests.campaign.witness import StoryWitness
 from tests.support.memory_store import MemoryStore
@@ -72,6 +72,34 @@ def wrong(wish: CampaignRequest, luck: SeedSettings = FAIR) -> str:
 )
 def test_of_a_bot_that_keeps_them_nothing_is_said(wish: CampaignRequest) -> None:
     assert wrong(wish) == ""
+
+
+ELASTIC = of_deployment(replace(FAIR, kind="fixed"), "elastic")
+SINGLE = of_deployment(replace(FAIR, meetings=((6, 20.0, 1),)), "single node")
+
+
+@pytest.mark.parametrize("luck", [ELASTIC, SINGLE], ids=lambda luck: str(luck.deployment))
+@pytest.mark.parametrize(
+    "wish",
+    [
+        SHUTDOWN,
+        CampaignRequest("resize masters s-8vcpu-16gb", goals.sized),
+        CampaignRequest("backup create", goals.backed_up),
+    ],
+    ids=lambda w: str(w.words.split()[0]),
+)
+def test_it_says_nothing_in_the_other_deployments_either(
+    wish: CampaignRequest, luck: SeedSettings
+) -> None:
+    assert wrong(wish, luck) == ""
+
+
+def test_a_single_node_that_stops_under_its_people(monkeypatch: Patch) -> None:
+    stops_a_single_node_at_once(monkeypatch)
+    said = wrong(SHUTDOWN, SINGLE)
+    assert "not-on-a-card: acme-1 cut off 6 people and 1 recordings" in said
+    assert "master-before-media: acme-vm-ce-pro stops while acme-vm-ce-pro is there" in said
+    assert "thrown-out: 6 people in 1 meetings" in said
 
 
 def test_what_no_one_had_started(monkeypatch: Patch) -> None:

@@ -61,7 +61,9 @@ def test_a_single_node_is_one_droplet_without_tags(edition: str, name: str) -> N
     world, node = single(edition=edition)
     assert [d.name for d in world.estate.droplets.values()] == [name]
     assert node.tags == []
-    assert world.estate.pools == world.estate.balancers == world.estate.functions.namespaces == {}
+    estate = world.estate
+    for others in (estate.pools, estate.balancers, estate.functions.namespaces):
+        assert not others
     assert world.estate.media("acme") == world.estate.masters("acme") == [node]
     assert {"openvidu", "ingress", "egress", "caddy", "mongo", "redis", AGENT} <= set(
         node.node.containers

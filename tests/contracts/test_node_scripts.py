@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from services.cloud import node_scripts as scripts
+from services.cloud.condition import CONDITION
 from simulators.cloud import SimulatedContainer, SimulatedDroplet
+from simulators.cloud.model import docker_stamp
 from simulators.faults import WorldFaults
 from simulators.node import NodeShell, UnknownScript
+from simulators.node.condition import DISK_KIB
 from simulators.node.docker import NO_ANSWER, NOT_SENT, REFUSALS, short_id
 from tests.contracts.small_world import World
 from tests.support.patience import HANG
@@ -26,10 +29,12 @@ needs_shell = pytest.mark.skipif(
 )
 TOOLS = (
     *("sh", "cat", "grep", "cut", "tr", "head", "tail", "mkdir", "nohup", "setsid", "sed"),
-    *("sha256sum", "base64", "mv", "rm"),
+    *("sha256sum", "base64", "mv", "rm", "timeout", "wc"),
 )
+SINCE = 1800
 TARGETS = ("openvidu", "ingress", "egress", "agent-speech-processing")
 STATE = "{{.State.Status}} {{.State.Pid}} {{.RestartCount}} {{.State.StartedAt}}"
+CONDITION_STATE = "{{.State.Status}} {{.RestartCount}} {{.State.ExitCode}} {{.State.StartedAt}}"
 NAMES_AND_LABELS = '{{.Names}}={{.Label "openvidu-agent"}}'
 PATHS = re.compile(r"(?<![\w:/])/(var/run|run|proc|var/log|usr/local|opt/openvidu)(?=[/ \"'\n])")
 """The node's own paths in a script: in the real shell they lie in a box."""
@@ -91,8 +96,25 @@ class Box:
             self._stub("docker", self._docker())
         self._stub("systemctl", {"is-active openvidu": (0, node.droplet.node.unit + "\n", "")})
         journal = "".join(f"{line}\n" for line in node.droplet.node.journal[-20:])
-        self._stub("journalctl", {"-u openvidu -n 20 --no-pager": (0, journal, "")})
+        whole = "".join(f"{line}\n" for line in node.droplet.node.journal)
+        self._stub(
+            "journalctl",
+            {
+                "-u openvidu -n 20 --no-pager": (0, journal, ""),
+                f"-u openvidu --since -{SINCE}s --no-pager -q": (0, whole, ""),
+                f"-u openvidu --since -{SINCE}s -n 3000 --no-pager -q -o short-iso": (0, whole, ""),
+            },
+        )
         self._stub("curl", self._curl())
+        now = int(node.estate.now)
+        self._stub("date", {"+%s": (0, f"{now}\n", "")})
+        device = f"/dev/vda1 {DISK_KIB} 1 {DISK_KIB * 66 // 100} 34% /\n"
+        # df names a file system once for each directory on it.
+        rows = device * (3 if node.droplet.node.installed else 1)
+        asked = f"-P -k / {path}/opt/openvidu /var/lib/docker"
+        self._stub("df", {asked: (0, f"Filesystem\n{rows}", "")})
+        local = "local 127.0.0.1 dev lo proto kernel scope host src 127.0.0.1\n"
+        self._stub("ip", {"-4 route show table local": (0, local, "")})
         if node.has("run-denied", "unprivileged"):
             self._refuse_mkdir("Permission denied")
         elif node.has("run-full"):
@@ -161,6 +183,7 @@ class Box:
         answers: Answers = {
             "ps": (0, "", ""),
             "ps -a --format {{.Names}}": (0, "".join(f"{c.name}\n" for c in listed), ""),
+            "ps --all --format {{.Names}}": (0, "".join(f"{c.name}\n" for c in listed), ""),
             f"ps --all --format {NAMES_AND_LABELS}": (
                 0,
                 "".join(f"{c.name}={c.labels.get('openvidu-agent', '')}\n" for c in listed),
@@ -195,8 +218,17 @@ class Box:
         elif self.node.has("kill-lost"):
             kill = (1, "", f"{cannot}: {NO_ANSWER}\n")
         state = f"{c.status} {pid} {c.restarts} {c.started_at}\n"
+        lines = "".join(f"{text}\n" for _, text in c.printed)
+        stamped = "".join(f"{docker_stamp(at, 0)} {text}\n" for at, text in c.printed)
         return {
+            f"logs --since {SINCE}s {name}": (0, lines, ""),
+            f"logs --timestamps --since {SINCE}s --tail 3000 {name}": (0, "", stamped),
             f"inspect {name}": (0, "[]\n", ""),
+            f"inspect --format {CONDITION_STATE} {name}": (
+                0,
+                f"{c.status} {c.restarts} {c.exit_code} {c.started_at}\n",
+                "",
+            ),
             f"inspect --format {STATE} {name}": (0, state, ""),
             f"inspect --format {{{{.State.StartedAt}}}} {name}": (0, f"{c.started_at}\n", ""),
             f"inspect --format {{{{.State.Status}}}} {{{{.RestartCount}}}} {name}": (
@@ -380,6 +412,10 @@ SCRIPTS: dict[str, Callable[[Node], str]] = {
     "drain of another start": drain(start="2027-01-15T09:00:00.000000001Z"),
     "second attempt": drain(attempt=1),
     "vendor's drain": drain("script"),
+    "logs of a container": lambda _node: scripts.logs("caddy", SINCE),
+    "logs of no container": lambda _node: scripts.logs("nginx", SINCE),
+    "condition": lambda _node: CONDITION,
+    "logs of the unit": lambda _node: scripts.logs("", SINCE),
 }
 
 
@@ -401,6 +437,59 @@ def test_a_script_answers_as_in_a_real_shell(state: str, script: str, tmp_path: 
     if written != before.get(marker, b""):
         expected = written.decode().splitlines()
         assert box.signals(len(expected)) == expected
+
+
+REDIS = """# Replication\r
+role:master\r
+connected_slaves:3\r
+slave0:ip=10.10.10.3,port=7000,state=online,offset=1184,lag=0\r
+slave1:ip=10.10.10.4,port=7000,state=online,offset=1184,lag=0\r
+slave2:ip=10.10.10.5,port=7000,state=online,offset=1184,lag=0\r
+master_failover_state:no-failover\r
+master_replid:8371b4fb1155b71f4a04d3e1bc3e18c4a990aeeb\r
+"""
+MONGO = """10.10.10.2:20000 PRIMARY 1 0
+10.10.10.3:20000 SECONDARY 1 0
+10.10.10.4:20000 SECONDARY 1 0
+10.10.10.5:20000 SECONDARY 1 0
+Warning: a line of another kind
+"""
+
+
+@needs_shell
+def test_the_condition_of_a_master_as_in_a_real_shell(tmp_path: Path) -> None:
+    """The databases get their passwords by environment, from the node's own files."""
+    node = Node(STATES["idle"])
+    node.droplet = node.estate.masters("acme")[0]
+    box = Box(node, tmp_path)
+    for file, line in (
+        ("node/master_node.env", "REDIS_PASSWORD=horse"),
+        ("cluster/openvidu.env", "MONGO_ADMIN_USERNAME=admin\nMONGO_ADMIN_PASSWORD=battery"),
+    ):
+        path = tmp_path / "opt/openvidu/config" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{line}\nOTHER=x\n")
+    docker = (tmp_path / "bin/docker").read_text()
+    (tmp_path / "redis").write_text(REDIS)
+    (tmp_path / "mongo").write_text(MONGO)
+    (tmp_path / "bin/docker").write_text(
+        'case "$1 $2 $3 $4 $5 $6" in\n'
+        '"exec -e REDISCLI_AUTH redis-server redis-cli -p")'
+        f' [ "$REDISCLI_AUTH" = horse ] && cat {tmp_path}/redis; exit;;\n'
+        '"exec -e BOT_USER -e BOT_PASSWORD mongo")'
+        ' [ "$BOT_USER/$BOT_PASSWORD" = admin/battery ] && [ -z "$REDISCLI_AUTH" ]'
+        f" && cat {tmp_path}/mongo; exit;;\nesac\n{docker.removeprefix('#!/bin/sh')}"
+    )
+    (tmp_path / "bin/docker").write_text("#!/bin/sh\n" + (tmp_path / "bin/docker").read_text())
+    (tmp_path / "bin/curl").write_text("#!/bin/sh\nprintf 200\n")
+    route = "local 203.0.113.9 dev eth0 proto boot scope host\n"
+    (tmp_path / "bin/ip").write_text(f"#!/bin/sh\nprintf %s '{route}'\n")
+    real = box.run(CONDITION)
+    assert node.pretend(CONDITION) == real
+    assert "redis=connected_slaves:3" in real[1]
+    assert "mongo=10.10.10.5:20000 SECONDARY 1 0" in real[1]
+    assert "horse" not in real[1]
+    assert "battery" not in real[1]
 
 
 @pytest.mark.parametrize(

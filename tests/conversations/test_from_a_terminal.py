@@ -4,10 +4,12 @@ import argparse
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from bot.terminal.command import _confirmed
+from bot.terminal.arguments import take_own_options
+from bot.terminal.command import TerminalScreen, _confirmed
 from handlers.commands.targets import HandlerContext
 from handlers.terminal.follow import OutputLine, TerminalContext
 from handlers.terminal.session import SYSTEM_USER, TerminalCommand, TerminalSession
@@ -371,3 +373,35 @@ def test_a_resume_that_is_not_covered_is_asked_for_and_did_not_happen() -> None:
         await scene.run_is("acme-1", "done")
 
     play(story)
+
+
+def test_a_log_is_printed_or_stored_in_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def story(_scene: Scene, shell: TerminalProcess) -> None:
+        lines = await shell.hears(ANA, TerminalCommand("logs", "media-1"))
+        card, file, end = (line for line in lines if not line.live)
+        assert "OpenVidu on media-1 of acme" in card.text
+        assert "direct messages" not in card.text
+        assert file.file.startswith("acme-media-1-openvidu-")
+        assert "Started openvidu.service" in file.text
+        assert end.code == 0
+        stored = tmp_path / "media-1.log"
+        for screen in (TerminalScreen(), TerminalScreen(stored)):
+            screen.show(file)
+        shown = capsys.readouterr().out
+        assert shown == f"{file.text}\n{stored} has it.\n"
+        assert stored.read_text() == f"{file.text}\n"
+        assert stored.stat().st_mode & 0o777 == 0o600
+        refused = await shell.hears(DORA, TerminalCommand("logs", "media-1"))
+        assert refused[-1].code == 1
+        assert "Started" not in "".join(line.text for line in refused)
+
+    play(story, media=1)
+
+
+def test_the_output_of_logs_is_an_option_of_the_program() -> None:
+    options = argparse.Namespace(words=["media-1", "--output", "x.log", "--since", "2h"])
+    options.verb, options.output = "logs", None
+    assert take_own_options(options) == ["media-1", "--since", "2h"]
+    assert options.output == Path("x.log")

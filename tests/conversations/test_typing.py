@@ -16,6 +16,7 @@ from handlers.commands.config import ConfigSet
 from handlers.commands.cost import Cost
 from handlers.commands.help import Help
 from handlers.commands.holds import HoldCommand
+from handlers.commands.logs import Logs
 from handlers.commands.parser import ParsedCommand, parse
 from handlers.commands.run_control import Abandon, Cancel, HowToCancel, Resume
 from handlers.commands.scale_by import ScaleBy
@@ -29,7 +30,7 @@ from handlers.commands.windows import KeepUpCommand, ListWindows
 from handlers.slack.client import ReplyTarget
 from services.common.command import Command
 from services.common.errors import Refused
-from services.procedures import AddWindow, Procedure, Restart, Scale, Shutdown, Startup
+from services.procedures import AddWindow, Procedure, Restart, Scale, Shutdown, Start, Startup, Stop
 from tests.support import virtual
 from tests.support.clusters import law
 from tests.support.entry_points import sample_command
@@ -88,7 +89,12 @@ UNDERSTOOD: list[tuple[str, ParsedCommand | Command]] = [
     # Help.
     *((typed, Help()) for typed in ("help", "--help", "-h", "?", "HELP", "—help")),
     *((f"{typed}", Help("shutdown")) for typed in ("help shutdown", "shutdown help")),
-    *((f"{typed}", Help("shutdown")) for typed in ("shutdown --help", "shutdown -h", "help stop")),
+    *((f"{typed}", Help("shutdown")) for typed in ("shutdown --help", "shutdown -h", "help halt")),
+    ("help stop", Help("stop")),
+    ("stop master 2", Stop("master-2")),
+    ("start media-1", Start("media-1")),
+    ("logs master 2 caddy --since 2h", Logs("master-2", "caddy", "2h")),
+    ("logs media-1 --since=90m", Logs("media-1", since="90m")),
     ("shutdown --media-only -h", Help("shutdown")),
     ("help `shutdown`", Help("shutdown")),
     ("hold --help", Help("hold")),
@@ -154,7 +160,7 @@ HELP = "`/openvidu help` lists the commands"
 ANSWERED: list[tuple[str, str]] = [
     ("pause", f"“pause” is not a command; {HELP}"),
     ("stopp", "“stopp” is not a command; did you mean `/openvidu shutdown`?"),
-    ("logs", "“logs” is not a command; did you mean `/openvidu status NODE`?"),
+    ("logs", "NODE is missing; usage: `/openvidu logs NODE [SERVICE] [--since 30m]`"),
     ("what is going on", "“what” is not a command; did you mean `/openvidu status`?"),
     ("is it down?", "“is” is not a command; did you mean `/openvidu status`?"),
     ("how many people are online", "“how” is not a command; did you mean `/openvidu status`?"),
@@ -283,6 +289,8 @@ def test_no_synonym_of_a_change_acts(words: list[str]) -> None:
                 parsed = parse(" ".join([synonym, *words]))
             except Refused:
                 continue
+            if parsed.command.command == synonym:
+                continue  # `stop media-2`: the command of that name, with a node
             changes = isinstance(parsed.command, Procedure) or parsed.command.changes
             assert parsed.dry or not changes, f"{synonym} for {command}"
 

@@ -147,7 +147,11 @@ class RecordedShell:
         self.outside = outside
 
     async def run(self, host: Host, command: str, *, stdin: str = "", timeout: float) -> Output:
-        names = {scripts.RESTART: "restart", scripts.STOP: "stop"}
+        names = {
+            scripts.RESTART: "restart",
+            scripts.STOP: "stop",
+            scripts.START_UNIT: "start",
+        }
         method = ("script" if scripts.VENDOR in command else "signal",)
         name = names.get(command, "drain")
         self.outside.arrives(name, host.droplet_id, *(method if name == "drain" else ()))
@@ -303,6 +307,8 @@ OPERATIONS: dict[str, tuple[Cluster, Operation, list[tuple[Any, ...]]]] = {
     "break_secrets_lock": (POOL, lambda w: w.break_secrets_lock("l"), [("break_lock", "l")]),
     "restart_service": (POOL, lambda w: w.restart_service(MASTER), [("restart", MASTER)]),
     "stop_service": (POOL, lambda w: w.stop_service(MASTER), [("stop", MASTER)]),
+    "stop_node": (POOL, lambda w: w.stop_node(MASTER), [("stop", MASTER)]),
+    "start_node": (POOL, lambda w: w.start_node(MASTER), [("start", MASTER)]),
     "delete_snapshot": (POOL, lambda w: w.delete_snapshot("9"), [("snapshots.delete", "9")]),
     "copy_secrets": (POOL, lambda w: w.copy_secrets("l"), [("copy_to_backup", "l")]),
     "delete_secrets_copy": (
@@ -372,6 +378,7 @@ NOTES = (
     "resume_autoscaler",
     "record_powered_on",
     "save_window",
+    "stop_node",
     "drain",
     "tag_for_draining",
 )

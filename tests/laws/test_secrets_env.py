@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.common.errors import Refused
 from services.secrets_env import (
+    HIGH_AVAILABILITY,
     KEYS,
     ChangeKind,
     ChangePolicy,
@@ -19,6 +20,7 @@ from services.secrets_env import (
     Masker,
     Reader,
     SecretsFile,
+    SecretsLayout,
     changes,
     consequences,
     damaged_keys,
@@ -32,6 +34,9 @@ from services.secrets_env import (
     worst_consequence,
 )
 from services.secrets_env.keys import URLS
+from services.secrets_env.layout import ELASTIC, SINGLE_NODE
+from simulators.cloud import boot_script
+from simulators.cloud.model import Deployment, Edition
 from tests.support.calls import calls_of
 
 R44 = "Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Qq"
@@ -78,8 +83,8 @@ def known(file: SecretsFile, name: str) -> str:
 # The table
 
 
-def test_thirty_keys_each_with_its_form_or_its_reason() -> None:
-    assert len(KEYS) == 30
+def test_thirty_one_keys_each_with_its_form_or_its_reason() -> None:
+    assert len(KEYS) == 31
     for key in KEYS.values():
         assert key.goes_to
         assert (key.form is None) == (key.policy is ChangePolicy.REFUSED) == bool(key.why)
@@ -455,7 +460,53 @@ def test_an_emptied_file_is_called_so(data: bytes) -> None:
     found = findings(SecretsFile(data))
     assert Danger.EMPTIED in {f.danger for f in found}
     assert "it is empty" in findings_text(found)
-    assert damaged_keys(SecretsFile(data)) == set(KEYS)
+    assert damaged_keys(SecretsFile(data)) == HIGH_AVAILABILITY.keys
+
+
+LAYOUTS: list[tuple[Deployment, Edition, SecretsLayout]] = [
+    ("high availability", "pro", HIGH_AVAILABILITY),
+    ("elastic", "pro", ELASTIC),
+    ("single node", "pro", SINGLE_NODE),
+    ("single node", "community", SINGLE_NODE),
+]
+
+
+def installed(deployment: Deployment, edition: Edition, layout: SecretsLayout) -> SecretsFile:
+    """The file as such an installation writes it."""
+    ips = ["10.10.10.2", "10.10.10.3", "10.10.10.4", "10.10.10.5"]
+    values = boot_script.seed("meet.example.org", "s", ips, "k" * 12, "x" * 44, deployment, edition)
+    return SecretsFile(boot_script.text(values), layout)
+
+
+@pytest.mark.parametrize(("deployment", "edition", "layout"), LAYOUTS)
+def test_what_each_deployment_installs_is_whole(
+    deployment: Deployment, edition: Edition, layout: SecretsLayout
+) -> None:
+    file = installed(deployment, edition, layout)
+    assert findings(file, pool=deployment != "single node") == ()
+    assert "unknown" not in {p.code for p in file.problems()}
+    assert damaged_keys(file) <= {"OPENVIDU_PRO_LICENSE", "OPENVIDU_RTC_ENGINE"}
+    fresh = file.set("DASHBOARD_ADMIN_USERNAME", "someone")
+    assert fresh.layout is layout
+    assert findings(fresh) == ()
+
+
+@pytest.mark.parametrize(("deployment", "edition", "layout"), LAYOUTS)
+def test_a_key_that_is_lost_is_missed_where_it_belongs(
+    deployment: Deployment, edition: Edition, layout: SecretsLayout
+) -> None:
+    file = installed(deployment, edition, layout)
+    for name in ("MONGO_ADMIN_PASSWORD", "MASTER_NODE_PRIVATE_IP", "ALL_SECRETS_GENERATED"):
+        lines = [line.raw for line in file.lines if line.name != name]
+        without = SecretsFile(b"".join(lines), layout)
+        lost = name in layout.keys
+        assert {f.key for f in findings(without)} == ({name} if lost else set())
+        assert (name in damaged_keys(without)) is lost
+
+
+def test_the_addresses_of_four_masters_are_not_those_of_one() -> None:
+    four = installed("high availability", "pro", ELASTIC)
+    assert {f.key for f in findings(four)} == {"MASTER_NODE_PRIVATE_IP"}
 
 
 def test_the_worst_comes_first_and_gives_the_name() -> None:

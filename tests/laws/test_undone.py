@@ -32,7 +32,9 @@ from services.procedures import (
     Roll,
     Scale,
     Shutdown,
+    Start,
     Startup,
+    Stop,
     Unpark,
 )
 from services.procedures.plan import make_plan
@@ -40,7 +42,17 @@ from services.runs.run import Event, Opened, Reached, Run, fold
 from services.runs.undone import undone_goal
 from services.secrets_env import SecretsFindings
 from services.steps import PowerOn, Step
-from tests.support.clusters import NOW, SIZES, SOLD, autoscaled, down, end_of, fixed, ready
+from tests.support.clusters import (
+    NOW,
+    SIZES,
+    SOLD,
+    autoscaled,
+    down,
+    end_of,
+    fixed,
+    ready,
+    with_stopped,
+)
 
 ANA = Actor("UANA", "T0ACME")
 
@@ -74,6 +86,8 @@ STORIES: dict[str, tuple[Procedure, Cluster]] = {
     "shutdown, one kept": (Shutdown(), ready(3, zero_refused=True, zero_policy="keep_one")),
     "shutdown, fixed": (Shutdown(), fixed(3)),
     "shutdown, autoscaler": (Shutdown(), autoscaled(3)),
+    "stop": (Stop("media-2"), ready(3)),
+    "start": (Start("master-2"), with_stopped(ready(3), 2)),
     "startup": (Startup(), down(ready(3))),
     "startup, fixed": (Startup(), down(fixed(3))),
     "startup, autoscaler": (Startup(), down(autoscaled(3))),

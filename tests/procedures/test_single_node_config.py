@@ -61,9 +61,12 @@ def test_a_node_that_does_not_come_back_gets_its_old_file_back() -> None:
             before = node(scene).node.files[SECRETS]
             card = await ask(scene)
             healthy = scene.estate.healthy
-            scene.estate.healthy = lambda m, s=0.0: (  # type: ignore[method-assign]
-                LINE not in node(scene).node.files[SECRETS] and healthy(m, s)
-            )
+
+            def sick_with_it(master: SimulatedDroplet, for_seconds: float = 0.0) -> bool:
+                has_old = LINE not in node(scene).node.files[SECRETS]
+                return has_old and healthy(master, for_seconds)
+
+            scene.estate.healthy = sick_with_it  # type: ignore[method-assign]
             await scene.ben.press(card, "Approve")
             await run_ended(scene, State.ROLLED_BACK)
             assert node(scene).node.files[SECRETS] == before

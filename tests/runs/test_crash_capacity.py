@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from services.procedures import DrainNodes, Procedure, ResizeMedia, Restart, Scale
+from services.procedures import DrainNodes, Procedure, ResizeMedia, Restart, Scale, Stop
 from services.runs.run import State
 from tests.runs.test_crash import insist
 from tests.support import virtual
@@ -40,6 +40,14 @@ def _drained(scene: Scene) -> None:
     assert set(scene.estate.signals.values()) == {1}
 
 
+def _stopped_once(scene: Scene) -> None:
+    nodes = [*scene.estate.masters("acme"), *scene.estate.media("acme")]
+    (stopped,) = [d for d in nodes if d.node.unit == "inactive"]
+    assert stopped.on
+    assert set(scene.estate.signals.values()) <= {1}
+    assert scene.estate.people_disconnected == 0
+
+
 def _master_is_well(scene: Scene) -> None:
     assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
 
@@ -51,6 +59,8 @@ STORIES: dict[str, tuple[Procedure, int, Check]] = {
     "resize media": (ResizeMedia("c-8"), 1, _serving(1, "c-8", signals=1)),
     "restart media": (Restart("media-1"), 2, _serving(2, signals=1)),
     "restart master": (Restart("master-2"), 1, _master_is_well),
+    "stop media": (Stop("media-1"), 2, _stopped_once),
+    "stop master": (Stop("master-2"), 1, _stopped_once),
     "restart service": (Restart("master-2", service=True), 1, _master_is_well),
 }
 

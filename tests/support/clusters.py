@@ -4,6 +4,7 @@ Everything that a look could show, and more.
 """
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import MISSING, fields, replace
@@ -43,6 +44,7 @@ from services.cluster.model import (
     SigquitEffect,
     Size,
     Snapshot,
+    StoppedNode,
 )
 from services.common.errors import Refused
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
@@ -66,7 +68,18 @@ from services.runs.run import (
     Taken,
 )
 from services.secrets_env import SecretsFile, SecretsFindings, SecretsUnread, findings
-from services.steps import STEPS, Choice, Question, Step
+from services.steps import (
+    STEPS,
+    Choice,
+    Healthy,
+    HealthyHost,
+    PowerOff,
+    PowerOffHost,
+    Question,
+    RestartHost,
+    RestartService,
+    Step,
+)
 from services.steps.pool import PoolTarget, TemplateSize
 from tests.support.coverage_level import LAW
 
@@ -146,6 +159,10 @@ def names(stack: str = "acme") -> tuple[str, ...]:
 # --- clusters
 
 
+def _unit(status: str) -> Observed[str]:
+    return "active" if status == "active" else NOT_OBSERVED
+
+
 @st.composite
 def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
     """Four masters: mostly all up or all down, sometimes in between."""
@@ -179,6 +196,7 @@ def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
                 Decimal(48),
                 healthy=healthy,
                 start=start,
+                unit=_unit(status),
             )
         )
     return tuple(nodes)
@@ -223,6 +241,7 @@ def media_node(draw: st.DrawFn, number: int) -> MediaNode:
         f"127.0.1.{number}",
         hourly=Decimal("0.07143"),
         created_at=created,
+        unit=_unit(status),
     )
     return MediaNode(droplet, member, look)
 
@@ -298,7 +317,10 @@ def single_nodes(draw: st.DrawFn) -> Cluster:
 
 @st.composite
 def clusters(draw: st.DrawFn) -> Cluster:
-    """A healthy cluster in any state of going up or down, with any kind of media fleet."""
+    """A cluster in any state of going up or down, with any kind of media fleet.
+
+    High Availability, Elastic, or Single Node.
+    """
     if draw(st.integers(0, 7)) == 7:
         return draw(single_nodes())
     cluster = draw(pooled())
@@ -308,7 +330,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
         )
     )
     if kind is FleetKind.POOL:
-        return cluster
+        return _with_a_stopped_node(draw, cluster)
     media = (
         ()
         if kind is FleetKind.NONE
@@ -317,7 +339,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
     autoscaler = draw(autoscalers()) if kind is FleetKind.AUTOSCALER else None
     parked = tuple(n.id for n in media if draw(st.booleans())) if kind is FleetKind.FIXED else ()
     declared = draw(st.sampled_from((None, 1, 2)))
-    return replace(
+    made = replace(
         cluster,
         kind=kind,
         pool=None,
@@ -327,6 +349,31 @@ def clusters(draw: st.DrawFn) -> Cluster:
         autoscaler_minimum=declared,
         zero_refused=False,
     )
+    return _with_a_stopped_node(draw, made)
+
+
+def _with_a_stopped_node(draw: st.DrawFn, cluster: Cluster) -> Cluster:
+    """Return the cluster, sometimes with one node on which people stopped OpenVidu."""
+    if draw(st.integers(0, 4)):
+        return cluster
+    nodes = [d.id for d in (*cluster.masters, *(n.droplet for n in cluster.media)) if d.active]
+    return with_stopped(cluster, draw(st.sampled_from(nodes))) if nodes else cluster
+
+
+def with_stopped(cluster: Cluster, droplet_id: int) -> Cluster:
+    """Return the cluster with OpenVidu stopped by request on that node."""
+    masters_now = {
+        m.name: replace(m, unit="inactive", healthy=False)
+        for m in cluster.masters
+        if m.id == droplet_id
+    }
+    media = {
+        n.id: replace(n, droplet=replace(n.droplet, unit="inactive"), look=IDLE)
+        for n in cluster.media
+        if n.id == droplet_id
+    }
+    stop = StoppedNode(droplet_id, "Ana", NOW - 900.0, "acme-3")
+    return replace(cluster.with_masters(masters_now).with_media(media), stopped=(stop,))
 
 
 def _of_kind(draw: st.DrawFn, node: MediaNode, number: int, kind: FleetKind) -> MediaNode:
@@ -442,6 +489,7 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
                 SIZES[0],
                 hourly=Decimal("0.07143"),
                 created_at=f"2027-01-{10 + n}",
+                unit="active",
             ),
             "active",
             replace(SERVING, rooms=rooms if n == 1 else 0, people=5 * rooms if n == 1 else 0),
@@ -458,6 +506,7 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
             f"127.0.0.{i}",
             hourly=Decimal("0.07143"),
             healthy=True,
+            unit="active",
         )
         for i, name in enumerate(names(), 1)
     )
@@ -470,6 +519,23 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
         ),
         **more,
     )  # fmt: skip
+
+
+def with_one_master(cluster: Cluster) -> Cluster:
+    """Return the same cluster as an Elastic deployment, with the first of its masters."""
+    master = replace(cluster.masters[0], name=f"{cluster.stack}-master-node")
+    taken = cluster.snapshots
+    if taken is not None:
+        firsts = [s for s in taken if not re.search(r"-master-[2-4](-off)?$", s.name)]
+        taken = tuple(
+            replace(s, name=re.sub(r"-master-1(?=$|-off)", "-master", s.name)) for s in firsts
+        )
+    return replace(cluster, deployment=Deployment.ELASTIC, masters=(master,), snapshots=taken)
+
+
+def elastic(cluster: Cluster | None = None, **more: Any) -> Cluster:
+    """Return an Elastic deployment with the media fleet of a cluster, by default a pool of 3."""
+    return replace(with_one_master(cluster or ready(3)), **more)
 
 
 def fixed(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
@@ -557,7 +623,18 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "media": st.integers(1, 8),
     "size": st.sampled_from(SIZES),
     "node": st.sampled_from(
-        ("master-2", "media-1", "MEDIA-2", "103", "acme-master-node-4", "all", "nobody", "1", "2")
+        (
+            "master-2",
+            "master",
+            "media-1",
+            "MEDIA-2",
+            "103",
+            "acme-master-node-4",
+            "all",
+            "nobody",
+            "1",
+            "2",
+        )
     ),
 }
 """Values of a procedure's argument by name; by its type when the name is not here."""
@@ -625,7 +702,10 @@ def end_of(cluster: Cluster, steps: tuple[Step, ...]) -> Cluster:
 
 FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "names": lambda c: st.sampled_from(
-        [names(), names()[:1], names()[1:3], tuple(m.name for m in c.masters)]
+        [
+            tuple(m.name for m in c.masters[some]) or (c.masters[0].name,)
+            for some in (slice(None), slice(1), slice(1, 3), slice(None))
+        ]
     ),
     "name": lambda c: st.sampled_from([m.name for m in c.masters]),
     "ids": lambda c: st.sampled_from(
@@ -680,6 +760,10 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
 """Values of a step's field by name, in that cluster; by its type when the name is not here."""
 
 
+OF_MASTERS: tuple[type[Step], ...] = (PowerOff, RestartService, Healthy)
+OF_HOSTS: tuple[type[Step], ...] = (PowerOffHost, RestartHost, HealthyHost)
+
+
 def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
     """Any step, about that cluster; a step about the pool only where there is one."""
 
@@ -709,6 +793,10 @@ def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
     there = [
         k for k in kinds or STEPS if cluster.pool is not None or k not in (PoolTarget, TemplateSize)
     ]
+    if not kinds:
+        # The master of a Single Node is stopped and restarted by steps of its own.
+        others = OF_MASTERS if cluster.kind is FleetKind.CO_LOCATED else OF_HOSTS
+        there = [k for k in there if k not in others]
     return st.one_of([of(k) for k in there])
 
 

@@ -72,6 +72,8 @@ SAMPLES: dict[str, str] = {  # Samples for each field of a command.
     "backup unschedule.schedule": "weekly",
     "drill.backup": "20270101T020000Z",
     "node": "master-1",
+    "service": "caddy",
+    "since": "30m",
     "number": "5",
     "media": "4",
     "size": "s-8vcpu-16gb",
@@ -244,6 +246,8 @@ def sample_command(kind: type[Command]) -> str:
     for field in kind.parameters():
         if field.metadata["kind"] == "flag":
             continue
+        if field.metadata["kind"] == "option":
+            words.append(f"--{field.name.replace('_', '-')}")
         sample = (
             SAMPLES.get(f"{kind.command}.{field.name}")
             or SAMPLES.get(field.name)
@@ -541,7 +545,8 @@ def modal_of(text: str) -> JSON:
 def orders(p: EntryScene, verbs: dict[str, tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Return every verb of the terminal with everything that may follow it."""
     options = {
-        "status": ["", "master-1"], "plan": [], "run": [], "rehearse": ["shutdown"],
+        "status": ["", "master-1"], "logs": ["master-1", "media-1 egress"],
+        "plan": [], "run": [], "rehearse": ["shutdown"],
         "say": [], "runs": ["", *p.runs],
         "watch": ["", *p.runs], "approve": ["", *(r[:8] for r in p.requests), "zzz"], "reject": ["",
         *(r[:8] for r in p.requests), "zzz"], "show": ["", *(r[:8] for r in p.requests), "zzz"],

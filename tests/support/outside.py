@@ -43,7 +43,7 @@ def listen(town: SimulatedEnvironment) -> Outside:
 
         return handle
 
-    def script(_droplet: int, command: str) -> str:
+    def script(_droplet: int, command: str, _stdin: str = "") -> str:
         return "ssh reading" if command in node_scripts.READING else f"ssh {command[:40]!r}"
 
     town.digitalocean.handle = heard(  # type: ignore[method-assign]

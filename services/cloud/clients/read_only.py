@@ -44,7 +44,7 @@ class Way(StrEnum):
     """A way out of the process. The value says how a bot that only observes uses it."""
 
     DIGITALOCEAN = "GET alone"
-    SSH = "the scripts of node_scripts.READING"
+    SSH = "the scripts of node_scripts.reads_only"
     SPACES = "GET and HEAD alone"
     HTTP = "GET, TLS handshakes, and LiveKit's lists"
     ONCALL = "nothing: a page is logged"
@@ -178,14 +178,14 @@ class _Shell(Protocol):
 
 
 class ReadingShell:
-    """SSH that runs the scripts of `node_scripts.READING` alone, letter for letter."""
+    """SSH that runs the scripts of `node_scripts.reads_only` alone, letter for letter."""
 
     def __init__(self, shell: _Shell) -> None:
         self._shell = shell
 
     async def run(self, host: Host, command: str, *, stdin: str = "", timeout: float) -> Output:
         """Run a script that reads. ObservesOnly for another, before a connection is opened."""
-        if command not in node_scripts.READING or stdin:
+        if not node_scripts.reads_only(command) or stdin:
             raise ObservesOnly(f"running a command on droplet {host.droplet_id}")
         return await self._shell.run(host, command, timeout=timeout)
 

@@ -269,6 +269,14 @@ class AutoscalerFleet(Fleet):
             "and the autoscaler replaces it"
         )
 
+    @override
+    def check_stop(self, node: MediaNode, target: str) -> None:
+        raise Refused(
+            f"{target} was created by the autoscaler: stopped it would still be counted, and no "
+            f"other would be added for it. Run [[command drain {target}]] instead: it drains, "
+            "deletes itself, and the autoscaler replaces it"
+        )
+
     # Pausing by request
 
     def freeze(self) -> FleetChange:

@@ -92,6 +92,9 @@ class Fleet(PowerCycle, ABC):
     def check_restart(self, node: MediaNode, target: str) -> None:
         """Refuse when OpenVidu must not be restarted on the node."""
 
+    def check_stop(self, node: MediaNode, target: str) -> None:
+        """Refuse when OpenVidu must not be stopped on the node."""
+
     def check_restart_master(self) -> None:
         """Refuse a restart of the only master after which the media nodes could not come back."""
         if self._may_serve:

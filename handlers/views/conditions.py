@@ -1,0 +1,88 @@
+"""What nodes report of themselves, in words: what is wrong with its remedy, and what is unknown."""
+
+from collections.abc import Sequence
+
+from handlers.slack.blocks import escape
+from services.cluster.model import Cluster
+from services.cluster.node_condition import (
+    ConditionFinding,
+    DiskFill,
+    MongoMember,
+    NodeCondition,
+    RedisState,
+    findings,
+    idle_nodes,
+    unseen_text,
+)
+from services.common.observed import Observed, Unobserved
+from services.common.text import count_of, duration
+
+MOST = 6  # findings that a card shows
+
+
+def condition_lines(cluster: Cluster, nodes: Sequence[NodeCondition]) -> list[str]:
+    """Return what is wrong with these nodes, most urgent first, then what is unknown."""
+    found = findings(nodes, idle_nodes(cluster))
+    lines = [finding_line(f) for f in found[:MOST]]
+    if len(found) > MOST:
+        lines.append(f"And {len(found) - MOST} more findings; `/openvidu status NODE` shows them.")
+    lines += [f"Unknown: {escape(what)} ({escape(reason)})." for what, reason in unseen_text(nodes)]
+    return lines
+
+
+def finding_line(finding: ConditionFinding) -> str:
+    """Return a finding and its remedy as two sentences."""
+    return f"{escape(finding.text)}. {finding.remedy}."
+
+
+def node_facts(node: NodeCondition) -> list[str]:
+    """Return one line for each part that a node reports, as its status shows it."""
+    lines = [f"Disk: {_disk(node.disks)}", f"Clock: {_clock(node.offset)}"]
+    if node.redis is not None:
+        lines.append(f"Redis: {_redis(node.redis)}")
+    if node.mongo is not None:
+        lines.append(f"MongoDB: {_mongo(node.mongo)}")
+    if node.minio is not None:
+        lines.append(f"MinIO: {_minio(node.minio)}")
+    return lines
+
+
+def _unknown(seen: Unobserved) -> str:
+    return f"unknown ({escape(seen.reason)})"
+
+
+def _disk(disks: Observed[tuple[DiskFill, ...]]) -> str:
+    if isinstance(disks, Unobserved):
+        return _unknown(disks)
+    fullest = max(disks, key=lambda d: d.percent)
+    return f"{fullest.percent} % full, {fullest.free / 1024**2:.1f} GB free"
+
+
+def _clock(offset: Observed[float]) -> str:
+    if isinstance(offset, Unobserved):
+        return _unknown(offset)
+    if abs(offset) < 1:
+        return "as the bot's"
+    return f"{duration(abs(offset))} {'ahead of' if offset > 0 else 'behind'} the bot's"
+
+
+def _redis(redis: Observed[RedisState]) -> str:
+    if isinstance(redis, Unobserved):
+        return _unknown(redis)
+    if redis.primary:
+        return f"primary with {count_of(redis.replicas, 'replica')}"
+    return "replica, connected" if redis.link else "replica without its primary"
+
+
+def _mongo(members: Observed[tuple[MongoMember, ...]]) -> str:
+    if isinstance(members, Unobserved):
+        return _unknown(members)
+    well = len([m for m in members if m.healthy])
+    primary = next((m.name for m in members if m.state == "PRIMARY"), "none")
+    return f"{well} of {count_of(len(members), 'member')} healthy, primary {escape(primary)}"
+
+
+def _minio(status: Observed[int]) -> str:
+    if isinstance(status, Unobserved):
+        return _unknown(status)
+    return "has its quorum" if status == 200 else f"answers {status}"
