@@ -118,6 +118,9 @@ class Recorder:
     async def delete_snapshot(self, snapshot_id: str) -> None:
         self.gone.append(snapshot_id)
 
+    async def save_backup_schedule(self, words: str) -> None:
+        self.asked.append(("backup schedule", words))
+
     async def note_counts(self, label: str) -> None:
         self.kept.append(label)
 

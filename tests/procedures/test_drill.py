@@ -1,6 +1,7 @@
 """Restore drills: a backup is opened on a throw-away droplet, and nothing of it is left."""
 
 import re
+from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
@@ -176,12 +177,28 @@ def test_deletion_that_fails_is_repeated_until_nothing_is_left() -> None:
     virtual.run(story())
 
 
-def test_a_cancelled_drill_still_deletes_everything() -> None:
+MOMENTS: dict[str, Callable[[Scene], bool]] = {
+    "at once": lambda _: True,
+    "network": lambda scene: bool(scene.estate.networks),
+    "droplet": lambda scene: any(d.copy_of for d in scene.estate.droplets.values()),
+    "database": lambda scene: any("setsid" in c[1] for c in scene.environment.shell.commands),
+    "result": lambda scene: (
+        not any(d.copy_of for d in scene.estate.droplets.values()) and bool(scene.estate.networks)
+    ),
+}
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_cancelled_drill_still_deletes_everything(moment: str) -> None:
     async def story() -> None:
         async with Scene() as scene:
             await backed_up(scene)
             run = await drill(scene)
-            while not scene.estate.networks:
+            if moment == "result":
+                while not MOMENTS["droplet"](scene):
+                    await scene.wait(2)
+            while not MOMENTS[moment](scene):
                 await scene.wait(2)
             await scene.bot.operations.service.cancel(run, ANA)
             await scene.run_is(run, State.DONE, State.CANCELLED)
