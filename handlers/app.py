@@ -21,13 +21,15 @@ from handlers.interactions.menu import MenuHandler
 from handlers.interactions.notifications import NotificationForm
 from handlers.interactions.submissions import CONFIG, REASONED, WINDOW, FormHandler
 from handlers.slack.blocks import modal, section
+from handlers.views.config_file import EDIT, WEBHOOK_FORM
 from handlers.views.notifications import NOTIFICATIONS, read_notifications_form
 from services.common.errors import Refused
 
 log = logging.getLogger(__name__)
 AS_JSON: dict[str, str | Sequence[str]] = {"content-type": ["application/json;charset=utf-8"]}
 T = TypeVar("T")
-VIEWS = (CONFIG, WINDOW, REASONED, FORM, PLAN, NOTIFICATIONS)  # callback ids of what can be sent
+# Callback ids of what can be sent.
+VIEWS = (CONFIG, EDIT, WEBHOOK_FORM, WINDOW, REASONED, FORM, PLAN, NOTIFICATIONS)
 EVENTS = ("app_mention", "app_home_opened")
 SHORTCUTS = ("operate",)  # callback ids, as in the manifest
 ANY = re.compile(r"^[a-z_]+(:[a-z0-9_-]+)?$")
@@ -105,6 +107,8 @@ def build_slack_app(
     app.shortcut(SHORTCUTS[0])(_asking(menus))
     on_view = {
         CONFIG: submitted,
+        EDIT: submitted,
+        WEBHOOK_FORM: submitted,
         WINDOW: submitted,
         REASONED: submitted,
         FORM: filled,

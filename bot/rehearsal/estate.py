@@ -1,10 +1,12 @@
 """Builds a simulated world that looks like the cluster of a scenario."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 
+from services.cluster.installation import Installation
 from services.cluster.model import (
     Cluster,
     Deployment,
@@ -30,6 +32,7 @@ from simulators.cloud.model import (
     SimulatedSnapshot,
     ZeroMode,
 )
+from simulators.cloud.nodes import INFO, deployment_info
 from simulators.environment import SimulatedEnvironment
 
 KINDS: dict[FleetKind, Kind] = {
@@ -86,6 +89,7 @@ def build_world(scenario: Scenario, seed: int, delays: Delays) -> SimulatedEnvir
     )
     _take_identities(world, cluster, media)
     _set_states(world, cluster, media)
+    _take_versions(world, cluster)
     estate.resize_powers_off = cluster.account.answer("resize_on") != "refused"
     _leave_room(world, cluster)
     _keep_snapshots(world, cluster)
@@ -198,6 +202,20 @@ def _take_identities(world: SimulatedEnvironment, cluster: Cluster, media: list[
                 pool.allow_zero = ZERO.get(zero, "refused")
             order = REMOVAL.get(cluster.account.answer("removal"), "newest")
             estate.pool_scaler.removal_order = order
+
+
+def _take_versions(world: SimulatedEnvironment, cluster: Cluster) -> None:
+    """Give nodes and secrets.env the versions of OpenVidu that were seen."""
+    estate, bucket = world.estate, world.estate.clusters[cluster.stack].bucket
+    for droplet in (*cluster.masters, *(n.droplet for n in cluster.media)):
+        simulated, seen = estate.droplets.get(droplet.id), droplet.installation
+        if simulated is not None and isinstance(seen, Installation):
+            simulated.node.files[INFO] = deployment_info(seen.version)
+    version = cluster.secrets.version if cluster.secrets is not None else ""
+    file = world.spaces.read(bucket, "secrets.env")
+    if version and file is not None:
+        named = re.sub(rb"(?m)^OPENVIDU_VERSION=.*$", b"OPENVIDU_VERSION=" + version.encode(), file)
+        world.spaces.write(bucket, "secrets.env", named)
 
 
 def _age(node: MediaNode) -> tuple[str, int]:

@@ -15,12 +15,19 @@ from handlers.commands.backup import (
 from handlers.commands.base import CommandContext, InstantCommand, WhichCluster
 from handlers.commands.break_glass import BreakGlass
 from handlers.commands.config import ConfigHistory, ConfigList, ConfigRollback, ConfigSet
+from handlers.commands.config_files import (
+    ConfigFileEdit,
+    ConfigFileList,
+    ConfigFileSet,
+    ConfigFileShow,
+)
 from handlers.commands.cost import Cost
 from handlers.commands.help import Help
 from handlers.commands.holds import HoldCommand, Unhold
 from handlers.commands.later import CancelLater, ListLater
 from handlers.commands.logs import Logs
 from handlers.commands.menu import Menu
+from handlers.commands.modules import ModuleList, ModuleOff, ModuleOn
 from handlers.commands.observed import Observed
 from handlers.commands.rehearse import Rehearse
 from handlers.commands.run_control import Abandon, Cancel, HowToCancel, Resume
@@ -28,6 +35,7 @@ from handlers.commands.scale_by import ScaleBy
 from handlers.commands.status import OneRun, Runs, ShowStatus
 from handlers.commands.waiting import HowToApprove, HowToReject
 from handlers.commands.wake_up import WakeUpCommand
+from handlers.commands.webhooks import WebhookAdd, WebhookList, WebhookRemove
 from handlers.commands.why import Why
 from handlers.commands.windows import Forecast, KeepUpCommand, ListWindows, RemoveWindow, SkipDays
 from services.common.command import Command
@@ -51,6 +59,8 @@ INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
     ),
     *(ConfigList, ConfigSet, ConfigHistory, ConfigRollback),
     Logs,
+    *(ConfigFileList, ConfigFileShow, ConfigFileEdit, ConfigFileSet),
+    *(ModuleList, ModuleOn, ModuleOff, WebhookList, WebhookAdd, WebhookRemove),
     *(BreakGlass, Rehearse, Audit, Menu),
     *(Why, WhoAmI, VersionCommand),
     *(ScaleBy, HowToCancel, HowToApprove, HowToReject),

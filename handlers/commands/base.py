@@ -32,6 +32,10 @@ async def _no_modal(_view: dict[str, Any]) -> None:
     raise Refused("no form can be opened here")
 
 
+async def _no_update(_view: str, _content: dict[str, Any]) -> None:
+    raise Refused("no form can be opened here")
+
+
 async def _anywhere(_cluster: str) -> str:
     return ""
 
@@ -46,6 +50,7 @@ class CommandContext:
 
     `cluster`: the name of the cluster that is meant; Refused when that is ambiguous.
     `zone`: a cluster's time zone. `commands`: every command there is. `parse`: text to a command.
+    `open_modal` returns the id of the view, by which `update_modal` fills it later.
     `trigger`: Slack's trigger id, which opens a modal within three seconds; "" where none can be
     opened. `reason`, `dry_run`, `later`: for commands that lead to a plan; `later` is when it is
     to be done (epoch seconds) and the time zone that was entered in, None for now.
@@ -64,6 +69,7 @@ class CommandContext:
     cluster: Callable[[], str]
     zone: Callable[[str], str] = lambda _cluster: "UTC"
     open_modal: Callable[[dict[str, Any]], Awaitable[object]] = _no_modal
+    update_modal: Callable[[str, dict[str, Any]], Awaitable[object]] = _no_update
     trigger: str = ""
     commands: Sequence[type[Command]] = ()
     parse: Callable[[str], Command] = _no_parser

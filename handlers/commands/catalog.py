@@ -51,6 +51,12 @@ NEEDED = "Needed."
 OF_THE_RUN = "Not needed for a run that you may decide on."
 DRAINED = "None while other media nodes have room. Drained nodes take no new meetings."
 
+FILE = (
+    "OpenVidu restarts the services that read the file. A change of livekit.yaml ends running "
+    "meetings."
+)
+MODULE = "One master restarts. A module that is turned off does not answer."
+
 
 def _look(example: str, group: CommandGroup = CommandGroup.LOOK) -> Topic:
     return Topic(group, Rank.READING, example)
@@ -146,6 +152,12 @@ TOPICS: Mapping[str, Topic] = {
         "resize masters s-8vcpu-16gb",
         "The whole cluster is down meanwhile. With `--rolling`, one master at a time.",
     ),
+    "upgrade": _ending(
+        CommandGroup.CONFIGURATION,
+        "upgrade 3.7.0",
+        "Running meetings finish first. Then the cluster is out of service until every master is "
+        "updated and media nodes are replaced.",
+    ),
     "window list": _look("window list", CommandGroup.SCHEDULE),
     "window forecast": _look("window forecast 30d", CommandGroup.SCHEDULE),
     "window add": _ending(
@@ -178,6 +190,20 @@ TOPICS: Mapping[str, Topic] = {
         "config apply",
         "OpenVidu restarts on the nodes that read the keys.",
     ),
+    "config file list": _look("config file list", CommandGroup.CONFIGURATION),
+    "config file show": _look("config file show livekit.yaml", CommandGroup.CONFIGURATION),
+    "config file edit": _ending(CommandGroup.CONFIGURATION, "config file edit livekit.yaml", FILE),
+    "config file set": _ending(
+        CommandGroup.CONFIGURATION, "config file set livekit.yaml room.max_participants 50", FILE
+    ),
+    "config file apply": _ending(CommandGroup.CONFIGURATION, "config file apply", FILE),
+    "module list": _look("module list", CommandGroup.CONFIGURATION),
+    "module on": _ending(CommandGroup.CONFIGURATION, "module on observability", MODULE),
+    "module off": _ending(CommandGroup.CONFIGURATION, "module off observability", MODULE),
+    "module apply": _ending(CommandGroup.CONFIGURATION, "module apply", MODULE),
+    "webhook list": _look("webhook list", CommandGroup.CONFIGURATION),
+    "webhook add": _ending(CommandGroup.CONFIGURATION, "webhook add", FILE),
+    "webhook remove": _ending(CommandGroup.CONFIGURATION, "webhook remove 2", FILE),
     "backup list": _look("backup list", CommandGroup.CONFIGURATION),
     "backup show": _look("backup show LABEL", CommandGroup.CONFIGURATION),
     "backup create": _ending(
@@ -280,6 +306,8 @@ OPPOSITES: tuple[frozenset[str], ...] = (
     frozenset({"backup schedule", "backup unschedule"}),
     frozenset({"backup protect", "backup unprotect"}),
     frozenset({"backup protect", "backup prune"}),
+    frozenset({"module on", "module off"}),
+    frozenset({"webhook add", "webhook remove"}),
 )
 
 

@@ -101,7 +101,7 @@ class ConfigSet(InstantCommand):
             outcome = await ctx.operations.configure(
                 ctx.actor, name, partial(_with_sample, key), words=self.command_line(), dry=True
             )
-            return _plan_of(outcome)
+            return plan_of(outcome)
         if not ctx.trigger:
             raise Refused(
                 "only the slash command can open the form: "
@@ -189,7 +189,7 @@ class ConfigRollback(InstantCommand):
             dry=ctx.dry_run,
             later=ctx.later,
         )
-        return _plan_of(outcome)
+        return plan_of(outcome)
 
     async def _channel(self, cluster: str, ctx: CommandContext) -> str:
         if ctx.dry_run:
@@ -221,7 +221,8 @@ def _with_sample(key: str, file: SecretsFile) -> SecretsFile:
     return set_key(file, key, sample)
 
 
-def _plan_of(outcome: Outcome) -> Card | None:
+def plan_of(outcome: Outcome) -> Card | None:
+    """Return the card of a plan that was not filed; None where a card in the channel answers."""
     if not isinstance(outcome, Planned):
         return None
     return views.plan_card(outcome.plan, dry=outcome.dry, observes=outcome.observes)

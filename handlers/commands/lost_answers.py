@@ -40,6 +40,12 @@ RECORDED: Mapping[str, tuple[AuditAction, ...]] = {
     "break-glass": (AuditAction.GLASS,),
     "config set": (AuditAction.ASKED, AuditAction.OPENED),
     "config rollback": (AuditAction.ASKED, AuditAction.OPENED),
+    "config file edit": (AuditAction.ASKED, AuditAction.OPENED),
+    "config file set": (AuditAction.ASKED, AuditAction.OPENED),
+    "module on": (AuditAction.ASKED, AuditAction.OPENED),
+    "module off": (AuditAction.ASKED, AuditAction.OPENED),
+    "webhook add": (AuditAction.ASKED, AuditAction.OPENED),
+    "webhook remove": (AuditAction.ASKED, AuditAction.OPENED),
 }
 OutcomeLookup = Callable[[], Awaitable[str]]
 

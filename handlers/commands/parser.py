@@ -214,7 +214,7 @@ def _topic(words: Sequence[str]) -> str | None:
     if not texts or joined == "all" or joined in [*CommandGroup]:
         return joined or None
     families = {k.command.split()[0] for k in COMMANDS if not k.hidden}
-    exact = " ".join(texts[:2]) in _NAMES or texts[0] in _NAMES
+    exact = any(" ".join(texts[:count]) in _NAMES for count in (3, 2, 1))
     if not exact and (family := texts[0].removesuffix("s")) in families:
         return family
     if found := _command_of(texts):
@@ -227,7 +227,7 @@ _NAMES = {k.command for k in COMMANDS}
 
 def _command_of(texts: Sequence[str]) -> str:
     """Return the command that the first words are, or mean."""
-    for count in (2, 1):
+    for count in (3, 2, 1):
         if (name := " ".join(texts[:count])) in _NAMES:
             return name
     found = suggestions.spelled_differently(texts) or suggestions.synonym(texts)

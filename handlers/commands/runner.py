@@ -88,6 +88,7 @@ class CommandRunner:
             partial(self._targets.cluster, parsed.cluster, reply_to.channel, actor),
             zone=self._context.zone,
             open_modal=partial(self._slack.open_modal, trigger),
+            update_modal=self._slack.update_modal,
             trigger=trigger,
             commands=COMMANDS,
             parse=_parse,

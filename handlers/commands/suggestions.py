@@ -35,13 +35,13 @@ def letters(words: str) -> str:
 _BY_LETTERS = {letters(kind.command): kind.command for kind in COMMANDS}
 _MEANT = {word: command for command, words in SYNONYMS.items() for word in words}
 # Accepted, and never proposed.
-_NOT_PROPOSED = ("rescale", "run", "config apply")
+_NOT_PROPOSED = ("rescale", "run", "config apply", "config file apply", "module apply")
 _NAMES = {k.command: k.command for k in COMMANDS if k.command not in _NOT_PROPOSED} | _MEANT
 
 
 def spelled_differently(words: Sequence[str]) -> tuple[str, int] | None:
     """Return the command whose letters the first words have, and how many words: `shut down`."""
-    for count in (2, 1):
+    for count in (3, 2, 1):
         if len(words) >= count and (found := _BY_LETTERS.get(letters("".join(words[:count])))):
             return found, count
     return None
@@ -135,10 +135,10 @@ def _is_safe(candidate: _Near, near: Iterable[_Near]) -> bool:
 
 def _near(words: Sequence[str]) -> Iterable[_Near]:
     """Yield the commands that may be meant: up to two mistakes away, or begun."""
-    one, two = words[0].casefold(), " ".join(words[:2]).casefold()
     for name, command in _NAMES.items():
-        typed = two if " " in name else one
-        if len(name) < SHORTEST or len(typed) < PREFIX or (" " in name and " " not in typed):
+        count = name.count(" ") + 1
+        typed = " ".join(words[:count]).casefold()
+        if len(name) < SHORTEST or len(typed) < PREFIX or len(words) < count:
             continue
         if name.startswith(typed):
             yield _Near(command, 1, name.count(" ") + 1)

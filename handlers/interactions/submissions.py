@@ -1,4 +1,4 @@
-"""Sent forms: an off-hours window, the reason of a decision, the new value of a secret.
+"""Sent forms: a window, the reason of a decision, a configuration file, a secret's new value.
 
 A secret value is checked at once and goes to the bucket; no log, message or state has it.
 """
@@ -16,6 +16,12 @@ from handlers.commands.inbox import RecoveredInput, StoredInput
 from handlers.commands.lost_answers import NOT_TAKEN, outcome_now
 from handlers.commands.parser import ParsedCommand
 from handlers.commands.stored import sender, stored_command
+from handlers.interactions.config_forms import (
+    CONFIG_FORMS,
+    ConfigForms,
+    config_problems,
+    stored_form,
+)
 from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.views.secret_form import CONFIG, REASON, VALUE
 from handlers.views.window_form import WINDOW, read_metadata, read_window_form
@@ -36,6 +42,7 @@ class FormHandler:
         self._clusters = operations.clusters
         self._slack = slack
         self._dispatcher = dispatcher
+        self._files = ConfigForms(operations, slack, dispatcher)
         dispatcher.intake.recovery_handlers["decision"] = self._take_up
 
     def problems(self, view: Mapping[str, Any]) -> dict[str, str]:
@@ -44,6 +51,8 @@ class FormHandler:
             return read_window_form(view).problems
         if view["callback_id"] == REASONED:
             return missing_fields(view)
+        if view["callback_id"] in CONFIG_FORMS:
+            return config_problems(view)
         verdict = lint(_metadata(view)["key"], _typed(view, VALUE))
         if verdict.ok:
             return {}
@@ -66,6 +75,8 @@ class FormHandler:
         elif view["callback_id"] == REASONED:
             decision, _, _, _ = read_reason_form(view)
             work, name = self._decided(body, note), f"{decision} by {user}"
+        elif view["callback_id"] in CONFIG_FORMS:
+            work, name = self._files.submitted(body, note), f"configuration of {user}"
         else:
             work, name = self._submitted(body, note), f"form of {user}"
         self._dispatcher.tasks.start(work, name, actor=user)
@@ -177,6 +188,8 @@ def _stored(body: Mapping[str, Any]) -> dict[str, str | float]:
             "reason": reason,
             **sender(body, ReplyTarget(channel, user)),
         }
+    if view["callback_id"] in CONFIG_FORMS:
+        return stored_form(body)
     metadata = _metadata(view)
     return {
         "kind": "command",

@@ -34,14 +34,9 @@ SHUT_DOWN = (
     "Run `/openvidu shutdown` and wait until the masters are powered off. "
     "Ask in the channel that no one changes anything meanwhile."
 )
-STARTED = (
-    "A rebuild keeps the droplet's addresses, tags and place behind the load balancer, and starts "
-    "it. So each is shut down again until all have their disk. Verify that all masters are "
-    "powered off: "
-    "`doctl compute droplet list --format ID,Name,Status`"
-)
+LISTED = "`doctl compute droplet list --format ID,Name,Status`"
 START_UP = (
-    "Run `/openvidu startup`. It starts the masters in order, waits until all are healthy, "
+    "Run `/openvidu startup`. It starts the masters, waits until they are healthy, "
     "then starts the media nodes."
 )
 
@@ -178,7 +173,21 @@ def _steps(cluster: Cluster, backup: Backup) -> list[str]:
     if isinstance(cluster.lint, SecretsFindings) and cluster.lint.findings:
         # A shutdown is refused while no master could boot from the file that is there now.
         first.reverse()
-    return [*first, *rebuilt, *created, STARTED, START_UP, verify]
+    return [*first, *rebuilt, *created, _started(cluster), START_UP, verify]
+
+
+def _started(cluster: Cluster) -> str:
+    plane = control_plane_of(cluster)
+    if plane.can_roll:
+        return (
+            f"A rebuild keeps the droplet's addresses, tags and place behind {plane.front}, and "
+            "starts it. So each is shut down again until all have their disk. Verify that all are "
+            f"powered off: {LISTED}"
+        )
+    return (
+        f"A rebuild keeps the droplet's addresses, tags and {plane.front}, and starts it. "
+        f"So it is shut down again. Verify that it is powered off: {LISTED}"
+    )
 
 
 def _secrets(cluster: Cluster, backup: Backup) -> str:
@@ -205,11 +214,10 @@ def _rebuild(droplet: int, snapshot: Snapshot) -> str:
 
 
 def _create(cluster: Cluster, master: str, snapshot: Snapshot) -> str:
-    number = master.rpartition("-")[2] if "-" in master else "1"
-    name = f"{cluster.stack}-master-node-{number}"
-    if "-" not in master:
-        name = next((m.name for m in cluster.masters), f"{cluster.stack}-master-node")
-    key = f"MASTER_NODE_PRIVATE_IP_{number}"
+    name, key = f"{cluster.stack}-master-node", "MASTER_NODE_PRIVATE_IP"
+    if control_plane_of(cluster).can_roll:
+        number = master.rsplit("-", 1)[-1]
+        name, key = f"{name}-{number}", f"{key}_{number}"
     replaced = next((m for m in cluster.masters if m.name == name), None)
     if replaced is not None:
         return (

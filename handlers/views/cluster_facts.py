@@ -96,7 +96,7 @@ UNPROVED = ClusterState(
 UNREACHABLE = ClusterState(
     "🔴",
     "is not reachable",
-    "The public address does not answer through the load balancer.",
+    "The public address does not answer.",
 )
 
 
@@ -145,7 +145,8 @@ def _without_service(cluster: Cluster) -> ClusterState:
 
 def _in_service(cluster: Cluster) -> ClusterState:
     if cluster.front is False:
-        return UNREACHABLE
+        front = control_plane_of(cluster).front
+        return replace(UNREACHABLE, detail=f"The public address does not answer through {front}.")
     stopped = stopped_nodes(cluster)
     unwell = [m for m in cluster.masters if not m.is_healthy and m.id not in stopped]
     if unwell or _missing(cluster):
@@ -263,7 +264,7 @@ def service_fields(cluster: Cluster) -> tuple[tuple[str, str], ...]:
             ("Cost now", cost_words(cluster)),
         )
     return (
-        ("Masters", masters_words(cluster)),
+        (control_plane_of(cluster).label, masters_words(cluster)),
         ("Media nodes", media_words(cluster)),
         ("Meetings now", meetings_words(cluster)),
         ("Cost now", cost_words(cluster)),
@@ -278,7 +279,7 @@ def masters_words(cluster: Cluster) -> str:
     if not cluster.masters:
         return "none seen"
     if cluster.is_down:
-        return "all powered off"
+        return "powered off" if control_plane_of(cluster).masters == 1 else "all powered off"
     stopped = stopped_nodes(cluster)
     silent = [
         m

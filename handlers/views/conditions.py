@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from handlers.slack.blocks import escape
-from services.cluster.model import Cluster
+from services.cluster.model import Cluster, short_name
 from services.cluster.node_condition import (
     ConditionFinding,
     DiskFill,
@@ -22,7 +22,8 @@ MOST = 6  # findings that a card shows
 
 def condition_lines(cluster: Cluster, nodes: Sequence[NodeCondition]) -> list[str]:
     """Return what is wrong with these nodes, most urgent first, then what is unknown."""
-    found = findings(nodes, idle_nodes(cluster))
+    off = {short_name(m.name, cluster.stack) for m in cluster.masters if not m.active}
+    found = findings(nodes, idle_nodes(cluster), off)
     lines = [finding_line(f) for f in found[:MOST]]
     if len(found) > MOST:
         lines.append(f"And {len(found) - MOST} more findings; `/openvidu status NODE` shows them.")

@@ -6,6 +6,7 @@ from handlers.views import node_state
 from handlers.views.cluster_facts import DROPLET, stopped_nodes, stopped_words
 from handlers.views.conditions import condition_lines, node_facts
 from services.cloud.node_report import NodeInside, NodeReport
+from services.cluster.deployment import control_plane_of
 from services.cluster.model import Cluster, Droplet, MediaNode, short_name
 from services.common.observed import Observed, Unobserved
 from services.common.text import count_of, join_words
@@ -91,7 +92,8 @@ def _front(cluster: Cluster) -> str:
     if not cluster.has_front:
         return "– Public address: none is configured"
     answer = _answer(cluster.front)
-    return f"{_mark(good=cluster.front)} Public address, through the load balancer: {answer}"
+    front = control_plane_of(cluster).front
+    return f"{_mark(good=cluster.front)} Public address, through {front}: {answer}"
 
 
 def _answer(seen: Observed[bool]) -> str:

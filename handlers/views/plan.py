@@ -24,13 +24,13 @@ from handlers.views.text import (
     words_on,
 )
 from services.billing.prices import money, per_hour
-from services.cluster.model import Load
+from services.cluster.model import Load, only_name
 from services.common.markers import Marker, command, strong
 from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words, plural
-from services.procedures import BackupCreate, Configure, Procedure
+from services.procedures import BackupCreate, ChangeConfigFile, Configure, Procedure
 from services.procedures.plan import Plan
-from services.steps import PoolTarget, Revive, Snapshots
+from services.steps import PoolTarget, PowerOff, Revive, Snapshots
 
 Fact = tuple[str, str]
 # What an approval is for, by command; otherwise the command's own name.
@@ -39,12 +39,16 @@ NOUNS = {
     "resize media": "resize",
     "resize masters": "resize",
     "config apply": "change",
+    "config file apply": "change",
+    "module apply": "change",
     "window add": "window",
     "backup create": "backup",
     "backup prune": "deletion",
 }
 BRIEF = ("Disconnected", "Back in service", "Cost", "Undo")
 LONG_COST = 60  # characters of a cost that a field has room for
+CHANGED_LINES = 8  # of a difference on the first screen; Details has all of it
+LONG_LINE = 100  # characters of such a line
 NOTE_WORDS = 20  # words of a note on the first screen; longer ones are in Details
 ALERTS = 2  # notes that warn on the first screen; the number of others is shown
 WARNS = EMOJI[Marker.WARNING]
@@ -178,6 +182,8 @@ def _subject(plan: Plan) -> list[Fact]:
     match plan.procedure:
         case Configure(keys=keys) if len(keys) > 1:
             return [("Changes", escape(join_words(keys)))]
+        case ChangeConfigFile(difference=lines):
+            return [("Difference", _changed_lines(lines))]
         case BackupCreate():
             if any(isinstance(s, Snapshots) and s.off for s in plan.steps):
                 return [("Backup", "offline: the disks are at rest")]
@@ -186,6 +192,15 @@ def _subject(plan: Plan) -> list[Fact]:
             return [("Capacity", _capacity(plan))]
         case _:
             return []
+
+
+def _changed_lines(lines: Sequence[str]) -> str:
+    """Return the changed lines without those around them; Details has all of them."""
+    changed = [line for line in lines if line[:1] in "+-"]
+    shown = [escape(line.replace("`", "’")[:LONG_LINE]) for line in changed[:CHANGED_LINES]]
+    if left := len(changed[CHANGED_LINES:]):
+        shown.append(f"… {left} more in Details")
+    return "```" + "\n".join(shown) + "```"
 
 
 def _capacity(plan: Plan) -> str:
@@ -296,8 +311,15 @@ def cost_in_short(plan: Plan) -> str:
     if not parts:
         parts = ["no change"]
     if plan.effects.stops_masters and plan.effects.down and plan.outage is None:
-        parts.append(f"masters still {per_hour(plan.stays_billed)}")
+        parts.append(f"{_masters(plan)} still {per_hour(plan.stays_billed)}")
     return "; ".join(parts)
+
+
+def _masters(plan: Plan) -> str:
+    """Return `masters`; `master` or `node` where only one is powered off and there is no other."""
+    names = {name for s in plan.steps if isinstance(s, PowerOff) for name in s.names}
+    only = [only_name(name) for name in names]
+    return only[0] if len(only) == 1 and only[0] else "masters"
 
 
 def _without_aside(text: str) -> str:
@@ -320,7 +342,9 @@ def cost_change(plan: Plan) -> str:
     if not sentences:
         sentences.append("changes nothing")
     if effects.stops_masters and effects.down:
-        sentences.append(f"the masters stay billed while off ({per_hour(plan.stays_billed)})")
+        masters = _masters(plan)
+        stay = plural(2 if masters == "masters" else 1, "stays", "stay")
+        sentences.append(f"the {masters} {stay} billed while off ({per_hour(plan.stays_billed)})")
     first, *others = sentences
     return ". ".join([first, *(starting(text, plan) for text in others)]) + "."
 

@@ -42,7 +42,7 @@ def attention(cluster: str, state: ServiceState | None) -> str:
 
 def _why_none(state: ServiceState) -> str:
     if not state.masters_on:
-        return "its masters are powered off"
+        return f"its {plural(state.masters, 'master is', 'masters are')} powered off"
     if state.out:
         return f"{count_of(state.out, 'media node')} draining or drained, none in service"
     return "no media node is in service"

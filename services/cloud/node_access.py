@@ -1,15 +1,21 @@
 """A cluster's nodes by SSH: what runs on them, and the commands that change something there."""
 
 import asyncio
+import base64
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
+from services.cloud import config_scripts, update_scripts
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.ssh import Host, Output
 from services.cloud.condition import CONDITION, read_condition
 from services.cloud.condition import SECONDS as CONDITION_SECONDS
+from services.cloud.config_look import parse_configuration, parse_content
+from services.cloud.installation_look import parse_installation
 from services.cloud.node_look import parse_look
+from services.cluster.configuration import NodeConfiguration
+from services.cluster.installation import Installation
 from services.cluster.model import Droplet, MediaNode, NodeStatus
 from services.cluster.node_condition import NodeCondition, unseen_condition
 from services.common import eager
@@ -17,11 +23,13 @@ from services.common.clock import Clock
 from services.common.errors import Refused, Rejected, Unreachable
 from services.common.observed import Observed, UnknownSince, Unobserved
 from services.common.text import strip_invisible
+from services.config_files import ConfigFile, ConfigText
 
 SSH_SECONDS = 20.0
 RESTART_SECONDS = 180.0
 # More than both timeouts of `scripts.logs`.
 LOGS_SECONDS = 40.0
+FETCH_SECONDS = 90.0
 NODES_AT_ONCE = 16
 # Looks this many seconds apart share what a node answered, as they share DigitalOcean's listings.
 SHARED = 0.9
@@ -34,6 +42,7 @@ UNIT_STATES = (
     *("active", "inactive", "failed", "activating", "deactivating", "reloading", "maintenance"),
     "unknown",
 )
+CONFIG_RESULTS = ("written", "changed", "failed")
 NOT_SIGNALLED = ("unmarked", "refused")
 
 
@@ -106,6 +115,12 @@ class NodeAccess:
         states = await eager.gather(*(self._unit(d.id) for d in active))
         return {droplet.id: state for droplet, state in zip(active, states, strict=True)}
 
+    async def installations(self, nodes: Iterable[Droplet]) -> dict[int, Observed[Installation]]:
+        """Return by droplet id what is installed on each node that is on."""
+        active = [d for d in nodes if d.active and d.id > 0]
+        found = await eager.gather(*(self._installation(d.id) for d in active))
+        return {droplet.id: here for droplet, here in zip(active, found, strict=True)}
+
     async def health_pages(self, masters: Iterable[Droplet]) -> dict[int, Observed[bool]]:
         """Return by droplet id whether its health page answers on each master, asked there."""
         known = tuple(masters)
@@ -161,6 +176,31 @@ class NodeAccess:
         command = scripts.logs(service, seconds)
         return (await self._run(droplet_id, command, LOGS_SECONDS)).stdout
 
+    async def configurations(
+        self, masters: Iterable[Droplet]
+    ) -> tuple[tuple[int, Observed[NodeConfiguration]], ...]:
+        """Return by droplet id the configuration of each master that is on."""
+        active = [m for m in masters if m.active]
+        looks = await eager.gather(*(self._configuration(m.id) for m in active))
+        return tuple((master.id, look) for master, look in zip(active, looks, strict=True))
+
+    async def _configuration(self, droplet_id: int) -> Observed[NodeConfiguration]:
+        output = await self._read(droplet_id, config_scripts.LOOK)
+        if isinstance(output, str):
+            return Unobserved(output)
+        if output.exit_status != 0:
+            return Unobserved(f"its shell ended with status {output.exit_status}")
+        look = parse_configuration(output.stdout)
+        return Unobserved(look) if isinstance(look, str) else look
+
+    async def config_file(self, droplet_id: int, file: ConfigFile) -> ConfigText:
+        """Return the content of a configuration file. It holds secrets."""
+        output = await self._run(droplet_id, config_scripts.read(file), SSH_SECONDS)
+        if output.exit_status != 0:
+            status = output.exit_status
+            raise Unreachable(f"reading {file.name}: the shell ended with status {status}")
+        return parse_content(file, output.stdout)
+
     async def _shared_look(self, droplet_id: int, since: float | None) -> Observed[NodeStatus]:
         """Return what the node showed a moment ago, or shows now. A silent node is asked anew."""
         now = self._clock.now()
@@ -213,6 +253,15 @@ class NodeAccess:
             return self._not_seen(droplet_id, "systemctl did not name the unit's state")
         return state
 
+    async def _installation(self, droplet_id: int) -> Observed[Installation]:
+        output = await self._read(droplet_id, update_scripts.INSTALLED)
+        if isinstance(output, str):
+            return Unobserved(output)
+        if output.exit_status != 0:
+            return Unobserved(f"its shell ended with status {output.exit_status}")
+        found = parse_installation(output.stdout)
+        return Unobserved(found) if isinstance(found, str) else found
+
     async def _read(self, droplet_id: int, command: str) -> Output | str:
         """Return what a command printed, or why it could not run."""
         if self._shell is None:
@@ -244,6 +293,29 @@ class NodeAccess:
         if result in NOT_SIGNALLED:
             self._unmarked[droplet_id] = (look.start, strip_invisible(reason) or result)
 
+    async def change_config(
+        self, droplet_id: int, file: ConfigFile, script: str, content: bytes = b""
+    ) -> None:
+        """Run `config_scripts.write` or `restore`. Refused where others changed the file."""
+        stdin = base64.encodebytes(content).decode()
+        output = await self._run(droplet_id, script, SSH_SECONDS, stdin)
+        result, _, reason = output.stdout.strip().partition(" ")
+        if output.exit_status != 0 or result not in CONFIG_RESULTS:
+            status = output.exit_status
+            raise Unreachable(f"writing {file.name}: the shell ended with status {status}")
+        if result == "changed":
+            raise Refused(
+                f"{file.name} was changed on the node since this was requested. Nothing was written"
+            )
+        if result == "failed":
+            raise Rejected(f"writing {file.name}: {strip_invisible(reason) or 'the node failed'}")
+
+    async def forget_config(self, droplet_id: int, change: str) -> None:
+        """Delete what a change of the configuration keeps on the node."""
+        output = await self._run(droplet_id, config_scripts.forget(change), SSH_SECONDS)
+        if output.exit_status != 0:
+            raise Rejected(f"deleting a kept file: rm ended with status {output.exit_status}")
+
     async def systemctl(self, droplet_id: int, doing: str, command: str) -> None:
         """Run a `systemctl` command. `doing`: what it does to OpenVidu, for an error."""
         self._shown.pop(droplet_id, None)
@@ -253,6 +325,23 @@ class NodeAccess:
             raise Rejected(
                 f"{doing} openvidu on droplet {droplet_id}: systemctl ended with status {status}"
             )
+
+    async def run_update(
+        self, droplet_id: int, doing: str, command: str, accepts: tuple[str, ...]
+    ) -> None:
+        """Run a script of `update_scripts`. Rejected unless it prints one of `accepts`.
+
+        `doing`: for an error, such as `updating OpenVidu`.
+        """
+        output = await self._run(droplet_id, command, FETCH_SECONDS)
+        words = strip_invisible(output.stdout).strip()
+        if output.exit_status != 0 or not words:
+            status = output.exit_status
+            raise Unreachable(
+                f"{doing} on droplet {droplet_id}: its shell ended with status {status}"
+            )
+        if words.split(" ", 1)[0] not in accepts:
+            raise Rejected(f"{doing} on droplet {droplet_id}: {words[:200]}")
 
     async def ask(self, droplet_id: int, command: str, sent: str = "") -> str:
         """Return what a command prints. `sent`: its standard input."""

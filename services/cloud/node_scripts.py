@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable
 
+from services.cloud import config_scripts, update_scripts
 from services.cloud.condition import CONDITION
 
 # Empty after each boot, as it must be: a new start of the media server may be drained once more.
@@ -277,6 +278,7 @@ no replica of anything. Only a sealed copy opens it.
 
 READING = frozenset(
     {LOOK, HEALTH, READ_SECRETS, START, UNIT, CLOCK, USER, INSPECT, CONDITION, COUNT, DRILL_LOOK}
+    | {update_scripts.INSTALLED, *config_scripts.READING}
 )
 """The scripts without parameters that change nothing on their node."""
 

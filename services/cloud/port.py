@@ -6,6 +6,7 @@ from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.backup_notes import CountsNoted, DrillResult
 from services.cluster.model import Cluster, Fact, MediaNode
 from services.cluster.node_condition import NodeCondition
+from services.config_files import ConfigFile, ConfigText
 from services.steps import WriteOperations
 
 
@@ -102,6 +103,10 @@ class ClusterGateway(Protocol):
 
     async def logs(self, droplet_id: int, service: str, seconds: int) -> str:
         """Return the raw log of a container, or of OpenVidu's unit. It has to be masked."""
+        ...
+
+    async def config_file(self, droplet_id: int, file: ConfigFile) -> ConfigText:
+        """Return the content of a configuration file of a node. It holds secrets."""
         ...
 
     def poll_interval(self, interval: float) -> float:

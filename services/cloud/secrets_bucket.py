@@ -8,6 +8,7 @@ from typing import Protocol
 
 from services.cloud.clients.read_only import ReadingBucket
 from services.cloud.clients.spaces import SpacesClient, Stored
+from services.cluster.installation import release
 from services.cluster.model import SecretsState
 from services.common.clock import Clock
 from services.common.errors import NotFound, Refused, Rejected, Unreachable
@@ -26,6 +27,7 @@ from services.secrets_env import (
 )
 
 FILE, LOCK = "secrets.env", "lock.lock"
+VERSION_KEY = "OPENVIDU_VERSION"
 STAGED = "openvidu-bot/staged/"
 VERSIONS = "openvidu-bot/versions/"
 BACKUPS = "openvidu-bot/backups/"
@@ -172,7 +174,7 @@ class SecretsBucket:
         staged = tuple(entry.key.removeprefix(STAGED) for entry in stored)
         lock, locked_at = await self._lock()
         lock_age = max(0.0, self._clock.now() - locked_at) if lock else None
-        return SecretsState(digest(content), lock_age, lock, staged)
+        return SecretsState(digest(content), lock_age, lock, staged, _version(content))
 
     async def _lock(self) -> tuple[str, float]:
         """Return the id of another writer's lock and when it was made; "" when there is none."""
@@ -246,7 +248,23 @@ class SecretsBucket:
         Refused when a master that reads it would stay stopped.
         """
         raise_unless_bootable(file)
-        await self._put_new(f"{STAGED}{name}", bytes(file))
+        await self.stage_content(name, bytes(file))
+
+    async def stage_content(self, name: str, content: bytes) -> None:
+        """Put the new content of a configuration file here, private, until it is approved."""
+        await self._put_new(f"{STAGED}{name}", content)
+
+    async def staged_content(self, name: str, after: str) -> bytes:
+        """Return a staged content. Refused unless it has the approved digest."""
+        try:
+            content, _ = await self._objects.get(f"{STAGED}{name}")
+        except NotFound:
+            raise Refused(
+                "the staged file was deleted. Nothing was written. Request it again"
+            ) from None
+        if digest(content) != after:
+            raise Refused("the staged file is not the approved one. Nothing was written")
+        return content
 
     async def _put_new(self, key: str, content: bytes) -> None:
         """Store an object that is not there yet. Rejected with status 412 if it is.
@@ -324,6 +342,29 @@ class SecretsBucket:
         raise_unless_bootable(await self._of(old))
         await self._replace(old, etag, check, conditional=conditional)
 
+    async def record_version(
+        self, was: str, version: str, check: Callable[[], None], *, conditional: bool = True
+    ) -> None:
+        """Replace OpenVidu's version in the file, and nothing else. Refused unless it is `was`.
+
+        The vendor's `store_secret.sh fullsave` would upload a master's copy of the whole file,
+        which may be older.
+        """
+        content, etag = await self._file()
+        now = _version(content)
+        if now == version:
+            return
+        if now != was:
+            raise Refused(
+                f"secrets.env names {now or 'no version'} of OpenVidu instead of {was}. "
+                "Nothing was written"
+            )
+        new = bytes(SecretsFile(content).with_version(version))
+        raise_unless_bootable(SecretsFile(new))
+        check()
+        await self._objects.put(f"{VERSIONS}upgrade-{version}-{digest(content)[:16]}", content)
+        await self._replace(new, etag, check, conditional=conditional)
+
     async def _replace(
         self, content: bytes, etag: str, check: Callable[[], None], *, conditional: bool
     ) -> None:
@@ -381,6 +422,12 @@ class SecretsBucket:
         """List what was anchored below this folder, oldest name first."""
         stored = await self._objects.list(f"{HEADS}{folder}/")
         return sorted(stored, key=lambda entry: entry.key)
+
+
+def _version(content: bytes) -> str:
+    """Return the release of OpenVidu that the file names; "" where it names none."""
+    value = SecretsFile(content).value(VERSION_KEY) or ""
+    return value if release(value) else ""
 
 
 def _backup_key(label: str) -> str:

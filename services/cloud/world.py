@@ -18,8 +18,10 @@ from services.cloud.secrets_bucket import ObjectStore, SecretsBucket
 from services.cloud.survey import Survey, Surveyed
 from services.cloud.writer import ClusterWriter
 from services.cluster.account_facts import NO_FACTS, AccountFacts
-from services.cluster.deployment import CONTROL_PLANES, ControlPlane
+from services.cluster.configuration import NodeConfiguration
+from services.cluster.deployment import CONTROL_PLANES, ControlPlane, control_plane_of
 from services.cluster.fleet_kind import ResourceNames
+from services.cluster.installation import Installation
 from services.cluster.model import (
     Cluster,
     Droplet,
@@ -32,12 +34,13 @@ from services.cluster.model import (
     Timings,
     short_name,
 )
-from services.cluster.node_condition import NodeCondition, with_names
+from services.cluster.node_condition import NodeCondition, with_names, without_peers
 from services.common import eager
 from services.common.clock import Clock
 from services.common.errors import BotError, Unreachable
 from services.common.observed import NOT_OBSERVED, Observed, UnknownSince, Unobserved
 from services.common.values import replace
+from services.config_files import ConfigFile, ConfigText
 from services.secrets_env import SecretsFindings, SecretsLayout, SecretsUnread
 from services.steps import WriteOperations
 
@@ -129,6 +132,9 @@ class ClusterWorld(ClusterGateway):
             for d in droplets.values()
             if only in (0, d.id)
         )
+        if not control_plane_of(cluster).can_roll:
+            # One master: nothing is replicated, and no load balancer is in front.
+            return tuple(without_peers(report) for report in reports)
         # The databases know each other by address.
         names = {m.private_address: short_name(m.name, cluster.stack) for m in cluster.masters}
         return tuple(with_names(report, names) for report in reports)
@@ -136,6 +142,10 @@ class ClusterWorld(ClusterGateway):
     @override
     async def logs(self, droplet_id: int, service: str, seconds: int) -> str:
         return await self._nodes.logs(droplet_id, service, seconds)
+
+    @override
+    async def config_file(self, droplet_id: int, file: ConfigFile) -> ConfigText:
+        return await self._nodes.config_file(droplet_id, file)
 
     @override
     def writer(self, cluster: Cluster, fence: WriteFence, since: float | None) -> WriteOperations:
@@ -176,8 +186,11 @@ class ClusterWorld(ClusterGateway):
             self._load(needs),
             self._front(needs),
         )
-        starts, units = await eager.gather(
-            self._starts(masters, needs), self._units(droplets, needs)
+        starts, units, installed, configuration = await eager.gather(
+            self._starts(masters, needs),
+            self._units(droplets, needs),
+            self._installations(droplets, needs),
+            self._configuration(masters, needs),
         )
         return Cluster(
             name=self.config.name,
@@ -192,6 +205,7 @@ class ClusterWorld(ClusterGateway):
                     healthy=healthy.get(master.id, NOT_OBSERVED),
                     start=starts.get(master.id, NOT_OBSERVED),
                     unit=units.get(master.id, NOT_OBSERVED),
+                    installation=installed.get(master.id, NOT_OBSERVED),
                 )
                 for master in masters
             ),
@@ -199,7 +213,7 @@ class ClusterWorld(ClusterGateway):
                 replace(
                     node,
                     look=looks.get(node.id, NOT_OBSERVED),
-                    droplet=_with_unit(node.droplet, units),
+                    droplet=_with_installation(_with_unit(node.droplet, units), installed),
                 )
                 for node in media
             ),
@@ -223,6 +237,7 @@ class ClusterWorld(ClusterGateway):
             secrets_copies=await self._copies(needs),
             secrets=await self._secrets(needs),
             lint=await self._lint(needs, seen.kind),
+            configuration=configuration,
             has_bucket=self.secrets_bucket is not None,
             bucket=self.config.bucket,
             bucket_endpoint=self.config.bucket_endpoint,
@@ -355,6 +370,20 @@ class ClusterWorld(ClusterGateway):
             return {}
         return await self._nodes.units(droplets)
 
+    async def _installations(
+        self, droplets: tuple[Droplet, ...], needs: frozenset[Fact]
+    ) -> dict[int, Observed[Installation]]:
+        if Fact.VERSIONS not in needs:
+            return {}
+        return await self._nodes.installations(droplets)
+
+    async def _configuration(
+        self, masters: tuple[Droplet, ...], needs: frozenset[Fact]
+    ) -> tuple[tuple[int, Observed[NodeConfiguration]], ...]:
+        if Fact.CONFIGURATION not in needs:
+            return ()
+        return await self._nodes.configurations(masters)
+
     def _address(self, droplet: Droplet) -> str:
         if self.config.private_addresses:
             return droplet.private_address
@@ -365,6 +394,12 @@ def _with_unit(droplet: Droplet, units: dict[int, Observed[str]]) -> Droplet:
     if droplet.id not in units:
         return droplet
     return replace(droplet, unit=units[droplet.id])
+
+
+def _with_installation(droplet: Droplet, installed: dict[int, Observed[Installation]]) -> Droplet:
+    if droplet.id not in installed:
+        return droplet
+    return replace(droplet, installation=installed[droplet.id])
 
 
 def _region(masters: tuple[Droplet, ...]) -> str:

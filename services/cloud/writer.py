@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from typing_extensions import override
 
+from services.cloud import config_scripts, update_scripts
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.drills import DrillWriter, counts_in
@@ -15,6 +16,7 @@ from services.cloud.pool_edit import PoolEditor
 from services.cloud.port import WriteFence
 from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.backup_notes import CountsNoted, DrillResult
+from services.cluster.configuration import NodeConfiguration
 from services.cluster.drills import (
     NOTHING_LEFT,
     Counts,
@@ -28,6 +30,7 @@ from services.cluster.fleet_kind import ResourceNames
 from services.cluster.model import Autoscaler, Cluster, FleetKind, MediaNode, NodeStatus, Pool
 from services.common.errors import NotFound, Refused, Rejected
 from services.common.text import strip_invisible
+from services.config_files import ConfigFile, known_file
 from services.steps import WriteOperations
 
 # Statuses by which DigitalOcean says that it does not accept 0 as a pool's number.
@@ -198,7 +201,72 @@ class ClusterWriter(WriteOperations):
         self._fence.check()
         await self._nodes.systemctl(droplet_id, "starting", scripts.START_UNIT)
 
+    async def start_services(self, droplet_id: int) -> None:
+        self._fence.check()
+        await self._nodes.systemctl(droplet_id, "starting", update_scripts.START)
+
+    @override
+    async def fetch_updater(self, droplet_id: int, version: str) -> None:
+        self._fence.check()
+        script, doing = update_scripts.fetch(version), f"downloading update.sh of {version}"
+        await self._nodes.run_update(droplet_id, doing, script, ("there", "fetched"))
+
+    @override
+    async def update_openvidu(self, droplet_id: int, was: str, version: str) -> None:
+        self._fence.check()
+        script, doing = update_scripts.update(was, version), f"updating OpenVidu to {version}"
+        await self._nodes.run_update(droplet_id, doing, script, ("begun", "already"))
+
+    @override
+    async def restore_openvidu(self, droplet_id: int, was: str, version: str) -> None:
+        self._fence.check()
+        script, doing = update_scripts.restore(was, version), f"restoring OpenVidu {was}"
+        await self._nodes.run_update(droplet_id, doing, script, ("restored", "nothing", "running"))
+
+    # Configuration files
+
+    @override
+    async def write_config(
+        self, droplet_id: int, name: str, staged: str, before: str, after: str
+    ) -> None:
+        file, path = self._config_path(droplet_id, name)
+        content = await self._bucket().staged_content(staged, after)
+        script = config_scripts.write(staged, path, before, after)
+        self._fence.check()
+        await self._nodes.change_config(droplet_id, file, script, content)
+
+    @override
+    async def restore_config(
+        self, droplet_id: int, name: str, staged: str, before: str, after: str
+    ) -> None:
+        file, path = self._config_path(droplet_id, name)
+        script = config_scripts.restore(staged, path, before, after)
+        self._fence.check()
+        await self._nodes.change_config(droplet_id, file, script)
+
+    @override
+    async def forget_config(self, droplet_id: int, staged: str) -> None:
+        self._fence.check()
+        await self._nodes.forget_config(droplet_id, staged)
+
+    def _config_path(self, droplet_id: int, name: str) -> tuple[ConfigFile, str]:
+        """Return the file and its path on the node, as the last look showed its layout."""
+        file = known_file(name)
+        look = dict(self._cluster.configuration).get(droplet_id)
+        if not isinstance(look, NodeConfiguration) or not look.layout:
+            raise Refused("the node's configuration was not seen. Nothing was written")
+        path = file.path_in(look.layout)
+        if not path:
+            raise Refused(f"this cluster has no {file.name}")
+        return file, path
+
     # The bucket
+
+    @override
+    async def record_version(self, was: str, version: str) -> None:
+        await self._bucket().record_version(
+            was, version, self._fence.check, conditional=self._conditional
+        )
 
     @override
     async def promote_secrets(self, staged: str, before: str, after: str) -> None:

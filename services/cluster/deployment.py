@@ -49,6 +49,8 @@ class ControlPlane:
     secrets: SecretsLayout = layout.HIGH_AVAILABILITY
     # The meetings run on the master itself.
     hosts_meetings: bool = False
+    # How media nodes reach the services of the masters, as in LiveKit's webhooks.
+    webhook_host: str = "127.0.0.1"
     # Its masters read secrets.env on their own disk, not in the bucket.
     own_secrets: bool = False
     # Its firewall lets no one outside its network reach a master's health page, or no one at all:
@@ -59,6 +61,11 @@ class ControlPlane:
     def title(self) -> str:
         """Return the vendor's name of the deployment: `High Availability`."""
         return TITLES[self.deployment]
+
+    @property
+    def label(self) -> str:
+        """Return the heading of a line about them: `Masters`, `Master`, `Node`."""
+        return self.noun.capitalize() + ("" if self.masters == 1 else "s")
 
     @property
     def count(self) -> str:
@@ -112,6 +119,7 @@ CONTROL_PLANES = {
         can_roll=False,
         front="the reserved IP",
         buckets=("STACK-space-...",),
+        webhook_host="master-node",
         secrets=layout.ELASTIC,
         hides_health=True,
     ),

@@ -10,7 +10,9 @@ from functools import lru_cache
 
 from services.cluster.account_facts import NO_FACTS, AccountFacts
 from services.cluster.backup_notes import NO_NOTES, BackupNotes
+from services.cluster.configuration import NodeConfiguration
 from services.cluster.drills import DrillDroplet, DrillSeen
+from services.cluster.installation import Installation
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
 from services.common.values import replace
 from services.secrets_env.findings import SecretsFindings, SecretsUnread
@@ -41,17 +43,24 @@ class Fact(StrEnum):
     SECRETS = "secrets"
     # Problems in secrets.env: lines and keys, never values.
     LINT = "lint"
+    # The configuration files of each master as digests, and what runs there, by SSH.
+    CONFIGURATION = "configuration"
     # Snapshots of the masters, and the copies of secrets.env with them.
     SNAPSHOTS = "snapshots"
     # What restore drills of this stack have created, and what their copy of a master shows.
     DRILL = "drill"
+    # OpenVidu's version and updates on each node, by SSH.
+    VERSIONS = "versions"
 
 
 # The longest run of the autoscaler, and the time from one run to the next.
 RUN_SECONDS = 120.0
 TURN_SECONDS = 240.0
 # Without the facts that only one procedure needs.
-EVERYTHING = frozenset(Fact) - {Fact.SERVICES, Fact.UNITS, Fact.SECRETS, Fact.DRILL}
+EVERYTHING = frozenset(Fact) - {
+    *(Fact.SERVICES, Fact.UNITS, Fact.SECRETS),
+    *(Fact.VERSIONS, Fact.CONFIGURATION, Fact.DRILL),
+}
 
 
 class Deployment(StrEnum):
@@ -137,6 +146,8 @@ class Droplet:
     start: Observed[str] = NOT_OBSERVED
     # The state of OpenVidu's unit as systemd names it: active, inactive, failed, activating.
     unit: Observed[str] = NOT_OBSERVED
+    # OpenVidu on it: its version, and what updates left there.
+    installation: Observed[Installation] = NOT_OBSERVED
 
     @property
     def active(self) -> bool:
@@ -593,13 +604,14 @@ class SecretsState:
     """What may be known of `secrets.env`, never its values.
 
     `lock_age`: seconds since another writer locked it in the bucket; None: it is not locked.
-    `lock` identifies that lock.
+    `lock` identifies that lock. `version`: of OpenVidu, which new media nodes install; "": none.
     """
 
     digest: str
     lock_age: float | None = None
     lock: str = ""
     staged: tuple[str, ...] = ()
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -664,6 +676,8 @@ class Cluster:
     secrets_copies: tuple[str, ...] | None = None
     secrets: SecretsState | None = None
     lint: SecretsFindings | SecretsUnread = field(default_factory=SecretsUnread)
+    # By master: its configuration files and what runs there; empty: not looked at.
+    configuration: tuple[tuple[int, Observed[NodeConfiguration]], ...] = ()
     # A bucket is configured: secrets.env can be read and copied.
     has_bucket: bool = False
     # Its name and the address of its service; "": none is configured.
@@ -705,6 +719,11 @@ class Cluster:
         """Return the droplet of that id, a master's or a media node's."""
         droplets = (*self.masters, *(n.droplet for n in self.media))
         return next((d for d in droplets if d.id == droplet_id), None)
+
+    def configuration_of(self, name: str) -> Observed[NodeConfiguration]:
+        """Return the configuration of the master of that name, or why it was not seen."""
+        ids = {m.id for m in self.masters if m.name == name}
+        return next((seen for id_, seen in self.configuration if id_ in ids), NOT_OBSERVED)
 
     @property
     def members(self) -> tuple[MediaNode, ...]:

@@ -129,6 +129,11 @@ def with_names(node: NodeCondition, names: Mapping[str, str]) -> NodeCondition:
     return replace(node, mongo=members)
 
 
+def without_peers(node: NodeCondition) -> NodeCondition:
+    """Return the report without what a master is asked about the other masters."""
+    return replace(node, redis=None, mongo=None, minio=None, routes=None)
+
+
 def idle_nodes(cluster: Cluster) -> frozenset[int]:
     """Return the droplets whose containers ended on purpose: OpenVidu is stopped, or drained."""
     stopped = {stop.id for stop in cluster.stopped}
@@ -158,19 +163,19 @@ class ConditionFinding:
 
 
 def findings(
-    nodes: Sequence[NodeCondition], idle: Collection[int] = ()
+    nodes: Sequence[NodeCondition], idle: Collection[int] = (), away: Collection[str] = ()
 ) -> tuple[ConditionFinding, ...]:
     """Return what is wrong with these nodes, the most urgent first.
 
     `idle`: droplets on which OpenVidu is stopped or drained on purpose: containers that ended there
-    are no finding, and no database of theirs is missing.
+    are no finding, and no database of theirs is missing. `away`: masters that are powered off.
     """
     working = [n for n in nodes if n.id not in idle]
     found = [
         *(f for n in nodes for f in _disks(n)),
         *(f for n in working for f in _containers(n)),
         *_redis(working, complete=len(working) == len(nodes)),
-        *_mongo(working, {n.name for n in nodes if n.id in idle}),
+        *_mongo(working, {*away, *(n.name for n in nodes if n.id in idle)}),
         *(f for n in working for f in _minio(n)),
         *_routes(working),
         *_clocks(nodes),
@@ -184,7 +189,7 @@ def _disks(node: NodeCondition) -> Iterable[ConditionFinding]:
     fullest = max(node.disks, key=lambda d: d.percent, default=None)
     if fullest is None or fullest.percent < ALMOST_FULL:
         return
-    remedy = f"`docker system prune` there frees old images; `/openvidu logs {node.name}`"
+    remedy = f"`docker image prune` there frees old images; `/openvidu logs {node.name}`"
     if node.is_master:
         remedy += " shows what writes. A larger disk: `/openvidu resize masters SIZE --grow-disk`"
     else:
@@ -252,8 +257,11 @@ def _redis(nodes: Sequence[NodeCondition], *, complete: bool) -> Iterable[Condit
         yield ConditionFinding("redis replicas", node.name, text, remedy, Severity.URGENT)
 
 
-def _mongo(nodes: Sequence[NodeCondition], stopped: Collection[str]) -> Iterable[ConditionFinding]:
-    """Judge the replica set by the first master that reports it."""
+def _mongo(nodes: Sequence[NodeCondition], away: Collection[str]) -> Iterable[ConditionFinding]:
+    """Judge the replica set by the master that sees most of it.
+
+    `away`: masters that are off or stopped, whose own members are expected to be missing.
+    """
     views = [(n, n.mongo) for n in nodes if n.mongo is not None]
     seen = [(n, members) for n, members in views if not isinstance(members, Unobserved)]
     if not seen:
@@ -261,8 +269,7 @@ def _mongo(nodes: Sequence[NodeCondition], stopped: Collection[str]) -> Iterable
     node, members = max(seen, key=lambda pair: sum(m.healthy for m in pair[1]))
     log = f"`/openvidu logs {node.name} mongo` shows why"
     ill = [m for m in members if not m.healthy or m.state not in MONGO_WELL]
-    # A master that is stopped on purpose takes its own member with it.
-    for member in ill[len(stopped) :]:
+    for member in (m for m in ill if m.name not in away):
         state = member.state.casefold() if member.state in MONGO_STARTING else "not reachable"
         text = f"MongoDB: {member.name} is {state}, as {node.name} sees it"
         yield ConditionFinding(f"mongo {member.name}", node.name, text, log, Severity.URGENT)

@@ -218,7 +218,13 @@ def _stops_note(stops: tuple[StoppedNode, ...]) -> str | None:
 
 
 def _runs_again(cluster: Cluster, stop: StoppedNode) -> bool:
-    """Return whether a node was seen in service after its stop, or is seen no more."""
+    """Return whether a node was seen in service after its stop, or off, or is seen no more.
+
+    A droplet that is off starts OpenVidu with its next boot: if it then fails, that is a failure.
+    """
+    droplet = cluster.node(stop.id)
+    if droplet is not None and droplet.off:
+        return True
     if cluster.problem or cluster.seen_at < stop.at + STOPPING:
         return False
     node = next((n for n in cluster.media if n.id == stop.id), None)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from services.access.clusters import ClusterRegistry
 from services.access.policy import (
@@ -15,8 +16,11 @@ from services.access.policy import (
     may_use,
     raise_if_denied,
 )
+from services.cluster.model import Fact
 from services.common.clock import Clock
+from services.common.command import CommandClass
 from services.common.errors import Refused
+from services.config_files import ConfigFile, ConfigText
 from services.operations.approval_decisions import ApprovalDecisions
 from services.operations.approvals import Approvals
 from services.operations.guards import ChangeGuards, freeze_words
@@ -29,8 +33,14 @@ from services.operations.results import (
     Started,
     WaitingForApproval,
 )
-from services.operations.staged_secrets import StagedSecrets, configure_procedure
-from services.procedures import Procedure
+from services.operations.staged_secrets import (
+    StagedSecrets,
+    configure_procedure,
+    file_procedure,
+    keys_of_secrets_env,
+    with_values,
+)
+from services.procedures import Configure, Procedure
 from services.procedures.plan import Plan, make_plan
 from services.runs.authorization import ONE_RUN, is_confirmed
 from services.secrets_env import SecretsFile
@@ -209,10 +219,11 @@ class ChangeRequests:
         words: str = "",
         dry: bool = False,
         later: tuple[float, str] | None = None,
+        kind: Callable[..., Configure] = Configure,
     ) -> Outcome:
         """Stage a changed secrets.env and request that it is applied.
 
-        The staged object is deleted when nothing comes of it.
+        The staged object is deleted when nothing comes of it. `kind`: the class of the procedure.
         """
         raise_if_denied(may_operate(actor, self._clusters.rules(name)))
         if not dry and later is None:
@@ -222,11 +233,73 @@ class ChangeRequests:
         after = change(before)
         await self._staged.must_be_whole(name, after)
         if dry or self._clusters.observes:
-            procedure = configure_procedure(before, after, "dry-run", words)
+            procedure = configure_procedure(before, after, "dry-run", words, kind)
             return await self.request(actor, name, procedure, dry=dry)
-        procedure = configure_procedure(before, after, new_id()[:16], words)
+        procedure = configure_procedure(before, after, new_id()[:16], words, kind)
         self._must_use(name, actor, procedure)
         await bucket.stage(procedure.staged, after)
+        try:
+            return await self.request(
+                actor, name, procedure, reason=reason, channel=channel, later=later
+            )
+        except BaseException:
+            await asyncio.shield(self._staged.drop(name, procedure))
+            raise
+
+    async def config_file(self, actor: Actor, name: str, file: ConfigFile) -> ConfigText:
+        """Read a configuration file from the first master. It holds secrets: mask it."""
+        rules = self._clusters.rules(name)
+        raise_if_denied(may_operate(actor, rules))
+        raise_if_denied(may_use(actor, rules, (CommandClass.CONFIGURATION,)))
+        world = self._clusters.cluster(name).world
+        cluster = await world.observe(frozenset({Fact.DROPLETS}))
+        first = next((m for m in cluster.masters if m.active), None)
+        if first is None or cluster.problem:
+            raise Refused(cluster.problem or f"no master of {name} is powered on")
+        return await world.config_file(first.id, file)
+
+    async def change_file(
+        self,
+        actor: Actor,
+        name: str,
+        file: ConfigFile,
+        change: Callable[[ConfigText], str],
+        *,
+        reason: str = "",
+        channel: str = "",
+        words: str = "",
+        what: str = "",
+        dry: bool = False,
+        later: tuple[float, str] | None = None,
+    ) -> Outcome:
+        """Stage the new content of a configuration file and request that it is applied.
+
+        The staged object is deleted when nothing comes of it. `what`: the change in a few words.
+        Keys that are in secrets.env too are changed there.
+        """
+        if not dry and later is None:
+            await self._guards.must_be_free(name)
+        before = await self.config_file(actor, name, file)
+        after = change(before)
+        if secrets := keys_of_secrets_env(before, after):
+            return await self.configure(
+                actor,
+                name,
+                partial(with_values, values=secrets),
+                reason=reason,
+                channel=channel,
+                words=words,
+                dry=dry,
+                later=later,
+                kind=partial(Configure, requested_in=file.name),
+            )
+        if dry or self._clusters.observes:
+            procedure = file_procedure(before, after, "dry-run", words, what)
+            return await self.request(actor, name, procedure, dry=dry)
+        bucket = self._staged.vault(name)
+        procedure = file_procedure(before, after, new_id()[:16], words, what)
+        self._must_use(name, actor, procedure)
+        await bucket.stage_content(procedure.staged, after.encode())
         try:
             return await self.request(
                 actor, name, procedure, reason=reason, channel=channel, later=later

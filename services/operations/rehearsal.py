@@ -13,7 +13,9 @@ from typing import Protocol
 from services.cluster import model
 from services.cluster.account_facts import AccountFact, AccountFacts
 from services.cluster.backup_notes import BackupNotes, BackupSchedule, CountsNoted, DrillResult
+from services.cluster.configuration import KeptFile, NodeConfiguration
 from services.cluster.drills import DrillDroplet, DrillPart, DrillReport, DrillSeen
+from services.cluster.installation import Installation, Updater, UpdateRecord
 from services.common.observed import Unobserved
 from services.common.serialize import Classes
 from services.procedures import Procedure
@@ -287,9 +289,14 @@ CLASSES: Classes = {
             *(
                 AccountFact,
                 AccountFacts,
+                KeptFile,
+                NodeConfiguration,
                 model.KnownFleet,
                 model.StoppedNode,
                 model.SecretsState,
+                Installation,
+                Updater,
+                UpdateRecord,
                 model.Timings,
                 Unobserved,
                 SecretsUnread,

@@ -18,6 +18,7 @@ from services.common.clock import Clock
 from services.common.command import Command, CommandClass
 from services.common.errors import Refused, Rejected, Unreachable
 from services.common.text import duration
+from services.config_files import ConfigFile, ConfigText
 from services.memory.bindings import ClusterIdentities
 from services.memory.cluster import ClusterMemory
 from services.memory.schedule import Book
@@ -33,7 +34,7 @@ from services.operations.results import Outcome, Planned, Status
 from services.operations.run_control import RunControl
 from services.operations.scheduled_changes import ScheduledChanges
 from services.operations.staged_secrets import StagedSecrets
-from services.procedures import Procedure
+from services.procedures import Configure, Procedure
 from services.procedures.find_node import master_or_media
 from services.runs.journal import Journal
 from services.runs.progress import Progress
@@ -372,8 +373,12 @@ class OperationsService:
         words: str = "",
         dry: bool = False,
         later: tuple[float, str] | None = None,
+        kind: Callable[..., Configure] = Configure,
     ) -> Outcome:
-        """Stage a changed secrets.env, and request that it is applied."""
+        """Stage a changed secrets.env, and request that it is applied.
+
+        `kind`: the class of the procedure.
+        """
         return await self._changes.configure(
             actor,
             name,
@@ -381,6 +386,41 @@ class OperationsService:
             reason=reason,
             channel=channel,
             words=words,
+            dry=dry,
+            later=later,
+            kind=kind,
+        )
+
+    async def config_file(self, actor: Actor, name: str, file: ConfigFile) -> ConfigText:
+        """A configuration file of the cluster. It holds secrets. For operators."""
+        self._permissions.must_read(name, actor)
+        return await self._changes.config_file(actor, name, file)
+
+    async def change_file(
+        self,
+        actor: Actor,
+        name: str,
+        file: ConfigFile,
+        change: Callable[[ConfigText], str],
+        *,
+        reason: str = "",
+        channel: str = "",
+        words: str = "",
+        what: str = "",
+        dry: bool = False,
+        later: tuple[float, str] | None = None,
+    ) -> Outcome:
+        """Stage the new content of a configuration file, and request that it is applied."""
+        self._permissions.must_read(name, actor)
+        return await self._changes.change_file(
+            actor,
+            name,
+            file,
+            change,
+            reason=reason,
+            channel=channel,
+            words=words,
+            what=what,
             dry=dry,
             later=later,
         )

@@ -1,15 +1,26 @@
-"""Changed `secrets.env` files, staged in the bucket; deleted when they are not applied."""
+"""Changed files, staged in the bucket; deleted when they are not applied."""
 
 import logging
+from collections.abc import Callable, Container, Mapping
 
 from services.access.clusters import ClusterRegistry
 from services.cloud.secrets_bucket import SecretsBucket, digest
 from services.common.clock import Clock
 from services.common.errors import BotError, Refused
-from services.common.text import duration
-from services.procedures import Configure, Procedure
+from services.common.text import duration, join_words
+from services.config_files import (
+    GLOBAL,
+    MEET,
+    ConfigText,
+    difference,
+    env_values,
+    problems,
+)
+from services.config_files.masking import HIDDEN
+from services.procedures import ChangeConfigFile, Configure, Procedure
 from services.procedures.plan import Plan
 from services.secrets_env import (
+    KEYS,
     Danger,
     Reader,
     SecretsFile,
@@ -21,6 +32,8 @@ from services.secrets_env import (
 
 log = logging.getLogger(__name__)
 STAGED_SWEEP = 600.0
+# The procedures that stage a file.
+STAGING = (Configure, ChangeConfigFile)
 LOOKED_AT = 5  # earlier versions
 
 
@@ -71,7 +84,7 @@ class StagedSecrets:
 
         What cannot be deleted now is left for a sweep.
         """
-        if isinstance(procedure, Configure) and not self._sites.observes:
+        if isinstance(procedure, STAGING) and procedure.staged and not self._sites.observes:
             try:
                 await self.vault(name).delete_staged(procedure.staged)
             except BotError as error:
@@ -97,16 +110,23 @@ class StagedSecrets:
     async def sweep(self, name: str, old: frozenset[str], plans: list[Plan]) -> None:
         """Delete those of them that no plan refers to, confirmed by two sweeps."""
         before = self._unwanted.get(name, frozenset())
-        unwanted = old - {p.procedure.staged for p in plans if isinstance(p.procedure, Configure)}
+        unwanted = old - {p.procedure.staged for p in plans if isinstance(p.procedure, STAGING)}
         self._unwanted[name] = unwanted - before
         for staged in unwanted & before:
             await self.vault(name).delete_staged(staged)
 
 
 def configure_procedure(
-    before: SecretsFile, after: SecretsFile, staged: str, words: str
+    before: SecretsFile,
+    after: SecretsFile,
+    staged: str,
+    words: str,
+    kind: Callable[..., Configure] = Configure,
 ) -> Configure:
-    """The procedure that leads from one file to the other, in names and digests."""
+    """The procedure that leads from one file to the other, in names and digests.
+
+    `kind`: the class of the procedure, or a partial of it.
+    """
     keys = tuple(c.name or "only its layout" for c in changes(before, after))
     if not keys:
         raise Refused("this value is already in secrets.env. Nothing was changed")
@@ -116,7 +136,7 @@ def configure_procedure(
     problems = findings(before)
     repairs = any(p.reader is not Reader.EDITS for p in problems)
     one_way = any(p.reader is Reader.MASTERS or p.danger is Danger.RUNS for p in problems)
-    return Configure(
+    return kind(
         keys,
         staged,
         digest(bytes(before)),
@@ -127,3 +147,61 @@ def configure_procedure(
         repairs,
         one_way,
     )
+
+
+def file_procedure(
+    before: ConfigText, after: str, staged: str, words: str, what: str
+) -> ChangeConfigFile:
+    """The procedure that leads from one configuration file to the other.
+
+    In digests, and with what may be shown of the difference. Refused for what nodes would refuse.
+    """
+    file, old = before.file, before.text
+    if old == after:
+        raise Refused(f"{file.name} is already like that. Nothing was changed")
+    if wrong := problems(before, after):
+        raise Refused(f"{file.name} would not be accepted: {'; '.join(wrong)}. Nothing was written")
+    lines = difference(file, old, after)
+    return ChangeConfigFile(
+        file.name,
+        staged,
+        digest(before.data),
+        digest(after.encode()),
+        lines,
+        any(line[:1] in "+-" and HIDDEN in line for line in lines),
+        words,
+        what,
+    )
+
+
+def keys_of_secrets_env(before: ConfigText, after: str) -> dict[str, str]:
+    """The new values of changed keys that masters copy from secrets.env at each boot.
+
+    Refused where other lines change with them: those are changed in another way.
+    """
+    if before.file.name not in (GLOBAL, MEET):
+        return {}
+    old, new = env_values(before.text), env_values(after)
+    copied = {key: new[key] for key in new if key in KEYS and new[key] != old.get(key)}
+    gone = [key for key in old if key in KEYS and key not in new]
+    if gone:
+        raise Refused(
+            f"{join_words(gone)} cannot be removed: masters copy it from secrets.env at each boot"
+        )
+    if copied and _others(before.text, copied) != _others(after, copied):
+        raise Refused(
+            f"{join_words(copied)} is in secrets.env too, and is changed there. Change it in a "
+            "request of its own, and the other lines in another one. Nothing was changed"
+        )
+    return copied
+
+
+def _others(text: str, keys: Container[str]) -> list[str]:
+    return [line for line in text.split("\n") if line.partition("=")[0] not in keys]
+
+
+def with_values(file: SecretsFile, values: Mapping[str, str]) -> SecretsFile:
+    """The file with these values, each checked as if it had been set alone."""
+    for key, value in values.items():
+        file = file.set(key, value)
+    return file.with_fresh_urls() if "DOMAIN_NAME" in values else file

@@ -27,6 +27,7 @@ and in CHANGELOG.md. An override that ignores an argument has `@override`.
 
 from services.procedures.backup import AddBackupSchedule, BackupCreate, BackupPrune
 from services.procedures.base import Procedure
+from services.procedures.config_file import ChangeConfigFile
 from services.procedures.configure import Configure
 from services.procedures.drill import Drill
 from services.procedures.media_nodes import (
@@ -43,13 +44,16 @@ from services.procedures.node_service import Start, Stop
 from services.procedures.power import Shutdown, Startup
 from services.procedures.resize_masters import ResizeMasters
 from services.procedures.restart import Restart
+from services.procedures.switch_module import SwitchModule
+from services.procedures.upgrade import Upgrade
 from services.procedures.windows import AddWindow
 
 PROCEDURES: tuple[type[Procedure], ...] = (
     *(Shutdown, Startup, Scale, DrainNodes, Restart, Stop, Start),
     *(ResizeMedia, ResizeMasters, BackupCreate, BackupPrune, Drill, AddBackupSchedule),
-    *(AddWindow, Configure),
+    *(AddWindow, Configure, ChangeConfigFile, SwitchModule),
     *(Freeze, Unfreeze, Roll, Park, Unpark),
+    Upgrade,
 )
 
 __all__ = [
@@ -58,6 +62,7 @@ __all__ = [
     "AddWindow",
     "BackupCreate",
     "BackupPrune",
+    "ChangeConfigFile",
     "Configure",
     "DrainNodes",
     "Drill",
@@ -73,6 +78,8 @@ __all__ = [
     "Start",
     "Startup",
     "Stop",
+    "SwitchModule",
     "Unfreeze",
     "Unpark",
+    "Upgrade",
 ]

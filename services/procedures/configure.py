@@ -24,6 +24,7 @@ from services.steps import (
     RunsOver,
     Step,
 )
+from services.steps.configuration import ConfigAccepted
 from services.steps.masters import master_names
 from services.steps.secrets import (
     BreakLock,
@@ -99,6 +100,8 @@ class Configure(Procedure):
     repairs: bool = False
     # A master that boots with the previous file fails: it is never put back.
     one_way: bool = False
+    # The configuration file in which the change was requested; "": secrets.env.
+    requested_in: str = ""
 
     def target_text(self, name: str) -> str:
         words = [*self.keys[:NAMED]] or ["the configuration"]
@@ -203,7 +206,7 @@ class Configure(Procedure):
         What fails before the file is written, or after the master has started with it, is no
         reason to restart it again: people decide.
         """
-        applying = PowerOff | PowerOn | Healthy | FrontAnswers
+        applying = PowerOff | PowerOn | Healthy | FrontAnswers | ConfigAccepted
         if isinstance(step, applying) and not self.one_way:
             yield RestoreSecrets(self.staged, self.before, self.after_digest)
             # People may meet on a Single Node although its pages do not answer.
@@ -217,6 +220,11 @@ class Configure(Procedure):
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         impact, plane = consequences(self.keys), control_plane_of(cluster)
         lines = [f"Changes {join_words(self.keys)} in secrets.env; values are never shown"]
+        if self.requested_in:
+            lines.append(
+                f"Requested for {self.requested_in}. Masters copy these keys from secrets.env at "
+                f"each boot, so a change of {self.requested_in} alone would be lost"
+            )
         if self._applies(cluster) and plane.can_roll:
             lines += [
                 f"Restarts {what}; {plane.others} stay in service" for what in impact.restarts

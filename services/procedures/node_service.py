@@ -227,7 +227,9 @@ class Start(Procedure):
 def start_stopped_masters(cluster: Cluster) -> Iterator[Step]:
     """Yield the starts of OpenVidu on masters on which people stopped it."""
     for master in cluster.masters:
-        if cluster.stopped_by_request(master.id) is not None and not master.is_healthy:
+        is_stopped = cluster.stopped_by_request(master.id) is not None
+        # A droplet that is off starts OpenVidu with its boot.
+        if is_stopped and master.active and not master.is_healthy:
             yield StartUnit(master.id, who=_name(cluster, master))
 
 

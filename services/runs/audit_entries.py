@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from services.access.policy import Actor, ClusterPolicy
 from services.audit.entries import AuditAction, AuditRecord
 from services.common.text import count_of
-from services.procedures import Configure
+from services.procedures import ChangeConfigFile, Configure
 from services.runs.request import Request, RequestState
 from services.runs.run import Answered, CancelAsked, Ended, Opened, Resumed, Run
 from services.windows import hours_words
@@ -109,8 +109,11 @@ def _waits(request: Request) -> str:
 
 
 def _file(request: Request, waits: str) -> tuple[str, str]:
-    """What a change of secrets.env replaces and writes: keys and digests, never a value."""
+    """What a change of a file replaces and writes: keys and digests, never a value."""
     procedure = request.plan.procedure
+    if isinstance(procedure, ChangeConfigFile):
+        name = procedure.file
+        return f"{name} {procedure.before}", f"{waits}; {name} {procedure.after_digest}"
     if not isinstance(procedure, Configure):
         return "", waits
     return (

@@ -63,6 +63,10 @@ class SecretsFile:
             raise Refused(verdict.reason)
         return self._with(name, value)
 
+    def with_version(self, version: str) -> "SecretsFile":
+        """Return the file with OpenVidu's version, which only an upgrade changes."""
+        return self._with("OPENVIDU_VERSION", version)
+
     def with_fresh_urls(self) -> "SecretsFile":
         """Return the file with its derived URLs updated from its domain; the nodes do not do it."""
         domain = self.value("DOMAIN_NAME")

@@ -18,6 +18,11 @@ The steps, each by the goal it reaches:
 - `BreakLock`: This `lock.lock` is deleted from the bucket.
 - `RestoreSecrets`: `secrets.env` is again the file from before the change.
 - `DropStaged`: The staged object is deleted from the bucket.
+- `WriteConfigFile`: The staged file is in the place of a configuration file, on one master.
+- `RestoreConfigFile`: A configuration file is again the one from before the change.
+- `ApplyConfig`: OpenVidu was restarted on one master after its configuration was written.
+- `ConfigAccepted`: Every node has read the configuration: on each master, and on the media nodes.
+- `ForgetConfig`: What a change of a configuration file keeps on the master is deleted.
 - `Drain`: Media nodes are drained: they take no new meetings, and running meetings have ended.
 - `PoolTarget`: The pool has this target number. The edit changes one field and keeps all others.
 - `MediaGone`: No pool member and no droplet with the media tag is left, seen twice.
@@ -64,12 +69,25 @@ The steps, each by the goal it reaches:
 - `DatabaseOpened`: The copy's database was opened, and holds what the backup noted.
 - `RecordDrill`: The result of the drill is kept with the backup.
 - `DrillGone`: Nothing that drills of this stack created is left, seen twice.
+- `FetchUpdater`: The vendor's `update.sh` of this version is on these masters, and leads there.
+- `UpdateMaster`: `update.sh` has updated OpenVidu on one master. OpenVidu stays stopped there.
+- `RecordVersion`: `secrets.env` names this version, which new media nodes install.
+- `StartServices`: OpenVidu runs on these masters. From then on an update is not rolled back.
+- `RestoreMaster`: One master has the files from before the update, from the vendor's backup.
+- `VersionsSeen`: Every master and every media node was seen with this version.
 """
 
 from services.steps.autoscaler import Arrived, Autoscaling, RunsOver
 from services.steps.autoscaler_drain import Deleted, FleetGone, Left, Uncounted
 from services.steps.backup import DropBackups, KeepSecrets, SaveBackupSchedule, Snapshots
 from services.steps.base import Choice, Effects, Question, Step, StepTiming, WriteOperations
+from services.steps.configuration import (
+    ApplyConfig,
+    ConfigAccepted,
+    ForgetConfig,
+    RestoreConfigFile,
+    WriteConfigFile,
+)
 from services.steps.drain import Drain
 from services.steps.drill import (
     CopyStarted,
@@ -88,10 +106,19 @@ from services.steps.pool import PoolTarget, TemplateSize
 from services.steps.removal import MediaGone, OldGone, Shrunk
 from services.steps.resize import Resize, Settled
 from services.steps.secrets import BreakLock, DropStaged, PromoteSecrets, RestoreSecrets
+from services.steps.upgrade import (
+    FetchUpdater,
+    RecordVersion,
+    RestoreMaster,
+    StartServices,
+    UpdateMaster,
+    VersionsSeen,
+)
 from services.steps.windows import SaveWindow
 
 STEPS: tuple[type[Step], ...] = (
     *(SaveWindow, PromoteSecrets, BreakLock, RestoreSecrets, DropStaged),
+    *(WriteConfigFile, RestoreConfigFile, ApplyConfig, ConfigAccepted, ForgetConfig),
     *(Drain, PoolTarget, MediaGone, MediaServing, Revive, PowerOff, PowerOn, Healthy, FrontAnswers),
     *(TemplateSize, Shrunk, OldGone, StopService, RestartService),
     *(PowerOffHost, RestartHost, HealthyHost),
@@ -108,14 +135,17 @@ STEPS: tuple[type[Step], ...] = (
         RecordDrill,
         DrillGone,
     ),
+    *(FetchUpdater, UpdateMaster, RecordVersion, StartServices, RestoreMaster, VersionsSeen),
 )
 
 __all__ = [
     "STEPS",
+    "ApplyConfig",
     "Arrived",
     "Autoscaling",
     "BreakLock",
     "Choice",
+    "ConfigAccepted",
     "CopyStarted",
     "DatabaseOpened",
     "Deleted",
@@ -125,7 +155,9 @@ __all__ = [
     "DropBackups",
     "DropStaged",
     "Effects",
+    "FetchUpdater",
     "FleetGone",
+    "ForgetConfig",
     "FrontAnswers",
     "Healthy",
     "HealthyHost",
@@ -146,9 +178,12 @@ __all__ = [
     "PromoteSecrets",
     "Question",
     "RecordDrill",
+    "RecordVersion",
     "Resize",
     "RestartHost",
     "RestartService",
+    "RestoreConfigFile",
+    "RestoreMaster",
     "RestoreSecrets",
     "Revive",
     "RunsOver",
@@ -157,6 +192,7 @@ __all__ = [
     "Settled",
     "Shrunk",
     "Snapshots",
+    "StartServices",
     "StartUnit",
     "Step",
     "StepTiming",
@@ -164,5 +200,8 @@ __all__ = [
     "StopUnit",
     "TemplateSize",
     "Uncounted",
+    "UpdateMaster",
+    "VersionsSeen",
+    "WriteConfigFile",
     "WriteOperations",
 ]

@@ -95,6 +95,21 @@ class WriteOperations(Protocol):
     async def start_node(self, droplet_id: int) -> None:
         """Start OpenVidu on that node, and record that it is no longer stopped."""
 
+    async def start_services(self, droplet_id: int) -> None:
+        """Run `systemctl start openvidu` on that node, and note there that no update is undone."""
+
+    async def fetch_updater(self, droplet_id: int, version: str) -> None:
+        """Download the vendor's `update.sh` of that version to the node. Nothing is run."""
+
+    async def update_openvidu(self, droplet_id: int, was: str, version: str) -> None:
+        """Run `update.sh` on that node, detached: once per node and version."""
+
+    async def restore_openvidu(self, droplet_id: int, was: str, version: str) -> None:
+        """Put the files from before that update back. OpenVidu stays stopped on the node."""
+
+    async def record_version(self, was: str, version: str) -> None:
+        """Replace `OPENVIDU_VERSION` in secrets.env, if it is `was`. New media nodes install it."""
+
     async def promote_secrets(self, staged: str, before: str, after: str) -> None:
         """Replace secrets.env (digest `before`) by the staged file (`after`); keep the old one."""
 
@@ -106,6 +121,22 @@ class WriteOperations(Protocol):
 
     async def break_secrets_lock(self, lock: str) -> None:
         """Delete this lock, which another writer of secrets.env left. A later lock stays."""
+
+    async def write_config(
+        self, droplet_id: int, name: str, staged: str, before: str, after: str
+    ) -> None:
+        """Replace a configuration file (digest `before`) on a node by the staged one (`after`).
+
+        The old file is kept on the node until `forget_config`.
+        """
+
+    async def restore_config(
+        self, droplet_id: int, name: str, staged: str, before: str, after: str
+    ) -> None:
+        """Put the kept file (digest `before`) back, if the present one has digest `after`."""
+
+    async def forget_config(self, droplet_id: int, staged: str) -> None:
+        """Delete what a change of a configuration file keeps on a node."""
 
     async def copy_secrets(self, label: str) -> None:
         """Copy the bucket's secrets.env, private, to the backup of that label."""

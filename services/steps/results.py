@@ -4,7 +4,6 @@ A later step replaces what an earlier one says about the same subject: a master 
 off and on again is on.
 """
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -25,6 +24,13 @@ from services.steps.pool import PoolTarget, TemplateSize
 from services.steps.removal import MediaGone, OldGone, Shrunk
 from services.steps.resize import Resize
 from services.steps.secrets import PromoteSecrets, RestoreSecrets
+from services.steps.upgrade import (
+    FetchUpdater,
+    RecordVersion,
+    RestoreMaster,
+    StartServices,
+    UpdateMaster,
+)
 from services.steps.windows import SaveWindow
 
 # Every media node; how many are in service; nodes that were added meanwhile, whose ids no plan has.
@@ -110,7 +116,19 @@ def subjects(step: Step) -> frozenset[str]:
         case SaveBackupSchedule(times=times):
             return _each("backup schedule", times.split(" ", 1)[:1])
         case _:
-            return _of_masters(step) or _of_media(step)
+            return _of_masters(step) or _of_upgrade(step) or _of_media(step)
+
+
+def _of_upgrade(step: Step) -> frozenset[str]:
+    match step:
+        case UpdateMaster(name=name) | RestoreMaster(name=name):
+            return _each("openvidu", (name,))
+        case StartServices(names=names):
+            return _each("service", names)
+        case RecordVersion():
+            return frozenset({"secrets.env"})
+        case _:
+            return frozenset()
 
 
 def _of_masters(step: Step) -> frozenset[str]:
@@ -167,6 +185,8 @@ def narrowed(step: Step, held: frozenset[str]) -> Step | None:
             return replace(step, names=tuple(n for n in names if f"power:{n}" in held))
         case Resize(names=names):
             return replace(step, names=tuple(n for n in names if f"size:{n}" in held))
+        case StartServices(names=names):
+            return replace(step, names=tuple(n for n in names if f"service:{n}" in held))
         case Drain(ids=ids) | Left(ids=ids):
             left = _ids(ids, held)
             return replace(step, ids=left, number=len(left), who="")
@@ -223,6 +243,12 @@ def _counted(step: Step, cluster: Cluster) -> Tally | None:
             return _by_node(step, cluster, "media nodes powered off")
         case NodesOn():
             return _by_node(step, cluster, "media nodes powered on")
+        case _:
+            return _counted_masters(step, cluster)
+
+
+def _counted_masters(step: Step, cluster: Cluster) -> Tally | None:
+    match step:
         case PowerOff(names=names):
             return _by_master(step, cluster, names, "masters powered off")
         case Healthy(names=names):
@@ -233,6 +259,10 @@ def _counted(step: Step, cluster: Cluster) -> Tally | None:
             return Tally(len(on), len(cluster.masters), "masters powered on")
         case Resize(names=names):
             return _by_master(step, cluster, names, "masters resized")
+        case FetchUpdater(names=names):
+            return _by_master(step, cluster, names, "masters with update.sh")
+        case StartServices(names=names):
+            return _by_master(step, cluster, names, "masters started")
         case Snapshots(names=names):
             return _by_master(step, cluster, names, "masters with a snapshot")
         case _:
@@ -256,5 +286,14 @@ def _is_done_for(step: Step, cluster: Cluster, node: MediaNode) -> bool:
 
 def _by_master(step: Step, cluster: Cluster, names: tuple[str, ...], what: str) -> Tally:
     masters = [m for m in cluster.masters if m.name in names]
-    done = [m for m in masters if dataclasses.replace(step, names=(m.name,)).is_done(cluster)]
+    done = [m for m in masters if _of_one(step, m.name).is_done(cluster)]
     return Tally(len(done), len(masters), what)
+
+
+def _of_one(step: Step, name: str) -> Step:
+    """Return the step as if this were its only master."""
+    match step:
+        case PowerOff() | Healthy() | Resize() | Snapshots():
+            return replace(step, names=(name,))
+        case _:
+            return step

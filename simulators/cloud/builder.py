@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from simulators.cloud import boot_script
+from simulators.cloud import boot_script, configuration
 from simulators.cloud.droplets import Droplets
 from simulators.cloud.functions import Functions
 from simulators.cloud.model import (
@@ -25,12 +25,11 @@ from simulators.cloud.model import (
     SimulatedPool,
     ZeroMode,
 )
-from simulators.cloud.nodes import NodeSystem
+from simulators.cloud.nodes import FIRST_VERSION, INFO, NodeSystem, deployment_info
 from simulators.cloud.state import CloudState
 
 Addresses = Callable[[int], str]
 IMAGE = "ubuntu-24-04-x64"
-INFO = "/opt/openvidu/deployment-info.yaml"
 VERSIONS: dict[Deployment, str] = {
     "high availability": "3.6.1",
     "elastic": "3.6.1",
@@ -244,8 +243,14 @@ class Builder:
         )
         info = f"edition: {cluster.edition}\nversion: {VERSIONS[cluster.deployment]}\n".encode()
         is_single = cluster.deployment == "single node"
+        global_env = boot_script.SINGLE_ENV if is_single else boot_script.CLUSTER_ENV
+        turn = configuration.secret_of(cluster.stack)
+        state.canaries.append(turn)
+        host = "master-node" if cluster.deployment == "elastic" else "127.0.0.1"
         for master in masters:
             master.node.files |= boot_script.first_files(values, single=is_single)
+            master.node.files |= configuration.first_files(turn, host, single=is_single)
+            master.node.files[global_env] += configuration.ports()
             master.node.files |= {boot_script.SECRETS: boot_script.text(values), INFO: info}
         media = [d for d in state.media(cluster.stack) if not d.is_master]
         for droplet in [*masters, *media]:
@@ -265,6 +270,7 @@ class Builder:
             state.read_secrets = reader
         else:
             droplet.on, droplet.node.boot_id = True, state.uuid()
+            droplet.node.files[INFO] = deployment_info(FIRST_VERSION)
             droplet.node.has_tag_watcher = state.clusters[droplet.stack].kind == "autoscaler"
             self.nodes.start_unit(droplet)
 

@@ -10,6 +10,7 @@ from typing import Any
 from simulators.clock import WorldClock
 from simulators.cloud.billing import Billing
 from simulators.cloud.builder import Addresses, Blueprint, Builder
+from simulators.cloud.configuration import Configuration
 from simulators.cloud.containers import Containers
 from simulators.cloud.crashes import Crashes
 from simulators.cloud.delays import Delays
@@ -43,6 +44,7 @@ from simulators.cloud.nodes import NodeSystem
 from simulators.cloud.pools import PoolScaler
 from simulators.cloud.power import ActionSimulation
 from simulators.cloud.state import CloudState
+from simulators.cloud.updates import Updates
 
 
 class Cloud(CloudState):
@@ -59,9 +61,17 @@ class Cloud(CloudState):
         self.containers = Containers(self, emit, self.people)
         self.crashes = Crashes(self, self.people)
         self.graceful = GracefulShutdown(self, emit, self.containers)
+        self.configuration = Configuration(self, self.containers, self.crashes)
         self.nodes = NodeSystem(
-            self, emit, self.people, self.containers, self.crashes, self.graceful
+            self,
+            emit,
+            self.people,
+            self.containers,
+            self.crashes,
+            self.graceful,
+            self.configuration,
         )
+        self.updates = Updates(self, emit, self.nodes)
         self._droplets = Droplets(self, emit, self.nodes)
         self.power = ActionSimulation(self, emit, self.nodes, self.containers)
         self.pool_scaler = PoolScaler(

@@ -48,6 +48,10 @@ class Containers:
             self._start(droplet, name, started)
         return started
 
+    def start_one(self, droplet: SimulatedDroplet, name: str) -> None:
+        """Create one container anew, as a change of its configuration does."""
+        self._start(droplet, name, docker_stamp(self.state.now, self.state.number()))
+
     def stop_all(self, droplet: SimulatedDroplet) -> None:
         """Stop every container of the node."""
         for container in droplet.node.containers.values():

@@ -42,6 +42,10 @@ class Delays:
     pool_delete: float = 8.0
     metadata: float = 10.0
     """Until a droplet reads a new tag in its own metadata."""
+    update: float = 300.0
+    """From the begin of `update.sh` on a node until its end, with the new images."""
+    configuration: float = 15.0
+    """From the start of a master with changed files until the media nodes have them."""
     front: float = 5.0
     """Until the load balancer sends people to a master that has become healthy."""
 
@@ -145,5 +149,7 @@ rests_on(
     "pool_notice",
     "pool_retry",
     "metadata",
+    "update",
+    "configuration",
     "front",
 )

@@ -37,6 +37,23 @@ class MasterStopping:
 
 
 @dataclass(frozen=True)
+class UpdateBegan:
+    """`update.sh` was run on a node. `again`: it had run there before, and was not undone."""
+
+    droplet: SimulatedDroplet
+    version: str
+    again: bool
+
+
+@dataclass(frozen=True)
+class VersionsMixed:
+    """A master was started while others run another version."""
+
+    droplet: SimulatedDroplet
+    versions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class DropletDestroying:
     """A droplet is about to be destroyed. `by`: who does it; "" where that does not matter."""
 

@@ -100,6 +100,11 @@ class Invariants:
         bus.subscribe(events.CredentialsRead, lambda e: self._report("credentials-read", e.what))
         bus.subscribe(events.CommandInSecrets, self._command_in_secrets)
         bus.subscribe(events.DrainSignalled, self._signalled)
+        bus.subscribe(events.UpdateBegan, self._update_began)
+        bus.subscribe(
+            events.VersionsMixed,
+            lambda e: self._report("versions-mixed", f"{e.droplet.name}: {e.versions}"),
+        )
         bus.subscribe(events.AgentEnded, self._agent_ended)
         bus.subscribe(events.MeetingsLost, lambda e: self._meetings_lost(e.meetings, e.why))
         bus.subscribe(
@@ -246,6 +251,13 @@ class Invariants:
             f"{event.droplet.name}: what stands in secrets.env behind {event.key} ran as a command"
         )
         self._report("ran-as-root", text)
+
+    def _update_began(self, event: events.UpdateBegan) -> None:
+        name, version = event.droplet.name, event.version
+        if event.again:
+            self._report("update-repeated", f"{name}: update.sh to {version} ran before")
+        if any(m.stack == event.droplet.stack for m in self.state.meetings.values()):
+            self._report("update-with-people", f"{name}: people meet while it is updated")
 
     # --- drains and losses
 

@@ -140,6 +140,8 @@ class NodeState:
     unit: Literal["active", "inactive", "failed"] = "inactive"
     invocation: str = ""
     """systemd's id for this start of the unit."""
+    unit_since: float = 0.0
+    """When the unit started (epoch seconds)."""
     containers: dict[str, SimulatedContainer] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     journal: list[str] = field(default_factory=list)
@@ -148,6 +150,10 @@ class NodeState:
 
     The watcher deletes it before it acts.
     """
+    updating: tuple[str, str] | None = None
+    """The version whose `update.sh` runs, and the boot since which it does."""
+    undone: str = ""
+    """The version whose update was undone last."""
     starts_at_boot: bool = True
     """Whether the unit starts at boot; false only for a media node."""
     agents: dict[str, SigquitBehaviour] | None = None

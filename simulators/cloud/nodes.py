@@ -1,8 +1,11 @@
 """The Linux inside the droplets: boots, the unit `openvidu`, and the quorum of the masters."""
 
+import re
 import uuid
+from collections.abc import Callable
 
 from simulators.cloud import boot_script
+from simulators.cloud.configuration import Configuration
 from simulators.cloud.containers import Containers, after_boot
 from simulators.cloud.crashes import Crashes
 from simulators.cloud.events import (
@@ -18,6 +21,7 @@ from simulators.cloud.state import CloudState
 from simulators.evidence import Source, rests_on
 
 NEVER = float("inf")
+INFO, FIRST_VERSION = "/opt/openvidu/deployment-info.yaml", "3.6.1"
 RESTART_LOG = "/var/log/openvidu-restart.log"
 VOLATILE = ("/run/", "/tmp/", "/var/run/")  # noqa: S108 - the node's, not ours
 NO_SECRETS = (
@@ -37,9 +41,13 @@ class NodeSystem:
         containers: Containers,
         crashes: Crashes,
         graceful: GracefulShutdown,
+        configuration: Configuration,
     ) -> None:
+        self.configuration = configuration
         self.state, self.emit, self.people = state, emit, people
         self.containers, self.crashes, self.graceful = containers, crashes, graceful
+        self.started: Callable[[SimulatedDroplet], None] = lambda _: None
+        """Called when OpenVidu has been started on a master."""
 
     def power_up(self, droplet: SimulatedDroplet) -> None:
         """Give the droplet power and boot it."""
@@ -114,6 +122,8 @@ class NodeSystem:
         if not droplet.node.installed and self.state.install_fails(droplet):
             return
         first, droplet.node.installed = not droplet.node.installed, True
+        if first:
+            droplet.node.files[INFO] = self._info(droplet)
         if first and self.state.clusters[droplet.stack].kind == "autoscaler":
             droplet.node.has_tag_watcher = True
             self.graceful.tags_changed(droplet)
@@ -122,8 +132,17 @@ class NodeSystem:
     def _start_containers(self, droplet: SimulatedDroplet) -> None:
         started = self.containers.start_all(droplet)
         droplet.node.invocation = uuid.uuid5(uuid.NAMESPACE_OID, f"{droplet.id} {started}").hex
+        droplet.node.unit_since = self.state.now
         self.crashes.begin_again(droplet)
         self.log(droplet, "Started openvidu.service - OpenVidu.")
+
+    def _info(self, droplet: SimulatedDroplet) -> bytes:
+        """Return what the installer of a media node notes: it takes the version of secrets.env."""
+        reader = self.state.read_secrets
+        source = (reader(droplet.stack) if reader is not None else None) or b""
+        named = re.search(rb"^OPENVIDU_VERSION=(.*)$", source, re.MULTILINE)
+        version = named[1].decode() if named else FIRST_VERSION
+        return deployment_info(version)
 
     # --- masters
 
@@ -137,14 +156,22 @@ class NodeSystem:
             self._start_master(droplet)
 
     def _start_master(self, droplet: SimulatedDroplet) -> None:
+        if not self.configuration.comes_back(droplet):
+            droplet.node.unit = "failed"
+            self.log(droplet, "Failed to start openvidu.service - OpenVidu.")
+            self._masters_changed(droplet)
+            return
         droplet.node.unit = "active"
         self._start_containers(droplet)
         delays = self.state.delays
         droplet.ready_at = self.state.now + delays.master_ready
+        if not self.configuration.started(droplet):
+            droplet.ready_at = NEVER
         if not boot_script.engine_is_known(droplet.node.files):
             droplet.ready_at = NEVER
             self.log(droplet, "openvidu-init: invalid value for OPENVIDU_RTC_ENGINE")
         self._masters_changed(droplet)
+        self.started(droplet)
         self.state.timeline.after(delays.master_ready + delays.front, _something_to_look_at)
 
     def _configure(self, droplet: SimulatedDroplet) -> str:
@@ -184,6 +211,17 @@ class NodeSystem:
             cluster.quorum_at = self.state.now + self.state.delays.master_ready
 
 
+def deployment_info(version: str) -> bytes:
+    """Return the installer's notes about a deployment."""
+    return f"edition: pro\nversion: {version}\n".encode()
+
+
+def version_of(droplet: SimulatedDroplet) -> str:
+    """Return the version that the node's own notes name; "" where there are none."""
+    named = re.search(rb"^version: *(.*)$", droplet.node.files.get(INFO, b""), re.MULTILINE)
+    return named[1].decode().strip("\"' ") if named else ""
+
+
 def _something_to_look_at() -> None:
     """Do nothing: an entry in the timeline lets a virtual clock stop here."""
 
@@ -200,6 +238,12 @@ rests_on(
     Source.SOURCE,
     "openvidu-digitalocean 3.6.1: the masters' boot script",
     "secrets.env is read at each boot and restart",
+)
+rests_on(
+    "masters",
+    Source.SOURCE,
+    "openvidu-digitalocean 3.6.1: the media nodes' user data",
+    "a new media node installs the version that secrets.env names",
 )
 rests_on(
     "masters",

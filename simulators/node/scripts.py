@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from simulators.cloud import boot_script
 from simulators.evidence import Source, rests_on
-from simulators.node import drill, scripts_0_1_0
+from simulators.node import config_scripts, drill, scripts_0_1_0, updates
 from simulators.node.condition import clock, condition
 from simulators.node.docker import Docker, DockerError, processes
 from simulators.node.logs import logs_of
@@ -60,7 +60,8 @@ def recognised(script: str) -> Answer:
         UnknownScript: when it is none of those below.
     """
     answer = COMMANDS.get(script) or SCRIPTS.get(digest(script)) or _drain_of(script)
-    answer = answer or logs_of(script, digest) or scripts_0_1_0.recognised(script)
+    answer = answer or logs_of(script, digest) or _update_of(script)
+    answer = answer or config_scripts.recognised(script) or scripts_0_1_0.recognised(script)
     if answer is None:
         raise UnknownScript(script)
     return answer
@@ -75,7 +76,10 @@ def script_name(script: str) -> str:
         return answer.__name__
     if logs_of(script, digest) is not None:
         return "logs"
-    return "drain" if DRAIN.search(script) else "script"
+    if DRAIN.search(script):
+        return "drain"
+    update = UPDATES.get(digest(updates.parameters_of(script)[0]))
+    return update.__name__ if update is not None else "script"
 
 
 # --- the look at a media node
@@ -305,6 +309,15 @@ def _vendor(session: Session, out: str, _targets: list[str]) -> None:
     session.files.append(out, "sent openvidu")
 
 
+def _update_of(script: str) -> Answer | None:
+    """Return what a script of an update does; None when it is none of them."""
+    blank, values = updates.parameters_of(script)
+    work = UPDATES.get(digest(blank))
+    if work is None:
+        return None
+    return lambda session: work(session, values)
+
+
 # --- the report on one node
 
 
@@ -393,7 +406,7 @@ def _sha256(content: bytes) -> str:
 
 def reads_stdin(script: str) -> bool:
     """Return whether a script waits for what is sent to it."""
-    return SCRIPTS.get(digest(script)) is write_secrets
+    return SCRIPTS.get(digest(script)) is write_secrets or config_scripts.reads_stdin(script)
 
 
 # --- single commands
@@ -521,6 +534,8 @@ SCRIPTS: dict[str, Answer] = {
     "309bdaf301f6b959": drill.drill_look,
     "2a19a8c88a0e9266": drill.drill_prove,
     "6c4af7e28bd9e756": condition,
+    "48b1d223df883fa6": updates.installed,
+    "4d62f5aa3f4e8aaa": updates.start,
 }
 """By their digests."""
 DRAIN = re.compile(
@@ -529,6 +544,12 @@ DRAIN = re.compile(
 )
 WORK = re.compile(r"out=([^\n]*)\ntargets=([^\n]*)\n(.*)", re.DOTALL)
 """What a drain runs detached: its parameters, and the rest."""
+UPDATES: dict[str, Callable[[Session, dict[str, str]], int]] = {
+    "f45ef5984c227379": updates.fetch,
+    "75c9f975d6a34208": updates.update,
+    "71106744f00877e6": updates.restore,
+}
+"""By the digests of the scripts without their parameters."""
 DRAINS: dict[tuple[str, str], Callable[[Session, str, list[str]], None]] = {
     ("e5a2f0e9884e65c5", "6d22962b8f4144ab"): _signal,
     ("e5a2f0e9884e65c5", "18d59c7eab0d5d2d"): _vendor,
@@ -542,6 +563,11 @@ rests_on(
     "look",
     "inspect",
     "drain",
+    "installed",
+    "start",
+    "fetch",
+    "update",
+    "restore",
     "read_secrets",
     "write_secrets",
 )

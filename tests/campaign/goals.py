@@ -7,6 +7,7 @@ from collections.abc import Callable
 from simulators.cloud.boot_script import SECRETS
 from simulators.cloud.invariants import is_drained
 from simulators.cloud.model import Kind, SimulatedDroplet
+from simulators.cloud.nodes import version_of
 from tests.campaign.ledger import RunRecord
 from tests.support.scene import Scene
 
@@ -49,6 +50,13 @@ def _belong(scene: Scene, tale: RunRecord) -> int:
     if _kind(scene, tale) == "pool":
         return max(scene.estate.pool(tale.stack).target, 1)
     return len(scene.estate.media(tale.stack)) if _kind(scene, tale) == "fixed" else 1
+
+
+def upgraded(scene: Scene, tale: RunRecord) -> str:
+    """Every node has the new version, and people can meet."""
+    nodes = (*scene.estate.masters(tale.stack), *scene.estate.media(tale.stack))
+    old = [d.name for d in nodes if d.node.installed and version_of(d) != "3.7.0"]
+    return serves(scene, tale) or _is(not old, f"without 3.7.0: {old}")
 
 
 def down(scene: Scene, tale: RunRecord) -> str:

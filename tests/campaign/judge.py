@@ -28,6 +28,7 @@ DONE = {
     "ResizeMasters": ("has masters of", ), "Restart": ("was restarted", ),
     "BackupCreate": ("is backed up", ), "BackupPrune": ("only its newest backups", ),
     "Configure": ("has its new configuration", ), "AddWindow": ("has window ", ),
+    "Upgrade": ("runs OpenVidu 3.7.0", ),
     "Freeze": ("has a frozen autoscaler", ),
     "Unfreeze": ("is sized by its autoscaler again", ),
     "Roll": ("has only media nodes of the new size", ), "Park": ("parked", ),

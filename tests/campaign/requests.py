@@ -34,6 +34,7 @@ PROCEDURES = {
     "unfreeze": "Unfreeze", "roll": "Roll", "resize media": "ResizeMedia",
     "resize masters": "ResizeMasters", "backup create": "BackupCreate",
     "backup prune": "BackupPrune", "config": "Configure", "window add": "AddWindow",
+    "upgrade": "Upgrade",
 }  # fmt: skip
 
 
@@ -93,6 +94,10 @@ def _shutdown(on: Ingredients) -> CampaignRequest:
     if on.kind == "co-located" and "media" in how:
         how = ""  # It has no media nodes of their own.
     return CampaignRequest("shutdown" + how, goals.without_media if "media" in how else goals.down)
+
+
+def _upgrade(_on: Ingredients) -> CampaignRequest:
+    return CampaignRequest("upgrade 3.7.0", goals.upgraded)
 
 
 def _scale(on: Ingredients) -> CampaignRequest:
@@ -210,8 +215,9 @@ PLOTS: dict[Kind, tuple[Plot, ...]] = {
         _scale,
         _resize_media,
         _prune,
+        _upgrade,
     ),
     "fixed": (*_EVERYWHERE, _park, _park, _park, _resize_media, _resize_media),
-    "autoscaler": (*_EVERYWHERE, _freeze, _freeze, _roll, _roll),
+    "autoscaler": (*_EVERYWHERE, _freeze, _freeze, _roll, _roll, _upgrade),
     "co-located": (*_EVERYWHERE, _shutdown, _restart, _prune),
 }

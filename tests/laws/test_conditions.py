@@ -127,6 +127,10 @@ def test_a_node_that_was_stopped_on_purpose_has_no_missing_databases() -> None:
     nodes = tuple(replace(n, mongo=(*MEMBERS[:3], replace(MEMBERS[3], healthy=False)))
                   if n.id < 4 else n for n in nodes)  # fmt: skip
     assert kinds(nodes, idle=(4,)) == []
+    reached = replace(HEALTHY[0], redis=RedisState(primary=True, replicas=2))
+    others = tuple(replace(n, mongo=nodes[0].mongo) for n in (reached, *HEALTHY[1:3]))
+    assert findings(others, away=("master-4",)) == ()
+    assert [f.kind for f in findings(others)] == ["mongo master-4"]
     assert kinds(nodes) != []
 
 
@@ -264,6 +268,23 @@ def test_a_healthy_world_shows_none(kind: str) -> None:
             assert len(nodes) == 6
             assert condition_lines(cluster, nodes) == []
             assert all(n.redis is not None and n.mongo is not None for n in nodes if n.is_master)
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("deployment", ["elastic", "single node"])
+def test_one_master_has_no_replicas_to_miss(deployment: str) -> None:
+    async def story() -> None:
+        async with Scene(media=1, deployment=deployment) as scene:
+            cluster = await scene.bot.operations.reader.look("acme")
+            world = scene.bot.operations.service.clusters.cluster("acme").world
+            nodes = await world.conditions(cluster)
+            assert condition_lines(cluster, nodes) == []
+            assert all(n.redis is None and n.mongo is None for n in nodes)
+            (master,) = scene.estate.masters("acme")
+            scene.environment.faults.make_ill(master.name, "disk-full")
+            lines = condition_lines(cluster, await world.conditions(cluster))
+            assert "/ is 97 % full" in lines[0]
 
     virtual.run(story())
 

@@ -13,6 +13,7 @@ import pytest
 
 from services.audit.chain import AuditChain
 from services.cloud import node_scripts as scripts
+from services.cloud import update_scripts
 from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.clients.pace import MINUTE, WRITE_WAITS, RequestPace
 from services.cloud.clients.ssh import Host, Output
@@ -140,6 +141,14 @@ class FencedAccount:
         return self.known
 
 
+UPDATES = {
+    update_scripts.START: "start",
+    update_scripts.fetch("3.7.0"): "fetch",
+    update_scripts.update("3.6.1", "3.7.0"): "update",
+    update_scripts.restore("3.6.1", "3.7.0"): "undo",
+}
+
+
 class RecordedShell:
     """Every node's shell. `drain` is recorded with its method."""
 
@@ -151,11 +160,12 @@ class RecordedShell:
             scripts.RESTART: "restart",
             scripts.STOP: "stop",
             scripts.START_UNIT: "start",
+            **UPDATES,
         }
         method = ("script" if scripts.VENDOR in command else "signal",)
         name = names.get(command, "drain")
         self.outside.arrives(name, host.droplet_id, *(method if name == "drain" else ()))
-        return Output(0, "begun")
+        return Output(0, {"fetch": "fetched", "undo": "restored"}.get(name, "begun"))
 
 
 class Bucket:
@@ -309,6 +319,23 @@ OPERATIONS: dict[str, tuple[Cluster, Operation, list[tuple[Any, ...]]]] = {
     "stop_service": (POOL, lambda w: w.stop_service(MASTER), [("stop", MASTER)]),
     "stop_node": (POOL, lambda w: w.stop_node(MASTER), [("stop", MASTER)]),
     "start_node": (POOL, lambda w: w.start_node(MASTER), [("start", MASTER)]),
+    "start_services": (POOL, lambda w: w.start_services(MASTER), [("start", MASTER)]),
+    "fetch_updater": (POOL, lambda w: w.fetch_updater(MASTER, "3.7.0"), [("fetch", MASTER)]),
+    "update_openvidu": (
+        POOL,
+        lambda w: w.update_openvidu(MASTER, "3.6.1", "3.7.0"),
+        [("update", MASTER)],
+    ),
+    "restore_openvidu": (
+        POOL,
+        lambda w: w.restore_openvidu(MASTER, "3.6.1", "3.7.0"),
+        [("undo", MASTER)],
+    ),
+    "record_version": (
+        POOL,
+        lambda w: w.record_version("3.6.1", "3.7.0"),
+        [("record_version", "3.6.1", "3.7.0")],
+    ),
     "delete_snapshot": (POOL, lambda w: w.delete_snapshot("9"), [("snapshots.delete", "9")]),
     "copy_secrets": (POOL, lambda w: w.copy_secrets("l"), [("copy_to_backup", "l")]),
     "delete_secrets_copy": (
@@ -755,8 +782,8 @@ MAY_WRITE = {
 
 
 def test_nothing_else_reaches_a_write() -> None:
-    """`writes` makes writing requests; `signal_drain` and `systemctl` change nodes."""
-    doors = WRITES - {"delete_snapshot"} | {"writes", "signal_drain", "systemctl"}
+    """`writes` makes writing requests; the others change nodes."""
+    doors = WRITES - {"delete_snapshot"} | {"writes", "signal_drain", "systemctl", "run_update"}
     found = set()
     for folder in ("bot", "handlers", "services"):
         for path in (ROOT / folder).rglob("*.py"):

@@ -13,7 +13,7 @@ import pytest
 
 from bot.app import oncall_of
 from bot.clusters import Adapters, bucket_of, connect, guarded, people_of
-from services.cloud import node_scripts
+from services.cloud import config_scripts, node_scripts, update_scripts
 from services.cloud.clients import read_only
 from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.clients.http import HttpClient, Reply
@@ -164,6 +164,14 @@ def test_nodes_run_what_reads_and_no_connection_is_opened_for_anything_else() ->
 
     scripts = [
         *(v for n, v in vars(node_scripts).items() if n.isupper() and isinstance(v, str)),
+        *(v for n, v in vars(update_scripts).items() if n in ("INSTALLED", "START")),
+        update_scripts.fetch("3.7.0"),
+        update_scripts.update("3.6.1", "3.7.0"),
+        update_scripts.restore("3.6.1", "3.7.0"),
+        *config_scripts.READING,
+        config_scripts.write("c1", "cluster/openvidu.env", "d1", "d2"),
+        config_scripts.restore("c1", "cluster/openvidu.env", "d1", "d2"),
+        config_scripts.forget("c1"),
         node_scripts.drain("2026-11-25T20:00:00Z", "signal", ["openvidu"]),
         node_scripts.drain("2026-11-25T20:00:00Z", "script", ["openvidu"], 1),
         node_scripts.LOOK + "\nreboot",

@@ -22,11 +22,14 @@ from services.procedures import (
     Restart,
     Shutdown,
     Start,
+    Upgrade,
 )
 from services.procedures.plan import make_plan
+from services.secrets_env import SecretsFindings
 from services.steps import STEPS, Effects, Question, Step
 from services.steps.fixed_nodes import NodeSize
 from tests.support.clusters import (
+    OLD,
     SOLD,
     autoscaled,
     clusters,
@@ -90,6 +93,21 @@ class Recorder:
 
     async def start_node(self, droplet_id: int) -> None:
         self.asked.append((droplet_id, "start"))
+
+    async def start_services(self, droplet_id: int) -> None:
+        self.asked.append((droplet_id, "start"))
+
+    async def fetch_updater(self, droplet_id: int, version: str) -> None:
+        self.asked.append((droplet_id, "fetch", version))
+
+    async def update_openvidu(self, droplet_id: int, was: str, version: str) -> None:
+        self.asked.append((droplet_id, "update", was, version))
+
+    async def restore_openvidu(self, droplet_id: int, was: str, version: str) -> None:
+        self.asked.append((droplet_id, "restore", was, version))
+
+    async def record_version(self, was: str, version: str) -> None:
+        self.asked.append(("bucket", was, version))
 
     async def set_template_size(self, size: str) -> None:
         self.asked.append(("pool", size))
@@ -330,9 +348,9 @@ def test_every_step_is_used_somewhere() -> None:
         has_bucket=True,
         snapshots=(),
         secrets_copies=(),
-        secrets=SecretsState("d1", 60.0),
+        secrets=SecretsState("d1", 60.0, version=OLD.version),
     )
-    up = replace(up, masters=tuple(replace(m, start="a1") for m in up.masters))
+    up = replace(up, masters=tuple(replace(m, start="a1", installation=OLD) for m in up.masters))
     for cluster in (up, elastic(up), single()):
         for service in (False, True):
             collect(cluster, Restart(cluster.masters[0].name, service=service))
@@ -343,6 +361,7 @@ def test_every_step_is_used_somewhere() -> None:
         Snapshot(f"{n}", f"acme-backup-20270101T000000Z-master-{n}", n) for n in range(1, 5)
     )
     collect(replace(up, snapshots=backup), Drill())
+    collect(replace(up, lint=SecretsFindings()), Upgrade("3.7.0"))
     for cluster in (ready(3, sizes=SOLD), fixed(2, sizes=SOLD), autoscaled(2)):
         for procedure in (
             Shutdown(),

@@ -22,6 +22,7 @@ from services.common.errors import Refused
 from services.common.observed import NOT_OBSERVED, Observed
 from services.procedures import (
     BackupCreate,
+    ChangeConfigFile,
     Configure,
     DrainNodes,
     Park,
@@ -35,7 +36,9 @@ from services.procedures import (
     Start,
     Startup,
     Stop,
+    SwitchModule,
     Unpark,
+    Upgrade,
 )
 from services.procedures.plan import make_plan
 from services.runs.run import Event, Opened, Reached, Run, fold
@@ -44,9 +47,11 @@ from services.secrets_env import SecretsFindings
 from services.steps import PowerOn, Step
 from tests.support.clusters import (
     NOW,
+    OLD,
     SIZES,
     SOLD,
     autoscaled,
+    configured,
     down,
     end_of,
     fixed,
@@ -79,6 +84,18 @@ def rooted(cluster: Cluster) -> Cluster:
     )
 
 
+def with_versions(cluster: Cluster) -> Cluster:
+    """Return the cluster with OpenVidu's versions observed too."""
+    masters = tuple(replace(m, installation=OLD) for m in cluster.masters)
+    secrets = SecretsState("d1", version=OLD.version)
+    return replace(cluster, masters=masters, secrets=secrets)
+
+
+def with_configuration(cluster: Cluster) -> Cluster:
+    """Return the cluster with its configuration seen on every master."""
+    return replace(cluster, configuration=configured(cluster.masters))
+
+
 STORIES: dict[str, tuple[Procedure, Cluster]] = {
     "shutdown": (Shutdown(), ready(3)),
     "shutdown, harsh": (Shutdown(no_drain=True), ready(3)),
@@ -102,10 +119,20 @@ STORIES: dict[str, tuple[Procedure, Cluster]] = {
     "backup": (BackupCreate(offline=True), rooted(ready(3))),
     "restart": (Restart("master-2"), ready(3)),
     "restart of a media node": (Restart("media-2"), ready(3)),
+    "upgrade": (Upgrade("3.7.0"), with_versions(rooted(ready(3)))),
+    "upgrade, autoscaler": (Upgrade("3.7.0"), with_versions(rooted(autoscaled(3)))),
     "park": (Park("1"), fixed(3)),
     "unpark": (Unpark("all"), parked(fixed(3))),
     "roll": (Roll(SIZES[1]), rooted(autoscaled(3))),
     "config": (Configure(("DASHBOARD_ADMIN_PASSWORD",), "s1", "d1", "d2"), rooted(ready(3))),
+    "config file": (
+        ChangeConfigFile("livekit.yaml", "s1", "d1", "d2", ("- a", "+ b")),
+        with_configuration(rooted(ready(3))),
+    ),
+    "module": (
+        SwitchModule(("ENABLED_MODULES",), "s1", "d1", "d2", module="observability", on=False),
+        with_configuration(rooted(ready(3))),
+    ),
 }
 
 

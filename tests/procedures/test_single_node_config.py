@@ -2,9 +2,12 @@
 
 import pytest
 
+from services.cloud.node_scripts import WRITE_SECRETS
 from services.runs.run import State
+from services.steps import PowerOffHost
 from simulators.cloud import SimulatedDroplet
 from simulators.cloud.boot_script import SECRETS, SINGLE_ENV
+from simulators.node.shell import ShellOutput
 from tests.procedures.test_config import NEW, ask, secrets, staged
 from tests.support import virtual
 from tests.support.scene import Scene
@@ -45,6 +48,7 @@ def test_a_value_is_written_on_the_node_and_applied_once_its_meetings_have_ended
             await scene.ben.press(card, "Approve")
             run = await run_ended(scene)
             assert titles(run) == APPLIED
+            assert isinstance(run.steps[2], PowerOffHost), "never before it is seen drained"
             assert LINE in node(scene).node.files[SECRETS]
             assert LINE in node(scene).node.files[SINGLE_ENV], "its boot script has read it"
             assert secrets(scene) == in_bucket, "the bucket's copy is no one's source"
@@ -83,6 +87,30 @@ def test_another_writer_on_the_node_is_never_overwritten() -> None:
             node(scene).node.files[SECRETS] += b"# by hand\n"
             await scene.ben.press(card, "Approve")
             await scene.wait(60)
+            assert node(scene).node.files[SECRETS].endswith(b"# by hand\n")
+            assert LINE not in node(scene).node.files[SECRETS]
+
+    virtual.run(story())
+
+
+def test_another_writer_at_the_same_moment_is_never_overwritten() -> None:
+    """The node itself compares, right before it replaces the file."""
+
+    async def story() -> None:
+        async with Scene(deployment="single node") as scene:
+            card = await ask(scene)
+            execute, written = scene.environment.shell.execute, []
+
+            def beside(droplet_id: int, command: str, stdin: str = "") -> ShellOutput:
+                if command == WRITE_SECRETS and not written:
+                    node(scene).node.files[SECRETS] += b"# by hand\n"
+                    written.append(command)
+                return execute(droplet_id, command, stdin)
+
+            scene.environment.shell.execute = beside  # type: ignore[method-assign]
+            await scene.ben.press(card, "Approve")
+            await scene.run_is("acme-1", State.STOPPED, State.ROLLED_BACK)
+            assert written
             assert node(scene).node.files[SECRETS].endswith(b"# by hand\n")
             assert LINE not in node(scene).node.files[SECRETS]
 

@@ -220,6 +220,25 @@ def test_one_that_was_started_by_hand_is_forgotten() -> None:
     virtual.run(story())
 
 
+def test_a_boot_that_fails_after_a_stop_is_a_failure() -> None:
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            scene.estate.allow_rolling = True
+            master = scene.estate.masters("acme")[1]
+            await request_and_approve(scene, "stop master-2", "Stop OpenVidu on master-2")
+            await run_ended(scene)
+            scene.estate.power.request(master.id, "power_off")
+            await scene.wait(60)
+            assert (await scene.bot.operations.reader.look("acme")).stopped == ()
+            scene.estate.power.request(master.id, "power_on")
+            await scene.wait(60)
+            scene.estate.nodes.stop_unit(master)
+            await scene.ana.type_text("COPS", "/openvidu status")
+            await scene.ephemeral("UANA", "Not healthy: master-2")
+
+    virtual.run(story())
+
+
 def test_meetings_that_do_not_end_may_be_ended_by_people() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:

@@ -18,10 +18,11 @@ from services.procedures import (
 )
 from services.runs.run import OVER, State
 from services.steps import Drain
+from simulators.cloud.boot_script import SECRETS, SINGLE_ENV
 from simulators.faults import WorldFaults
-from tests.runs.test_crash import insist
+from tests.runs.test_crash import BEN, insist
 from tests.support import virtual
-from tests.support.absence import ABSENCES, AT_ONCE
+from tests.support.absence import ABSENCES, AT_ONCE, restart_after_absence
 from tests.support.coverage_level import FULL, PARTS
 from tests.support.crash_injector import CrashPoint, assert_survives_any_crash
 from tests.support.scene import Scene
@@ -102,6 +103,58 @@ def tell(name: str, away: str, die_at: CrashPoint) -> int:
 def test_killed_at_any_point(name: str, away: str, part: int) -> None:
     assert_survives_any_crash(
         f"single node, {name}, {away}", partial(tell, name, away), 2 if away == AT_ONCE else 1, part
+    )
+
+
+def change_secrets(away: str, die_at: CrashPoint) -> int:
+    """The file on the node's own disk is replaced once, whenever the bot dies."""
+    new = b"DASHBOARD_ADMIN_PASSWORD=Correct-Horse-Battery-9\n"
+
+    async def story() -> int:
+        async with short_scene(deployment="single node", away=away) as scene:
+            scene.estate.open_meeting(people=4, minutes=1, recordings=1)
+            await scene.start_bot()
+            operations = scene.bot.operations
+            await operations.service.configure(
+                ANA,
+                "acme",
+                lambda f: f.set(*new.decode().strip().split("=")),
+                channel="COPS",
+            )
+            (request,) = await operations.reader.waiting("acme")
+            life = scene.crash_injectors[-1]
+            life.points, life.die_at = 0, die_at
+            for _ in range(400):
+                if scene.crash_injectors[-1].is_dead:
+                    await restart_after_absence(scene)
+                runs = await scene.journal.latest("acme", 1)
+                if runs and (await scene.journal.run(runs[0])).over:
+                    break
+                if not runs:
+                    await scene.by_bot(scene.bot.operations.service.approve(request.id, BEN))
+                await scene.wait(5)
+            run = await scene.journal.run("acme-1")
+            assert run.state is State.DONE, run.stopped
+            files = scene.estate.masters("acme")[0].node.files
+            assert new in files[SECRETS]
+            assert new in files[SINGLE_ENV], "and its boot script has read it"
+            assert scene.estate.people_disconnected == 0
+            assert set(scene.estate.signals.values()) == {1}
+            _serves(scene)
+            return life.points
+
+    return virtual.run(story())
+
+
+@pytest.mark.sampled
+@pytest.mark.parametrize("away", ABSENCES)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_killed_while_it_changes_secrets(away: str, part: int) -> None:
+    assert_survives_any_crash(
+        f"single node, config set, {away}",
+        partial(change_secrets, away),
+        4 if away == AT_ONCE else 2,
+        part,
     )
 
 

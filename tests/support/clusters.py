@@ -5,7 +5,7 @@ Everything that a look could show, and more.
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import MISSING, fields, replace
 from decimal import Decimal
@@ -16,6 +16,7 @@ from hypothesis import find
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
+from services import config_files
 from services.access.policy import Actor
 from services.access.reasons import safe_reason
 from services.cluster.account_facts import (
@@ -26,6 +27,8 @@ from services.cluster.account_facts import (
     AccountFacts,
 )
 from services.cluster.backups import backups
+from services.cluster.configuration import NodeConfiguration
+from services.cluster.installation import Installation, UpdateRecord, UpdateState
 from services.cluster.model import (
     EVERYTHING,
     Agent,
@@ -48,7 +51,14 @@ from services.cluster.model import (
 )
 from services.common.errors import Refused
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
-from services.procedures import PROCEDURES, Configure, Procedure, Shutdown
+from services.procedures import (
+    PROCEDURES,
+    ChangeConfigFile,
+    Configure,
+    Procedure,
+    Shutdown,
+    SwitchModule,
+)
 from services.procedures.plan import Plan, make_plan
 from services.runs.request import Request, RequestState
 from services.runs.run import (
@@ -140,6 +150,23 @@ UNTOLD = replace(
     signals=(Signal("openvidu", SignalResult.REFUSED, "Cannot connect to the Docker daemon"),),
 )
 LYING = replace(IDLE, livekit=200)  # docker says that it has ended, LiveKit answers.
+OLD = Installation("3.6.1", "active", 80_000)
+"""OpenVidu as it is on a node before an upgrade."""
+UPDATED = replace(
+    OLD,
+    version="3.7.0",
+    unit="inactive",
+    updates=(UpdateRecord("3.7.0", UpdateState.ENDED, 0, ("2027_3.6.1",)),),
+)
+BROKEN = replace(OLD, updates=(UpdateRecord("3.7.0", UpdateState.INTERRUPTED),))
+UNSEEN_VERSION = Unobserved("ssh does not answer")
+INSTALLED: tuple[tuple[Observed[Installation], ...], ...] = (
+    *((OLD,),) * 4,
+    (OLD, UNSEEN_VERSION),
+    (UPDATED, OLD),
+    (BROKEN, OLD),
+)
+"""What the nodes of a cluster show of their versions, in turn."""
 STARTS: tuple[Observed[str], ...] = (Unobserved("ssh does not answer"), "a1", "a1")
 FRONTS: tuple[Observed[bool], ...] = (True, False, Unobserved("no such host", since=NOW - 30.0))
 NO_LIVEKIT = Unobserved("LiveKit does not answer", since=NOW - 30.0)
@@ -200,6 +227,21 @@ def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
             )
         )
     return tuple(nodes)
+
+
+def configured(
+    masters: tuple[Droplet, ...],
+) -> tuple[tuple[int, Observed[NodeConfiguration]], ...]:
+    """Return the configuration of these masters as it should be."""
+    look = NodeConfiguration(
+        "cluster",
+        tuple((file.path, "d1") for file in config_files.FILES),
+        start="s1",
+        unit="active",
+        running=("caddy", "grafana", "loki", "mimir", "openvidu-meet"),
+        since="2027-01-15T08:00:00",
+    )
+    return tuple((m.id, look) for m in masters if m.active)
 
 
 @st.composite
@@ -433,20 +475,34 @@ def account_facts() -> st.SearchStrategy[AccountFacts]:
     return st.one_of(st.just(NO_FACTS), st.just(NO_FACTS), seen)
 
 
+def _showing(
+    droplets: Iterable[Droplet], installed: tuple[Observed[Installation], ...]
+) -> tuple[Droplet, ...]:
+    """Return the droplets that are on with what they show of their versions."""
+    shown = zip(droplets, itertools.cycle(installed))
+    return tuple(replace(d, installation=i) if d.active else d for d, i in shown)
+
+
 @st.composite
 def pooled(draw: st.DrawFn) -> Cluster:
     """A cluster with a pool."""
     media = tuple(draw(media_node(n)) for n in range(1, draw(st.integers(0, 5)) + 1))
     here = len([n for n in media if n.member_status not in (None, "deleting")])
     target = draw(st.sampled_from((here, here, here, 0, here + 1)))
+    installed = draw(st.sampled_from(INSTALLED))
+    droplets = draw(masters())
     return Cluster(
         name="acme",
         stack="acme",
         seen_at=NOW,
         region="ams3",
         known=EVERYTHING,
-        masters=draw(masters()),
-        media=media,
+        masters=_showing(droplets, installed),
+        media=tuple(
+            replace(n, droplet=d)
+            for n, d in zip(media, _showing([n.droplet for n in media], installed), strict=True)
+        ),
+        configuration=draw(st.sampled_from((configured(droplets), ()))),
         pool=Pool("pool-1", "acme-media-node-pool", target, size=SIZES[0], template="t-1"),
         load=draw(loads()),
         front=draw(st.sampled_from(FRONTS)),
@@ -467,8 +523,8 @@ def pooled(draw: st.DrawFn) -> Cluster:
             st.sampled_from(
                 (
                     None,
-                    SecretsState("d1"),
-                    SecretsState("d1", 60.0, staged=("0a1b2c3d4e5f6071",)),
+                    SecretsState("d1", version="3.6.1"),
+                    SecretsState("d1", 60.0, staged=("0a1b2c3d4e5f6071",), version="3.6.1"),
                     SecretsState("d2"),
                 )
             )
@@ -622,6 +678,7 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "times": st.sampled_from(("weekly Sun 03:00", "nightly daily 23:30 Asia/Tokyo --drill")),
     "media": st.integers(1, 8),
     "size": st.sampled_from(SIZES),
+    "version": st.sampled_from(("3.6.1", "3.7.0")),
     "node": st.sampled_from(
         (
             "master-2",
@@ -665,11 +722,14 @@ def procedures(*kinds: type[Procedure]) -> st.SearchStrategy[Procedure]:
     def of(kind: type[Procedure]) -> st.SearchStrategy[Procedure]:
         hints = get_type_hints(kind)
         values = {f.name: _argument(f.name, hints[f.name], f.metadata) for f in kind.parameters()}
-        if kind is Configure:  # Made by the operations service, not from a command.
-            values |= {
-                name: FIELDS[name](ready(secrets=SecretsState("d1")))
-                for name in ("keys", "staged", "before", "after_digest")
-            }
+        made = {  # By the operations service, not from a command.
+            Configure: ("keys", "staged", "before", "after_digest"),
+            SwitchModule: ("keys", "staged", "before", "after_digest", "module", "on"),
+            ChangeConfigFile: ("file", "staged", "before", "after_digest", "difference"),
+        }
+        values |= {
+            name: FIELDS[name](ready(secrets=SecretsState("d1"))) for name in made.get(kind, ())
+        }
         return st.builds(kind, **values)
 
     return st.one_of([of(k) for k in kinds or PROCEDURES])
@@ -740,6 +800,13 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "before": lambda c: st.just(c.secrets.digest if c.secrets else "d1"),
     "after_digest": lambda _: st.just("d2"),
     "times": lambda _: st.just("weekly Sun 03:00 UTC --drill"),
+    "file": lambda _: st.sampled_from(("livekit.yaml", "dashboard.env", "openvidu.env")),
+    "digest": lambda _: st.sampled_from(("d1", "d2")),
+    "present": lambda _: st.sampled_from(((), ("observability",))),
+    "absent": lambda _: st.sampled_from(((), ("v2compatibility",))),
+    "module": lambda _: st.sampled_from(("observability", "openviduMeet", "v2compatibility")),
+    "on": lambda _: st.booleans(),
+    "difference": lambda _: st.just(("- level: info", "+ level: debug", "  json: true")),
     "words": lambda _: st.just("nights Mon-Fri 20:00-07:30 Europe/Madrid"),
     "title_words": lambda _: st.just("*nights* 20:00-07:30 (Mon-Fri, Europe/Madrid)"),
     "limit": lambda _: st.sampled_from((None, 3600.0)),
@@ -755,6 +822,8 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "expected": lambda _: st.sampled_from(((), (("openvidu.rooms", 12),))),
     "reason": lambda _: st.sampled_from(("", "the database does not open")),
     "gives_up": lambda _: st.sampled_from((0.0, 1800.0)),
+    "version": lambda _: st.sampled_from(("3.6.1", "3.7.0")),
+    "old": lambda _: st.just("3.6.1"),
     "snapshots": lambda c: st.just(tuple(s.id for s in c.snapshots or ())[:4]),
 }
 """Values of a step's field by name, in that cluster; by its type when the name is not here."""

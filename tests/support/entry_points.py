@@ -29,6 +29,15 @@ from handlers.slack.blocks import modal, section
 from handlers.slack.blocks import plain_text as plain_words
 from handlers.terminal.follow import TerminalContext
 from handlers.terminal.session import TerminalCommand, TerminalSession
+from handlers.views.config_file import (
+    EDIT,
+    TEXT,
+    URL,
+    WEBHOOK_FORM,
+    FormState,
+    edit_form,
+    webhook_form,
+)
 from handlers.views.dry_run import plan_card
 from handlers.views.links import LINK
 from handlers.views.notifications import NOTIFICATIONS, notifications_form
@@ -36,6 +45,7 @@ from handlers.views.secret_form import CONFIG, config_form
 from handlers.views.window_form import WINDOW, window_form
 from services.access.policy import Actor, DecisionKind
 from services.common.command import Command, CommandClass
+from services.config_files import file_named
 from services.memory.notifications import DEFAULT
 from services.procedures import Procedure, Startup
 from services.store import Store
@@ -86,6 +96,12 @@ SAMPLES: dict[str, str] = {  # Samples for each field of a command.
     "month": "2026-11",
     "key": "DASHBOARD_ADMIN_PASSWORD",
     "version": "v1",
+    "file": "livekit.yaml",
+    "part": "room",
+    "config file set.words": "livekit.yaml room.max_participants 5",
+    "module": "observability",
+    "webhook add.url": "https://x.example/hook",
+    "webhook remove.number": "1",
     "backup": "x",
     "run": f"{SECRET}-2",
     "hold.what": '"why" until tomorrow 08:00',
@@ -98,6 +114,7 @@ SAMPLES: dict[str, str] = {  # Samples for each field of a command.
 }
 
 
+_LIVEKIT = file_named("livekit.yaml")
 Form = tuple[str, JSON, dict[str, JSON]]  # Its name, its view, what was typed into it.
 
 
@@ -388,6 +405,8 @@ def forms(p: EntryScene, user: str) -> Iterator[EntryPoint]:
     """Return every form of the cluster, as a user has it who lost the role meanwhile."""
     makers: dict[str, Callable[[str], Iterator[Form]]] = {
         CONFIG: _config_forms,
+        EDIT: _file_forms,
+        WEBHOOK_FORM: _webhook_forms,
         WINDOW: _window_forms,
         FORM: _command_forms,
         PLAN: _plan_forms,
@@ -416,6 +435,22 @@ def _config_forms(channel: str) -> Iterator[Form]:
         config_form(f"{SECRET}x", "DASHBOARD_ADMIN_PASSWORD", channel),
         value,
     )
+
+
+def _file_forms(channel: str) -> Iterator[Form]:
+    for name in (SECRET, f"{SECRET}x"):
+        state = FormState(name, channel, "livekit.yaml", "room", "d1")
+        typed = _typed_text(TEXT, "room:\n  max_participants: 5")
+        yield f"config file edit of {name}", edit_form(state, _LIVEKIT, "room:"), typed
+
+
+def _webhook_forms(channel: str) -> Iterator[Form]:
+    state = FormState(SECRET, channel, "livekit.yaml")
+    yield "webhook add", webhook_form(state), _typed_text(URL, "https://x.example/hook")
+
+
+def _typed_text(block: str, value: str) -> dict[str, JSON]:
+    return {block: {block: {"type": "plain_text_input", "value": value}}}
 
 
 def _window_forms(channel: str) -> Iterator[Form]:

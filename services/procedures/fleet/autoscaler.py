@@ -87,6 +87,10 @@ class AutoscalerFleet(Fleet):
             return 0
         return self.minimum
 
+    @override
+    def check_upgrade(self) -> None:
+        self.check_round_trip()
+
     def check_round_trip(self) -> None:
         if _paused_by_others(self.scaler):
             raise Refused(

@@ -77,6 +77,13 @@ class Fleet(PowerCycle, ABC):
         """Yield the rollback of a resize that failed at this step."""
         return iter(())
 
+    def check_upgrade(self) -> None:
+        """Refuse when the nodes could not be replaced by nodes of another version of OpenVidu."""
+        raise Refused(
+            f"{self.cluster.name} has {self.name}, and nothing replaces media nodes there. "
+            "Upgrade by a new deployment, as OpenVidu recommends"
+        )
+
     # Single nodes
 
     def select(self, target: str) -> tuple[MediaNode, ...]:

@@ -92,6 +92,13 @@ class CoLocatedFleet(Fleet):
         )
 
     @override
+    def check_upgrade(self) -> None:
+        raise Refused(
+            f"{self.cluster.name} is {self.name}: its meetings run on the droplet that update.sh "
+            "stops, and no bucket names its version. Upgrade it manually, or by a new deployment"
+        )
+
+    @override
     def check_shutdown(self, *, alone: bool) -> None:
         if alone:
             raise Refused(

@@ -207,6 +207,13 @@ class FixedFleet(Fleet):
             yield NodesOn(ids, who=step.who)
             yield NodesServe(ids, who=step.who)
 
+    @override
+    def check_upgrade(self) -> None:
+        raise Refused(
+            f"{self.cluster.name} has {self.name}, which only `terraform apply` replaces with "
+            "nodes of another version. Upgrade by a new deployment, as OpenVidu recommends"
+        )
+
     # Single nodes
 
     def select(self, target: str) -> tuple[MediaNode, ...]:

@@ -97,5 +97,9 @@ class AbsentFleet(Fleet):
     def drain(self, selected: tuple[MediaNode, ...], target: str) -> FleetChange:
         raise self._refusal()
 
+    @override
+    def check_upgrade(self) -> None:
+        raise self._refusal()
+
     def _refusal(self) -> Refused:
         return Refused(f"{self.cluster.name} has no media nodes and {self.name}: {APPLY}")

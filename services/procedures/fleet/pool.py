@@ -392,6 +392,14 @@ class PoolFleet(Fleet):
             yield Revive(drained)
             yield MediaServing(len(members))
 
+    def check_upgrade(self) -> None:
+        refused = self.cluster.account.answer("zero") in ("refused", "ignored")
+        if self.cluster.zero_refused or refused:
+            raise Refused(
+                "DigitalOcean does not accept a pool of 0 here, so one media node would stay with "
+                "the old version. Upgrade by a new deployment, as OpenVidu recommends"
+            )
+
     # Single nodes
 
     def drain(self, selected: tuple[MediaNode, ...], target: str) -> FleetChange:
