@@ -70,6 +70,7 @@ from services.operations.continuity import Continuity
 from services.operations.retention import DAY, Retention, RetentionPolicy
 from services.runs.request import Request
 from services.schedule.alerts import AutoscalerAlerts
+from services.schedule.backups import BackupKeeper
 from services.schedule.calendar_sync import CalendarSync
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.weekly_digest import WeeklyDigests
@@ -94,6 +95,7 @@ class Bot:
     scheduler: WindowScheduler
     calendars: CalendarSync
     autoscaler_alerts: AutoscalerAlerts
+    backups: BackupKeeper
     announcements: Announcements
     dispatcher: CommandDispatcher
     slack: SlackClient
@@ -139,6 +141,7 @@ class Bot:
             "calendars": self.calendars.sweep,
             "hours": self.scheduler.tick,
             "lookouts": self.autoscaler_alerts.tick,
+            "backups": self.backups.tick,
             "announcements": self.announcements.sweep,
             "escalations": self.escalations.sweep,
             "cards": self.reporter.sweep,
@@ -313,6 +316,9 @@ def build(
             calendars_of(settings), scheduler.books, clock, operations.bulkheads, clusters
         ),
         autoscaler_alerts=AutoscalerAlerts(operations, clock),
+        backups=BackupKeeper(
+            operations, clock, lambda name: settings.clusters[name].policy.backup_alarm_days
+        ),
         announcements=_announcements(base),
         dispatcher=dispatcher,
         slack=slack,
@@ -460,7 +466,13 @@ def _digests(base: Base) -> DigestPoster:
     zones = {n: c.timezone for n, c in base.settings.clusters.items() if c.digest}
     return DigestPoster(
         operations.clusters,
-        WeeklyDigests(operations.reader, scheduler.books, scheduler.usage, clock),
+        WeeklyDigests(
+            operations.reader,
+            scheduler.books,
+            scheduler.usage,
+            clock,
+            operations.memory.backups,
+        ),
         base.poster,
         base.recipients,
         operations.bulkheads,

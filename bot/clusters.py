@@ -285,6 +285,8 @@ def _place(name: str, cluster: ClusterSettings) -> ClusterConfig:
         drain_method=cluster.drain.method,
         min_serving=cluster.drain.min_serving,
         keep_backups=cluster.policy.keep_backups,
+        bucket=cluster.spaces.bucket if cluster.spaces is not None else "",
+        bucket_endpoint=cluster.spaces.endpoint if cluster.spaces is not None else "",
         zone=cluster.timezone,
         declared=cluster.autoscaler.minimum,
         timings=timings,

@@ -286,6 +286,7 @@ class PolicySettings(Value):
     growth: Annotated[Number, Field(ge=0, le=10)] = 0.5
     reasons_for: tuple[ReasonFor, ...] = ()
     keep_backups: Annotated[Whole, Field(ge=1, le=100)] = 3
+    backup_alarm_days: Annotated[Whole, Field(ge=0, le=365)] = 8
 
 
 class WakeSettings(Value):

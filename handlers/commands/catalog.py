@@ -218,6 +218,21 @@ TOPICS: Mapping[str, Topic] = {
         NO_DOWNTIME,
         "Needed: deleted backups cannot be restored.",
     ),
+    "backup schedule": _ending(
+        CommandGroup.CONFIGURATION,
+        "backup schedule weekly Sun 03:00 --drill",
+        NO_DOWNTIME,
+        "Needed once: later backups, and the deletion of old ones, need no further approval.",
+    ),
+    "backup unschedule": _safe(CommandGroup.CONFIGURATION, "backup unschedule weekly"),
+    "backup protect": _safe(CommandGroup.CONFIGURATION, "backup protect LABEL"),
+    "backup unprotect": _safe(CommandGroup.CONFIGURATION, "backup unprotect LABEL"),
+    "drill": _safe(
+        CommandGroup.CONFIGURATION,
+        "drill",
+        "None: it works on a throw-away copy in a network of its own.",
+        "None by default; its plan shows what it costs.",
+    ),
     "runs": _look("runs acme-17", CommandGroup.RUNS),
     "run": _look("run acme-17", CommandGroup.RUNS),
     "cancel": _safe(
@@ -303,6 +318,9 @@ OPPOSITES: tuple[frozenset[str], ...] = (
     frozenset({"window add", "window skip"}),
     *(frozenset({"resume", other}) for other in ("cancel", "abandon", "abort")),
     frozenset({"approve", "reject"}),
+    frozenset({"backup schedule", "backup unschedule"}),
+    frozenset({"backup protect", "backup unprotect"}),
+    frozenset({"backup protect", "backup prune"}),
     frozenset({"module on", "module off"}),
     frozenset({"webhook add", "webhook remove"}),
 )

@@ -15,11 +15,12 @@ from services.memory.bindings import ClusterIdentities
 from services.operations.approvals import Approvals
 from services.operations.guards import ChangeGuards
 from services.procedures.plan import Plan
+from services.runs.authorization import Authorization
 from services.runs.driver import RunDriver
 from services.runs.journal import Journal
 from services.runs.request import Request, RequestState
 from services.runs.run import Opened, Run
-from services.runs.standing_approval import StandingApproval, why_not_covered
+from services.runs.standing_approval import StandingApproval, why_no_backup, why_not_covered
 from services.store.edit import retried
 from services.windows import Edge
 
@@ -83,6 +84,20 @@ class StandingAuthority:
 
 
 @dataclass(frozen=True)
+class BackupAuthority:
+    """The authority of a backup schedule at one of its times: its standing approval.
+
+    `time`: the name of that time. `checks` and `puts` belong to the commit that opens the run.
+    """
+
+    schedule: str
+    time: str
+    given: Authorization | None
+    checks: Texts = field(default_factory=dict)
+    puts: Texts = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Opening:
     """A run to be opened. `authority`: what it rests on; None: the plan needs no approval."""
 
@@ -90,7 +105,7 @@ class Opening:
     requester: Actor
     reason: str = ""
     channel: str = ""
-    authority: ApprovedRequest | BatchAuthority | StandingAuthority | None = None
+    authority: ApprovedRequest | BatchAuthority | StandingAuthority | BackupAuthority | None = None
 
 
 class RunOpener:
@@ -122,6 +137,8 @@ class RunOpener:
             run_id = await self._open_at_edge(opening, authority)
         elif isinstance(authority, BatchAuthority):
             run_id = await self._open_part(opening, authority)
+        elif isinstance(authority, BackupAuthority):
+            run_id = await self._open_backup(opening, authority)
         else:
             run_id = await self._open_for_person(opening, authority)
         self._driver.drive(opening.plan.cluster, run_id)
@@ -136,6 +153,10 @@ class RunOpener:
             case StandingAuthority():
                 now = self._clock.now()
                 if why := why_not_covered(plan, authority.edge, authority.standings, rules, now):
+                    raise Refused(why)
+            case BackupAuthority():
+                name, now = authority.schedule, self._clock.now()
+                if why := why_no_backup(plan, name, authority.given, rules, now):
                     raise Refused(why)
             case ApprovedRequest() | BatchAuthority():
                 if authority.after.left:
@@ -211,6 +232,23 @@ class RunOpener:
             return opened.run
         await self._guards.must_be_free(plan.cluster)
         raise Refused(f"the windows of {plan.cluster} were changed at the same moment")
+
+    async def _open_backup(self, opening: Opening, authority: BackupAuthority) -> str:
+        """Open it in the commit that writes the time of the schedule down as done.
+
+        Refused where what is kept of the backups has changed since it was read.
+        """
+        plan = opening.plan
+        opened, counter = await self._first_event(opening)
+        if authority.given is not None:
+            given = authority.given
+            opened = replace(opened, approvers=given.approvers, standing=given.at)
+        unheld = await self._guards.must_not_be_held(plan.cluster)
+        checks = {**authority.checks, **unheld}
+        if await self._journal.open(opened, counter, None, checks, authority.puts):
+            return opened.run
+        await self._guards.must_be_free(plan.cluster)
+        raise Refused(f"the backups of {plan.cluster} were changed at the same moment")
 
     async def _first_event(self, opening: Opening) -> tuple[Opened, str | None]:
         """The first event of the next run, and the counter that its name rests on."""

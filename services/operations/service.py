@@ -12,6 +12,7 @@ from services.cloud.node_logs import NodeLogs, masked_lines, read_logs
 from services.cloud.node_report import NodeReport, read_inspection
 from services.cloud.node_scripts import SERVICE
 from services.cloud.secrets_bucket import SecretsBucket
+from services.cluster.backup_notes import BackupNotes
 from services.cluster.model import EVERYTHING, Cluster, Droplet, Fact, short_name
 from services.common.clock import Clock
 from services.common.command import Command, CommandClass
@@ -439,6 +440,32 @@ class OperationsService:
             raise Refused("a window opens runs for itself only")
         _must_be_window(window)
         return await self._opener.open(opening)
+
+    # Backups
+
+    async def unschedule_backups(self, name: str, schedule: str, actor: Actor) -> None:
+        """Remove a schedule of backups. Refused when there is none of that name."""
+        self.must_use(name, actor, CommandClass.CAPACITY)
+
+        def change(notes: BackupNotes) -> BackupNotes:
+            if notes.schedule(schedule) is None:
+                there = ", ".join(s.name for s in notes.schedules) or "none"
+                raise Refused(f"{name} has no backup schedule {schedule}; there are: {there}")
+            return notes.without_schedule(schedule)
+
+        about = (f"backup schedule {schedule}", "removed", "")
+        await self._memory.backups.edit(name, change, by=actor, about=about)
+
+    async def protect_backup(self, name: str, label: str, actor: Actor, *, protected: bool) -> None:
+        """Protect a backup from being deleted by the bot, or end that."""
+        self.must_use(name, actor, CommandClass.CAPACITY)
+        about = (label, "protected" if protected else "not protected", "")
+        await self._memory.backups.edit(
+            name,
+            lambda notes: notes.with_protection(label, protected=protected),
+            by=actor,
+            about=about,
+        )
 
     # Decisions
 

@@ -13,7 +13,7 @@ from services.common.text import count_of
 from services.common.values import replace
 from services.steps.autoscaler import Arrived, Autoscaling
 from services.steps.autoscaler_drain import Deleted, FleetGone, Left
-from services.steps.backup import Snapshots
+from services.steps.backup import SaveBackupSchedule, Snapshots
 from services.steps.base import Step
 from services.steps.drain import Drain
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
@@ -113,6 +113,8 @@ def subjects(step: Step) -> frozenset[str]:
             return frozenset({"secrets.env"})
         case SaveWindow(words=words):
             return _each("window", words.split(" ", 1)[:1])
+        case SaveBackupSchedule(times=times):
+            return _each("backup schedule", times.split(" ", 1)[:1])
         case _:
             return _of_masters(step) or _of_upgrade(step) or _of_media(step)
 

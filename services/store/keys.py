@@ -100,6 +100,11 @@ def closings_key(cluster: str) -> str:
     return f"evenings:{cluster}"
 
 
+def backups_key(cluster: str) -> str:
+    """What is kept of its backups: counts, results of drills, which are protected."""
+    return f"backups:{cluster}"
+
+
 def policy_key(cluster: str) -> str:
     """The text of its policy as the audit last recorded it."""
     return f"policy:{cluster}"
