@@ -171,7 +171,7 @@ class ClusterWorld(ClusterGateway):
         old (`Age`), also from before `since`.
         """
         now = self._clock.now()
-        age = Age(now, self.account.sharing_window(), since, aged, self.account.books_window())
+        age = Age(now, self.account.sharing_window(), since, aged, self.account.records_window())
         seen = await self._survey.look(needs, age, tolerates)
         self._note(seen)
         masters, media = seen.masters, seen.media
