@@ -209,3 +209,41 @@ def test_every_file_can_be_named_and_modules_switch_both_ways() -> None:
         assert switched(on, module, on=False) == others
         with pytest.raises(Refused, match="only module"):
             switched(module.name, module, on=False)
+
+
+KEPT_TEXT = f"""keys:
+    APIabc: {SECRET}
+rtc:
+    node_ip: 10.0.0.1
+webhook:
+    api_key: {SECRET}
+    urls:
+        - http://a.example/hook
+"""
+TALKING = f"""{KEPT_TEXT}        - https://u:{SECRET}@hidden.example/hook?token={SECRET}
+# a comment with the word hidden
+"""
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        ("10.0.0.1", "<kept 2>"),
+        ("10.0.0.1", "x<kept 2>"),
+        ("10.0.0.1", "x.<kept 2>.y"),
+        ("http://a.example/hook", "http://<kept 2>.example/hook"),
+        ("http://a.example/hook", "http://<kept 2>.example/hook?a=b"),
+        ("    <kept 1>", "rtc2:\n  - <kept 1>\nlogging:\n    level: a<kept 2>"),
+    ],
+)
+def test_no_part_of_a_value_shows_what_is_kept_back(was: str, now: str) -> None:
+    shown = shown_text(LIVEKIT, KEPT_TEXT)
+    edited = shown.text.replace(was, now, 1)
+    assert edited != shown.text
+    assert shown.surfaced(LIVEKIT, edited)
+
+
+def test_words_of_what_is_kept_back_do_not_stop_an_edit() -> None:
+    shown = shown_text(LIVEKIT, TALKING)
+    assert not shown.surfaced(LIVEKIT, shown.text)
+    assert not shown.surfaced(LIVEKIT, shown.text.replace("10.0.0.1", "10.0.0.2"))
