@@ -23,6 +23,7 @@ from services.config_files.modules import MODULES, switched
 from services.config_files.schema import TYPES
 from services.config_files.values import with_value
 from services.config_files.webhooks import added, removed, url_problem, webhooks
+from services.operations.staged_secrets import file_procedure
 from tests.support.coverage_level import LAW
 
 SECRET = "Zq7vXk9Wm2"
@@ -247,3 +248,23 @@ def test_words_of_what_is_kept_back_do_not_stop_an_edit() -> None:
     shown = shown_text(LIVEKIT, TALKING)
     assert not shown.surfaced(LIVEKIT, shown.text)
     assert not shown.surfaced(LIVEKIT, shown.text.replace("10.0.0.1", "10.0.0.2"))
+
+
+def _long(count: int, secret: str) -> ConfigText:
+    comments = "".join(f"    # {n}\n" for n in range(count))
+    return ConfigText(LIVEKIT, f"room:\n{comments}keys:\n    APIabc: {secret}\n".encode())
+
+
+def test_more_than_an_approver_is_shown_is_refused() -> None:
+    before, after = _long(60, "old"), _long(0, SECRET)
+    with pytest.raises(Refused, match="an approver is shown"):
+        file_procedure(before, after.text, "s", "", "")
+    procedure = file_procedure(before, _long(60, SECRET).text, "s", "", "")
+    assert procedure.hides
+    assert len(procedure.difference) < 10
+
+
+def test_what_is_behind_the_cut_of_a_long_line_counts_as_hidden() -> None:
+    before = ConfigText(LIVEKIT, b"rtc:\n    stun_servers: [a.example:1]\n")
+    after = f"rtc:\n    stun_servers: [{'a.example:1, ' * 13}b.example:1]\n"
+    assert file_procedure(before, after, "s", "", "").hides
