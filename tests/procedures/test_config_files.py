@@ -151,6 +151,22 @@ def test_what_is_refused_and_its_text(words: str, reason: str) -> None:
     play(story)
 
 
+def test_an_approver_can_read_every_line_of_the_difference() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.type_text("COPS", "/openvidu config file edit livekit.yaml rtc")
+        view = await scene.ana.wait_for(lambda: _form(scene))
+        servers = [f"stun-{n}.{'a' * 60}.example:3478" for n in range(28)]
+        items = "".join(f"    - {server}\n" for server in servers)
+        edited = f"{_content(view)}\n  stun_servers:\n{items}"
+        assert await scene.ana.fill_and_submit(view, {"Content": edited}) is None
+        card = await scene.card("Change livekit.yaml of acme")
+        shown = await in_full(scene.ben, card)
+        assert [server for server in servers if server not in shown] == []
+        assert "put back and verified, by itself" in shown
+
+    play(story)
+
+
 # What goes wrong is rolled back
 
 
