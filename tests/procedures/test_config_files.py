@@ -203,6 +203,36 @@ def test_one_media_node_that_rejects_is_enough() -> None:
     play(story)
 
 
+def test_a_media_node_that_stops_answering_is_no_proof_that_it_serves() -> None:
+    async def story(scene: Scene) -> None:
+        before = files(scene)
+        node = scene.estate.media("acme")[1]
+        card = await set_value(scene, "room.max_participants 50")
+        await scene.ben.press(card, "Approve")
+        await scene.ana.wait_for(lambda: files(scene)[0] != before[0])
+        scene.environment.faults.make_ill(node.name, "docker-down")
+        run = await scene.run_is("acme-1", State.ROLLED_BACK, State.STOPPED, State.DONE)
+        assert run.state is State.STOPPED
+        assert "media-2 to answer" in run.stopped + run.recovering
+        assert files(scene) == before
+
+    play(story)
+
+
+def test_a_media_node_that_cannot_be_seen_is_named_before_anything_is_written() -> None:
+    async def story(scene: Scene) -> None:
+        node = scene.estate.media("acme")[1]
+        scene.environment.faults.make_ill(node.name, "docker-down")
+        await scene.ana.type_text(
+            "COPS", "/openvidu config file set livekit.yaml room.max_participants 50"
+        )
+        answer = await scene.ephemeral("UANA", "cannot be seen")
+        assert "media-2" in answer.text
+        assert left_behind(scene) == []
+
+    play(story)
+
+
 def test_a_master_that_does_not_come_back_gets_the_old_file() -> None:
     async def story(scene: Scene) -> None:
         before = files(scene)
