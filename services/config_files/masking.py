@@ -21,7 +21,8 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,60}"
 _YAML_LINE = re.compile(
     rf"(?P<head>(?P<indent> *)(?P<dash>(?:- +)*)(?:(?P<key>{_NAME}):(?= |$) *)?)(?P<value>.*)"
 )
-_ENV_LINE = re.compile(rf"(?P<head>(?P<key>{_NAME})=)(?P<value>.*)")
+# In capitals, as every key of OpenVidu: the last line of a long value ends with `=` too.
+_ENV_LINE = re.compile(r"(?P<head>(?P<key>[A-Z_][A-Z0-9_]{0,60})=)(?P<value>.*)")
 # Names alone: what they stand for is in another file. A default value could be a secret.
 _REFERENCES = re.compile(
     r"\$\{(?:openvidu|master_node|media_node)\.[A-Z0-9_]+(?::\?[A-Za-z ]{0,40})?\}"

@@ -1,11 +1,14 @@
 """Configuration files: what is hidden, what changes, and what nodes would refuse."""
 
+import base64
+import hashlib
 import string
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.cloud.config_look import parse_configuration, parse_content
 from services.common.errors import Refused
 from services.config_files import (
     FILES,
@@ -268,3 +271,36 @@ def test_what_is_behind_the_cut_of_a_long_line_counts_as_hidden() -> None:
     before = ConfigText(LIVEKIT, b"rtc:\n    stun_servers: [a.example:1]\n")
     after = f"rtc:\n    stun_servers: [{'a.example:1, ' * 13}b.example:1]\n"
     assert file_procedure(before, after, "s", "", "").hides
+
+
+def test_a_file_that_is_no_utf_8_is_refused_because_a_change_would_alter_other_lines() -> None:
+    data = b"# caf\xe9\nroom:\n    max_participants: 0\n"
+    printed = (
+        f"openvidu=\nmaster_node=\ndigest={hashlib.sha256(data).hexdigest()}\ncontent\n"
+        f"{base64.b64encode(data).decode()}\n"
+    )
+    with pytest.raises(Refused, match="not a text file"):
+        parse_content(LIVEKIT, printed)
+
+
+@pytest.mark.parametrize("line", [f"{SECRET}=", f"{SECRET}==", f"a{SECRET}_-x=y"])
+def test_the_last_line_of_a_long_value_is_no_key(line: str) -> None:
+    file = file_named("openvidu.env")
+    text = f"PRIVATE_KEY='begin\n{line}\n'\nLOG_LEVEL=info\n"
+    assert SECRET not in shown_text(file, text).text
+    assert SECRET not in "\n".join(difference(file, "", text))
+    assert "LOG_LEVEL=info" in shown_text(file, text).text
+    twice = problems(ConfigText(file, b""), f"{line}\n{line}\n")
+    assert twice
+    assert SECRET not in str(twice)
+
+
+@pytest.mark.parametrize("quote", ["`{}`", '"{}"', "'{}'", "!!str {}"])
+def test_an_error_of_a_node_does_not_quote_the_configuration(quote: str) -> None:
+    said = f"line 3: cannot unmarshal {quote.format(SECRET)} into int"
+    look = parse_configuration(
+        f"layout=cluster\nerror=[2026-11-30T10:00:00Z] media-1: {said}\nend\n"
+    )
+    assert not isinstance(look, str)
+    assert SECRET not in str(look.errors)
+    assert "line 3: cannot unmarshal" in str(look.errors)
