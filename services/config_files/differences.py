@@ -35,7 +35,22 @@ def hides(file: ConfigFile, before: str, after: str) -> bool:
 
 def _whole(file: ConfigFile, before: str, after: str) -> Iterator[str]:
     old, new = before.split("\n"), after.split("\n")
-    return _lines(old, new, shown_lines(file, before), shown_lines(file, after))
+    begin, end = _same(old, new)
+    one, other = slice(begin, len(old) - end), slice(begin, len(new) - end)
+    shown = (shown_lines(file, before)[one], shown_lines(file, after)[other])
+    return _lines(old[one], new[other], *shown)
+
+
+def _same(old: list[str], new: list[str]) -> tuple[int, int]:
+    """Return how many lines need no comparison, at the begin and at the end.
+
+    They are equal and no context. A comparison of many equal lines would take minutes.
+    """
+    most = min(len(old), len(new))
+    begin = next((n for n in range(most) if old[n] != new[n]), most)
+    left = most - begin
+    end = next((n for n in range(left) if old[-1 - n] != new[-1 - n]), left)
+    return max(0, begin - CONTEXT), max(0, end - CONTEXT)
 
 
 def _lines(

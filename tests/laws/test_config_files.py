@@ -304,3 +304,16 @@ def test_an_error_of_a_node_does_not_quote_the_configuration(quote: str) -> None
     assert not isinstance(look, str)
     assert SECRET not in str(look.errors)
     assert "line 3: cannot unmarshal" in str(look.errors)
+
+
+def test_a_small_change_of_a_large_file_costs_little_and_shows_the_same() -> None:
+    blank = "\n" * 60_000
+    file = file_named("prometheus.yaml")
+    lines = difference(file, f"a: 1{blank}port: 2{blank}c: 3", f"a: 1{blank}port: 4{blank}c: 3")
+    assert lines == ("  ", "  ", "- port: 2", "+ port: 4", "  ", "  ")
+    assert difference(file, "port: 1\nlevel: a", "port: 1\nlevel: b\nport: 3") == (
+        "  port: 1",
+        "- level: a",
+        "+ level: b",
+        "+ port: 3",
+    )
