@@ -37,6 +37,8 @@ from handlers.slack.client import SlackClient
 from handlers.slack.user_groups import UserGroupRefresher
 from handlers.updates.announcements import Announcements
 from handlers.updates.approval_calls import ApprovalCalls
+from handlers.updates.batch_cards import BatchCards
+from handlers.updates.card_poster import CardPoster
 from handlers.updates.closed_channels import ClosedChannelWatch
 from handlers.updates.escalations import Escalations
 from handlers.updates.once_poster import OncePoster
@@ -59,6 +61,7 @@ from services.memory.escalations import EscalationNotes
 from services.memory.home_viewers import HomeViewers
 from services.memory.host_keys import PinnedHostKeys
 from services.memory.inbox import CommandInbox
+from services.memory.message_refs import MessageRefs
 from services.memory.notifications import NotificationRepository
 from services.operations.accounts import Accounts
 from services.operations.assembly import SWEEP_INTERVAL, Operations, assemble
@@ -67,10 +70,12 @@ from services.operations.continuity import Continuity
 from services.operations.retention import DAY, Retention, RetentionPolicy
 from services.runs.request import Request
 from services.schedule.alerts import AutoscalerAlerts
+from services.schedule.backups import BackupKeeper
 from services.schedule.calendar_sync import CalendarSync
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.weekly_digest import WeeklyDigests
 from services.store.gate import WriteGate
+from services.store.keys import BATCH_CARDS
 from services.store.port import new_id
 from services.windows import Window
 
@@ -90,11 +95,13 @@ class Bot:
     scheduler: WindowScheduler
     calendars: CalendarSync
     autoscaler_alerts: AutoscalerAlerts
+    backups: BackupKeeper
     announcements: Announcements
     dispatcher: CommandDispatcher
     slack: SlackClient
     user_groups: UserGroupRefresher
     reporter: Reporter
+    batch_cards: BatchCards
     closed_channels: ClosedChannelWatch
     home: HomeTab
     operator_alerts: OperatorAlerts
@@ -128,14 +135,17 @@ class Bot:
             "groups": self.user_groups.sweep,
             "channels": self.closed_channels.sweep,
             "desk": self.operations.round.sweep,
+            "batches": self.operations.batch_driver.sweep,
             "audit": self.operations.anchors.sweep,
             "windows of the settings": self._seed,
             "calendars": self.calendars.sweep,
             "hours": self.scheduler.tick,
             "lookouts": self.autoscaler_alerts.tick,
+            "backups": self.backups.tick,
             "announcements": self.announcements.sweep,
             "escalations": self.escalations.sweep,
             "cards": self.reporter.sweep,
+            "cards of batches": self.batch_cards.sweep,
             "approvers": self.approval_calls.sweep,
             "weekly digest": self.digests.sweep,
             "commands": self.dispatcher.sweep,
@@ -206,6 +216,7 @@ class Bot:
         await self.scheduler.aclose()
         await self.operations.aclose()
         await self.reporter.aclose()
+        await self.batch_cards.aclose()
         await self.home.aclose()
         await self.operations.tasks.settle(0.5)
         await self.connected.aclose()
@@ -262,6 +273,7 @@ def build(
         observes=settings.observes,
         stage=ways.stage,
     )
+    operations.batches.most_at_once = settings.batches.most_at_once
     scheduler = WindowScheduler(
         operations, clock, _people_per_node(settings), settings.observe_report_days
     )
@@ -286,10 +298,12 @@ def build(
     inbox = CommandInbox(store)
     dispatcher = _dispatcher(base, inbox, default_clusters)
     reporter = _reporter(base)
+    batch_cards = _batch_cards(base)
     home = _home(base)
     escalations = _escalations(base)
     continuity = Continuity(operations, store, clock, own_version(), seeds)
     continuity.listeners.append(reporter.lost)
+    continuity.listeners.append(batch_cards.lost)
     continuity.listeners.append(scheduler.forget)
     once, clusters = operations.once, operations.clusters
     return Bot(
@@ -302,11 +316,15 @@ def build(
             calendars_of(settings), scheduler.books, clock, operations.bulkheads, clusters
         ),
         autoscaler_alerts=AutoscalerAlerts(operations, clock),
+        backups=BackupKeeper(
+            operations, clock, lambda name: settings.clusters[name].policy.backup_alarm_days
+        ),
         announcements=_announcements(base),
         dispatcher=dispatcher,
         slack=slack,
         user_groups=_groups(base, user_groups),
         reporter=reporter,
+        batch_cards=batch_cards,
         closed_channels=ClosedChannelWatch(
             clusters, ClosedChannels(store), once, slack, clock, channels
         ),
@@ -370,6 +388,27 @@ def _reporter(base: Base) -> Reporter:
     )
 
 
+def _batch_cards(base: Base) -> BatchCards:
+    operations = base.operations
+    return BatchCards(
+        operations.batches,
+        operations.batch_records,
+        operations.batch_driver,
+        operations.reader,
+        MessageRefs(base.store, BATCH_CARDS),
+        operations.message_refs,
+        CardPoster(base.slack, base.channels),
+        base.poster,
+        base.recipients,
+        base.slack,
+        operations.bulkheads,
+        base.adapters.clock,
+        base.channels,
+        operations.subscribers,
+        base.tasks.part(),
+    )
+
+
 def _links(settings: Settings) -> dict[str, ClusterLinks]:
     """Return the pages that cards link to, by cluster."""
     return {
@@ -427,7 +466,13 @@ def _digests(base: Base) -> DigestPoster:
     zones = {n: c.timezone for n, c in base.settings.clusters.items() if c.digest}
     return DigestPoster(
         operations.clusters,
-        WeeklyDigests(operations.reader, scheduler.books, scheduler.usage, clock),
+        WeeklyDigests(
+            operations.reader,
+            scheduler.books,
+            scheduler.usage,
+            clock,
+            operations.memory.backups,
+        ),
         base.poster,
         base.recipients,
         operations.bulkheads,

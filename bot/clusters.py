@@ -163,7 +163,12 @@ def cluster_of(
     )
     owner = accounts[token].owner
     return ManagedCluster(
-        name, world, _rules(name, cluster), partial(http.certificate_of, cluster.public_url), owner
+        name,
+        world,
+        _rules(name, cluster),
+        partial(http.certificate_of, cluster.public_url),
+        owner,
+        cluster.labels,
     )
 
 
@@ -280,6 +285,8 @@ def _place(name: str, cluster: ClusterSettings) -> ClusterConfig:
         drain_method=cluster.drain.method,
         min_serving=cluster.drain.min_serving,
         keep_backups=cluster.policy.keep_backups,
+        bucket=cluster.spaces.bucket if cluster.spaces is not None else "",
+        bucket_endpoint=cluster.spaces.endpoint if cluster.spaces is not None else "",
         zone=cluster.timezone,
         declared=cluster.autoscaler.minimum,
         timings=timings,

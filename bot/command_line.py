@@ -170,6 +170,11 @@ def _add_demo(commands: Subcommands) -> None:
         help="High Availability with this kind of media fleet, Elastic, or Single Node "
         "(default pool)",
     )
+    demo.add_argument(
+        "--second",
+        action="store_true",
+        help="with a second, small cluster: both have the label production",
+    )
     demo.add_argument("--no-browser", action="store_true", help="only print the page's address")
     demo.add_argument(
         "--world-only",

@@ -124,6 +124,10 @@ TeamId = Annotated[str, _matching(r"[TE][A-Z0-9]{2,}", "a Slack workspace id suc
 ClusterName = Annotated[
     str, _matching(r"[a-z0-9][a-z0-9-]{0,39}", "lower-case letters, digits and hyphens")
 ]
+Label = Annotated[
+    str,
+    _matching(r"[a-z0-9][a-z0-9-]{0,39}", "labels of lower-case letters, digits and hyphens"),
+]
 Stack = Annotated[
     str,
     _matching(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}", "the stack name that OpenVidu was deployed with"),
@@ -282,6 +286,7 @@ class PolicySettings(Value):
     growth: Annotated[Number, Field(ge=0, le=10)] = 0.5
     reasons_for: tuple[ReasonFor, ...] = ()
     keep_backups: Annotated[Whole, Field(ge=1, le=100)] = 3
+    backup_alarm_days: Annotated[Whole, Field(ge=0, le=365)] = 8
 
 
 class WakeSettings(Value):
@@ -385,6 +390,7 @@ class ClusterSettings(Value):
     timings: TimingSettings = TimingSettings()
     account_facts: AccountFactsSettings = AccountFactsSettings()
     channel: ChannelId | None = None
+    labels: Annotated[tuple[Label, ...], Field(max_length=20)] = ()
     timezone: TimeZone = "UTC"
     windows: tuple[Text, ...] = ()
     holidays: Path | None = None
@@ -447,6 +453,12 @@ class ClusterSettings(Value):
         return self
 
 
+class BatchesSettings(Value):
+    """Changes of several clusters: the most that `--at-once` may let run at a time."""
+
+    most_at_once: Annotated[Whole, Field(ge=1, le=50)] = 5
+
+
 class HealthSettings(Value):
     """Address of the health pages."""
 
@@ -499,6 +511,7 @@ class Settings(Value):
     health: HealthSettings = HealthSettings()
     terminal: TerminalSettings = TerminalSettings()
     oncall: OnCallSettings | None = None
+    batches: BatchesSettings = BatchesSettings()
     log: LogSettings = LogSettings()
     mode: Mode = "operate"
     observe_report_days: Annotated[Whole, Field(ge=1, le=60)] = 14

@@ -170,7 +170,7 @@ rests_on(
     "masters",
     Source.SOURCE,
     "openvidu-digitalocean pro/elastic and pro/singlenode: digitalocean_reserved_ip",
-    "a reserved IP leads to the one droplet, and nothing answers while that is off",
+    "a reserved IP leads to the one droplet, and nothing answers while that is powered off",
 )
 rests_on(
     "masters",

@@ -8,7 +8,9 @@ import signal
 import sys
 import tempfile
 import webbrowser
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -31,21 +33,34 @@ def run(options: argparse.Namespace) -> int:
         speed = options.speed or SPEED_WITHOUT_BOT
         return run_world(options.port, speed, kind=options.kind)
     speed = options.speed or SPEED
-    return run_demo(options.port, speed, browser=not options.no_browser, kind=options.kind)
+    return run_demo(
+        options.port,
+        speed,
+        browser=not options.no_browser,
+        kind=options.kind,
+        second=options.second,
+    )
 
 
-def run_demo(port: int | None, speed: float, *, browser: bool, kind: str = "pool") -> int:
+def run_demo(
+    port: int | None, speed: float, *, browser: bool, kind: str = "pool", second: bool = False
+) -> int:
     """Run until Ctrl-C. Everything listens on loopback; all files are deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="openvidu-bot-demo-") as folder:
         logging.basicConfig(filename=Path(folder, "world.log"), level=logging.WARNING)
-        return asyncio.run(_play(Path(folder), port, speed, browser=browser, kind=kind))
+        world = partial(_world, Path(folder), speed, kind, second=second)
+        return asyncio.run(_play(world, port, browser=browser))
 
 
-async def _play(folder: Path, port: int | None, speed: float, *, browser: bool, kind: str) -> int:
+def _world(folder: Path, speed: float, kind: str, *, second: bool) -> DemoWorld:
     hour, minute = BEGINS
     evening = datetime.now(ZONE).replace(hour=hour, minute=minute, second=0, microsecond=0)
-    world = DemoWorld(folder, ScaledClock(speed, evening.timestamp()), kind=kind)
-    child = BotProcess(folder / "bot.log")
+    return DemoWorld(folder, ScaledClock(speed, evening.timestamp()), kind=kind, second=second)
+
+
+async def _play(build: Callable[[], DemoWorld], port: int | None, *, browser: bool) -> int:
+    world = build()
+    child = BotProcess(world.folder / "bot.log")
     panel = Panel(world, child)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -15,7 +15,7 @@ import yaml
 import config
 from handlers.commands.parser import COMMANDS
 from simulators.clock import ScaledClock
-from simulators.cloud import SimulatedDroplet
+from simulators.cloud import SimulatedCluster, SimulatedDroplet
 from simulators.dice import dice_of
 from simulators.environment import Addresses, SimulatedEnvironment
 from simulators.slack.screen import is_offered
@@ -25,6 +25,8 @@ from simulators.wire import WireCall
 
 Json = dict[str, Any]
 STACK = "acme"
+SECOND = "beta"  # a small cluster beside it, where several are to be tried
+LABEL = "production"  # of both
 ZONE = "Europe/Madrid"
 PEOPLE = {
     "UANA": ("ana", "Ana Ruiz"),
@@ -159,7 +161,8 @@ class DemoWorld:
     """Cloud, nodes and Slack in one process.
 
     `folder` holds the SSH key, the settings and the bot's state; `kind` is a deployment or a kind
-    of media fleet (`demo --kind`); `more` are further settings.
+    of media fleet (`demo --kind`); `second`: with a small cluster beside it, both with one label;
+    `more` are further settings.
     """
 
     def __init__(
@@ -171,6 +174,7 @@ class DemoWorld:
         media: int = 3,
         redis_url: str = "",
         kind: str = "pool",
+        second: bool = False,
         **more: Any,
     ) -> None:
         key = asyncssh.generate_private_key("ssh-ed25519")
@@ -189,6 +193,9 @@ class DemoWorld:
         self.estate = self.environment.estate
         built = DEPLOYMENTS.get(kind, {"kind": kind})
         self.cluster = self.environment.build_cluster(STACK, media=media, **built)
+        self.second: SimulatedCluster | None = None
+        if second:
+            self.second = self.environment.build_cluster(SECOND, media=1)
         self.guide = [dict(step) for step in GUIDE]
 
     async def start(self, port: int = 0, page: SidePanel | None = None) -> None:
@@ -326,7 +333,17 @@ class DemoWorld:
                 "LIVEKIT_API_KEY": livekit.api_key,
                 "LIVEKIT_API_SECRET": livekit.api_secret,
             }
+            | self._second_secrets()
         )
+
+    def _second_secrets(self) -> dict[str, str]:
+        if self.second is None:
+            return {}
+        livekit = self.environment.livekit[SECOND]
+        return {
+            "BETA_LIVEKIT_API_KEY": livekit.api_key,
+            "BETA_LIVEKIT_API_SECRET": livekit.api_secret,
+        }
 
     def health_url(self) -> str:
         """Return where masters show their health; "" where it is asked for on the node, by SSH."""
@@ -335,28 +352,41 @@ class DemoWorld:
         return f"http://{{address}}:{self.addresses.health_port}/health/caddy"
 
     def _settings(self, at: Addresses) -> Mapping[str, Any]:
-        front = at.fronts[STACK]
         health = {"health_url": url} if (url := self.health_url()) else {}
+        clusters = {STACK: {**self._cluster_settings(STACK, self.cluster, at), **health}}
+        if self.second is not None:
+            health = {"health_url": f"http://{{address}}:{at.health_port}/health/caddy"}
+            names = ("livekit_api_key", "livekit_api_secret")
+            clusters[SECOND] = {
+                **self._cluster_settings(SECOND, self.second, at),
+                **health,
+                "secrets": {name: f"BETA_{name.upper()}" for name in names},
+            }
+            for settings in clusters.values():
+                settings["labels"] = [LABEL]
         return {
-            "clusters": {
-                STACK: {
-                    "stack": STACK,
-                    "region": self.cluster.region,
-                    "public_url": f"{front}/",
-                    **health,
-                    "livekit_url": front,
-                    "ssh": {"port": at.ssh_port, "key_file": str(self.key_file)},
-                    "spaces": {"endpoint": at.spaces, "bucket": self.cluster.bucket},
-                    "roles": {"operators": OPERATORS},
-                    "channel": OPS,
-                    "timezone": ZONE,
-                }
-            },
+            "clusters": clusters,
             "channels": {OPS: STACK},
             "slack": {"api_url": self.slack.api_url},
             "state": {"path": str(self.folder / "state.sqlite3")},
             "digitalocean": {"api_url": at.digitalocean},
             "health": {"port": 0},
+        }
+
+    def _cluster_settings(
+        self, name: str, cluster: SimulatedCluster, at: Addresses
+    ) -> dict[str, Any]:
+        front = at.fronts[name]
+        return {
+            "stack": name,
+            "region": cluster.region,
+            "public_url": f"{front}/",
+            "livekit_url": front,
+            "ssh": {"port": at.ssh_port, "key_file": str(self.key_file)},
+            "spaces": {"endpoint": at.spaces, "bucket": cluster.bucket},
+            "roles": {"operators": OPERATORS},
+            "channel": OPS,
+            "timezone": ZONE,
         }
 
 

@@ -46,6 +46,10 @@ TO_OPERATE = {
     "tag:create and tag:delete": "draining by an autoscaler",
     "function:update": "pausing an autoscaler",
 }
+DRILL_SCOPES = (
+    "they also need vpc:create, vpc:delete, firewall:read, firewall:create, firewall:delete, "
+    "tag:create, tag:delete and droplet:delete; without one, a drill is refused and names it"
+)
 OF_SECRETS = "secrets: DIGITALOCEAN_TOKEN"
 LOW = 500  # requests
 
@@ -98,7 +102,8 @@ async def _token(account: SharedAccount, name: str, *, observes: bool) -> Sequen
         fine(f"{name}: token", "accepted"),
         await _scopes(account, f"{name}: scopes"),
         skipped(f"{name}: {', '.join(UNSEEN_SCOPES)}", UNSEEN),
-        skipped(f"{name}: droplet:delete", "it should not be granted; only deleting would show"),
+        skipped(f"{name}: droplet:delete", "only restore drills and autoscalers need it"),
+        skipped(f"{name}: restore drills", DRILL_SCOPES),
         *_budget(account, name),
     ]
 

@@ -54,6 +54,8 @@ GETS = {
     "account.get": "account", "snapshots.list": "snapshots",
     "functions.list_namespaces": "functions/namespaces",
     "functions.get_trigger": "functions/namespaces/{}/triggers/{}", "tags.get": "tags/{}",
+    "vpcs.list": "vpcs", "firewalls.list": "firewalls", "tags.list": "tags",
+    "ssh_keys.list": "account/keys",
 }  # fmt: skip
 OTHERS = {
     "droplet_actions.post": ("POST", "droplets/{}/actions"), "autoscalepools.update": ("PUT",
@@ -61,7 +63,10 @@ OTHERS = {
     "functions.update_trigger": ("PUT", "functions/namespaces/{}/triggers/{}"),
     "tags.assign_resources": ("POST", "tags/{}/resources"),
     "tags.unassign_resources": ("DELETE", "tags/{}/resources"),
-    "droplets.destroy": ("DELETE", "droplets/{}"),
+    "droplets.destroy": ("DELETE", "droplets/{}"), "droplets.create": ("POST", "droplets"),
+    "vpcs.create": ("POST", "vpcs"), "vpcs.delete": ("DELETE", "vpcs/{}"),
+    "firewalls.create": ("POST", "firewalls"), "firewalls.delete": ("DELETE", "firewalls/{}"),
+    "tags.create": ("POST", "tags"), "tags.delete": ("DELETE", "tags/{}"),
 }  # fmt: skip
 
 

@@ -5,7 +5,13 @@ A new one is a dataclass, named in `INSTANT_COMMANDS`, with a line in `TOPICS` o
 
 from handlers.commands.about import VersionCommand, WhoAmI
 from handlers.commands.audit import Audit
-from handlers.commands.backup import BackupList, BackupShow
+from handlers.commands.backup import (
+    BackupList,
+    BackupProtect,
+    BackupShow,
+    BackupUnprotect,
+    BackupUnschedule,
+)
 from handlers.commands.base import CommandContext, InstantCommand, WhichCluster
 from handlers.commands.break_glass import BreakGlass
 from handlers.commands.config import ConfigHistory, ConfigList, ConfigRollback, ConfigSet
@@ -37,6 +43,7 @@ from services.procedures import PROCEDURES
 
 INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
     *(Help, ShowStatus, Runs, Cancel, Resume, Abandon, OneRun, BackupList, BackupShow),
+    *(BackupUnschedule, BackupProtect, BackupUnprotect),
     *(ListLater, CancelLater),
     *(
         ListWindows,

@@ -2,18 +2,30 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
-from handlers.slack.blocks import Card, Picture, TextFile
+from handlers.slack.blocks import (
+    Card,
+    Picture,
+    TextFile,
+    context,
+    escape,
+    section,
+    truncate,
+)
 from services.access.policy import Actor
 from services.common.clock import Clock
 from services.common.command import Command
-from services.common.errors import Refused, Unreachable
+from services.common.errors import Refused, Rejected, Unreachable
 from services.operations.service import OperationsService
 from services.procedures import Procedure
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.visible import VisibleClusters
+
+MOST_BLOCKS = 45  # of an answer about several clusters; Slack takes 50
+TEXT_OF_ONE = 250  # characters of one of many clusters
 
 
 class WhichCluster(Refused):
@@ -95,7 +107,8 @@ class InstantCommand(Command, ABC):
     `changes`: it changes something, so it is stored before it is acknowledged.
     `reasons`: it takes `--reason`. `later`: what it leads to can be scheduled with `--at`.
     `plans`: it leads to a plan, so it takes `--dry-run` and `--reason`. `meanwhile`: what people
-    read while its answer takes long; "" for the usual sentence.
+    read while its answer takes long; "" for the usual sentence. `several`: it takes several
+    clusters, and is answered for each of them in turn unless it overrides `answer_several`.
     """
 
     changes: ClassVar[bool] = False
@@ -103,7 +116,45 @@ class InstantCommand(Command, ABC):
     later: ClassVar[bool] = False
     plans: ClassVar[bool] = False
     meanwhile: ClassVar[str] = ""
+    several: ClassVar[bool] = False
 
     @abstractmethod
     async def answer(self, ctx: CommandContext) -> Card | None:
         """Return the private answer; None when a modal or a card in the channel answers."""
+
+    async def answer_several(self, ctx: CommandContext, names: Sequence[str]) -> Card:
+        """Return the one answer about several clusters: that of each, in turn.
+
+        The failure of one of them is in its own lines, and holds up no other.
+        """
+        cards = []
+        for name in names:
+            of_one = replace(ctx, cluster=partial(_named, name))
+            try:
+                card = await self.answer(of_one)
+            except (Refused, Unreachable, Rejected) as error:
+                card = failed_card(name, str(error))
+            if card is not None:
+                cards.append(card)
+        return joined_card(cards)
+
+
+def _named(name: str) -> str:
+    return name
+
+
+def failed_card(name: str, why: str) -> Card:
+    """Return the answer about one of several clusters where there is no other."""
+    text = f"{name}: {escape(why)}"
+    return Card(text, (section(f":warning: *{name}*: {escape(why)}"),))
+
+
+def joined_card(cards: Sequence[Card]) -> Card:
+    """Return one card of several; of many only their texts, so that Slack takes it."""
+    blocks = tuple(block for card in cards for block in card.blocks)
+    if len(blocks) > MOST_BLOCKS:
+        shown = cards[:MOST_BLOCKS]
+        blocks = tuple(section(truncate(card.text, TEXT_OF_ONE)) for card in shown)
+        if len(cards) > len(shown):
+            blocks = (*blocks, context(f"And {len(cards) - len(shown)} more clusters"))
+    return Card("\n".join(truncate(card.text, TEXT_OF_ONE) for card in cards), blocks)

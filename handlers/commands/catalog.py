@@ -196,7 +196,7 @@ TOPICS: Mapping[str, Topic] = {
     "config file set": _ending(
         CommandGroup.CONFIGURATION, "config file set livekit.yaml room.max_participants 50", FILE
     ),
-    "config file apply": _ending(CommandGroup.CONFIGURATION, "config file apply", FILE),
+    "file apply": _ending(CommandGroup.CONFIGURATION, "file apply", FILE),
     "module list": _look("module list", CommandGroup.CONFIGURATION),
     "module on": _ending(CommandGroup.CONFIGURATION, "module on observability", MODULE),
     "module off": _ending(CommandGroup.CONFIGURATION, "module off observability", MODULE),
@@ -217,6 +217,21 @@ TOPICS: Mapping[str, Topic] = {
         "backup prune",
         NO_DOWNTIME,
         "Needed: deleted backups cannot be restored.",
+    ),
+    "backup schedule": _ending(
+        CommandGroup.CONFIGURATION,
+        "backup schedule weekly Sun 03:00 --drill",
+        NO_DOWNTIME,
+        "Needed once: later backups, and the deletion of old ones, need no further approval.",
+    ),
+    "backup unschedule": _safe(CommandGroup.CONFIGURATION, "backup unschedule weekly"),
+    "backup protect": _safe(CommandGroup.CONFIGURATION, "backup protect LABEL"),
+    "backup unprotect": _safe(CommandGroup.CONFIGURATION, "backup unprotect LABEL"),
+    "drill": _safe(
+        CommandGroup.CONFIGURATION,
+        "drill",
+        "None: it works on a throw-away copy in a network of its own.",
+        "None by default; its plan shows what it costs.",
     ),
     "runs": _look("runs acme-17", CommandGroup.RUNS),
     "run": _look("run acme-17", CommandGroup.RUNS),
@@ -303,6 +318,9 @@ OPPOSITES: tuple[frozenset[str], ...] = (
     frozenset({"window add", "window skip"}),
     *(frozenset({"resume", other}) for other in ("cancel", "abandon", "abort")),
     frozenset({"approve", "reject"}),
+    frozenset({"backup schedule", "backup unschedule"}),
+    frozenset({"backup protect", "backup unprotect"}),
+    frozenset({"backup protect", "backup prune"}),
     frozenset({"module on", "module off"}),
     frozenset({"webhook add", "webhook remove"}),
 )
@@ -324,7 +342,10 @@ def listed(commands: Iterable[type[Command]]) -> dict[CommandGroup, list[type[Co
 # Options that commands have beside their own: what follows them, and what they do.
 OPTIONS: Mapping[str, tuple[str, str]] = {
     "reason": ('"…"', "say why; others read it"),
-    "cluster": ("NAME", "another cluster than this channel's"),
+    "cluster": ("NAME[,NAME]", "another cluster than this channel's, or several"),
+    "label": ("NAME", "every cluster with this label"),
+    "at-once": ("1", "of several clusters: how many at a time"),
+    "stop-after": ("1", "of several clusters: begin no more after so many failures"),
     "dry-run": ("", "show the plan only; nothing changes"),
     "now": ("", "start without asking, where no approval is needed"),
     "at": ("22:00", "plan it now and run it later"),
@@ -338,6 +359,9 @@ def common_options(kind: type[Command]) -> tuple[str, ...]:
     has = {
         "reason": kind.reasons or kind.plans,
         "cluster": True,
+        "label": kind.several,
+        "at-once": False,
+        "stop-after": False,
         "dry-run": kind.plans,
         "now": kind.changes or kind.plans,
         "at": kind.later,

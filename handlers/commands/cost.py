@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import ClassVar
 
+from typing_extensions import override
+
 from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card, context, fields, header, section
@@ -38,16 +40,25 @@ class Cost(InstantCommand):
     help_text: ClassVar[str] = (
         "Show what off-hours saved in a month; with `--all`, in every cluster."
     )
+    several: ClassVar[bool] = True
     month: str | None = argument("such as 2026-10", default=None)
     all: bool = flag("every cluster that you may see, and their sum")
 
     async def answer(self, ctx: CommandContext) -> Card:
+        return await self._answer(ctx, self._clusters(ctx), summed=self.all)
+
+    @override
+    async def answer_several(self, ctx: CommandContext, names: Sequence[str]) -> Card:
+        for name in names:
+            ctx.operations.must_read(name, ctx.actor)
+        return await self._answer(ctx, names, summed=True)
+
+    async def _answer(self, ctx: CommandContext, names: Sequence[str], *, summed: bool) -> Card:
         now = ctx.clock.now()
         month = self.month or f"{datetime.fromtimestamp(now, UTC):%Y-%m}"
         match = re.fullmatch(r"(20\d\d)-(0[1-9]|1[0-2])", month)
         if match is None:
             raise Refused("which month? write it as in `/openvidu cost 2026-10`")
-        names = self._clusters(ctx)
         reports, silent = await _reports(ctx, names, int(match[1]), int(match[2]), now)
         if not reports:
             return views.text_card(
@@ -55,7 +66,7 @@ class Cost(InstantCommand):
                 "Recording begins with the first off-hours window."
             )
         span = month_of(int(match[1]), int(match[2]), now)
-        if not self.all:
+        if not summed:
             return await _pictured(ctx, cost_card(reports[0]), reports, span)
         combined = total(reports)
         card = costs_card(combined, reports, silent)

@@ -9,12 +9,16 @@ from handlers import views
 from handlers.commands.lost_answers import LostAnswers, OutcomeLookup
 from handlers.slack.blocks import Block, Card, escape, modal, plain_text, section
 from handlers.slack.client import ReplyTarget, SlackClient
+from handlers.views.batch import about_batch
 from services.access.policy import Actor, DecisionKind
 from services.access.reasons import MOST
+from services.common.errors import Refused
 from services.operations.results import Outcome, Planned, Replanned, WaitingForApproval
 from services.operations.service import OperationsService
+from services.runs.batch import Batch
 from services.runs.request import Request
 from services.runs.run import Run
+from services.store.keys import BATCH
 
 REASONED, WHY = "reason_form", "why"
 OF_REQUESTS = (DecisionKind.APPROVE, DecisionKind.REJECT)
@@ -50,6 +54,9 @@ class Decisions:
         self, decision: DecisionKind, name: str, actor: Actor, reason: str = ""
     ) -> Card | None:
         """Carry out a decision; return the private answer, if there is one."""
+        if name.startswith(BATCH):
+            await self._decide_batch(decision, name, actor, reason)
+            return None
         match decision:
             case DecisionKind.APPROVE:
                 return outcome_card(await self._operations.approve(name, actor, reason))
@@ -63,10 +70,26 @@ class Decisions:
                 await self._operations.abandon(name, actor, reason)
         return None
 
+    async def _decide_batch(
+        self, decision: DecisionKind, name: str, actor: Actor, reason: str
+    ) -> None:
+        batches = self._operations.batches
+        match decision:
+            case DecisionKind.APPROVE:
+                await batches.approve(name, actor, reason)
+            case DecisionKind.REJECT:
+                await batches.reject(name, actor, reason)
+            case DecisionKind.CANCEL:
+                await batches.cancel(name, actor, reason)
+            case _:
+                raise Refused("resume or abandon a run at its own message")
+
     def outcome_lookup(
         self, decision: DecisionKind, name: str, actor: Actor, since: float
     ) -> OutcomeLookup:
         """Return how to find out the outcome of a decision."""
+        if name.startswith(BATCH):
+            return partial(self._lost_answers.outcome_of_batch_decision, name, actor)
         if decision in OF_REQUESTS:
             return partial(self._lost_answers.outcome_of_decision, name, actor)
         return partial(self._lost_answers.outcome_of_press, name, actor, since)
@@ -131,7 +154,7 @@ def opening_view() -> Block:
 
 
 def reason_form(
-    decision: DecisionKind, name: str, subject: Request | Run, channel: str, *, needed: bool
+    decision: DecisionKind, name: str, subject: Request | Run | Batch, channel: str, *, needed: bool
 ) -> Block:
     """Return the form that asks for a reason, below what is decided on."""
     metadata = {"decision": decision, "name": name, "channel": channel, "needed": needed}
@@ -156,7 +179,9 @@ def reason_form(
     )
 
 
-def _about(decision: DecisionKind, subject: Request | Run) -> str:
+def _about(decision: DecisionKind, subject: Request | Run | Batch) -> str:
+    if isinstance(subject, Batch):
+        return about_batch(subject)
     if isinstance(subject, Request):
         head = f"*{views.title(subject.plan)}*"
         if subject.later:

@@ -14,6 +14,7 @@ from services.audit.entries import AuditAction
 from services.common.clock import Clock
 from services.common.errors import BotError, Refused, Unreachable
 from services.procedures import Procedure
+from services.runs.batch import BatchState
 from services.runs.request import RequestState
 from services.schedule.visible import VisibleClusters
 
@@ -167,6 +168,27 @@ class LostAnswers:
                 return f"It was accepted: the request is {state}."
             case state:
                 return f"Someone else decided first: the request is {state}."
+
+    async def outcome_of_batch(self, procedure: Procedure, actor: Actor, since: float) -> str:
+        """Describe the outcome of a change of several clusters that was typed."""
+        for batch in await self._visible.batches(actor):
+            mine = batch.requester.key == actor.key
+            if mine and batch.procedure == procedure and batch.made_at >= since:
+                return f"It was accepted: `{batch.id}`. Its message shows every cluster."
+        return NOT_TAKEN
+
+    async def outcome_of_batch_decision(self, name: str, actor: Actor) -> str:
+        """Describe the outcome of a press on the message of several clusters."""
+        batch = await self._visible.batch(name, actor)
+        approved = any(a.key == actor.key for a in batch.approvals)
+        mine = batch.closed_by is not None and batch.closed_by.key == actor.key
+        if mine:
+            return f"It was accepted: `{name}` is {batch.state}."
+        if approved:
+            return "Your approval counted. The message shows every cluster."
+        if batch.state is BatchState.OPEN:
+            return NOT_TAKEN
+        return f"Someone else decided first: `{name}` is {batch.state}."
 
     async def outcome_of_press(self, run_id: str, actor: Actor, since: float) -> str:
         """Describe the outcome of a press on a run: an answer, a resume, a cancel, an abandon."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field
+from dataclasses import MISSING, Field, dataclass, field, replace
 from difflib import get_close_matches
 from types import UnionType
 from typing import Any, get_args, get_type_hints
@@ -40,7 +40,9 @@ class ParsedCommand:
     A procedure is planned and, unless `dry` is set, run. An instant command is answered.
     `at`: when it is to be done, as typed; "" for now. `now`: start without asking, where no
     approval is needed. `shown`: the digest of the plan that a form showed. `synonym`: what
-    was typed in place of the command; then `dry` is set where it changes something.
+    was typed in place of the command; then `dry` is set where it changes something. `cluster` may
+    name several, separated by commas; `label`: every cluster with it; `at_once` and `stop_after`
+    are for these.
     """
 
     command: Procedure | InstantCommand
@@ -51,6 +53,14 @@ class ParsedCommand:
     now: bool = False
     synonym: str = field(default="", compare=False)
     shown: str = ""
+    label: str = ""
+    at_once: int = 1
+    stop_after: int = 1
+
+    @property
+    def several(self) -> bool:
+        """Tell whether it is about several clusters, or about a label's, however many these are."""
+        return bool(self.label) or "," in (self.cluster or "")
 
     @property
     def confirmed(self) -> str:
@@ -117,9 +127,7 @@ def _synonymous(parsed: ParsedCommand, synonym: str) -> ParsedCommand:
     typed = f"/openvidu {parsed.command.command_line()}"
     if parsed.now:
         raise Refused(f"“{synonym}” shows the plan only; to start at once, type `{typed} --now`")
-    return ParsedCommand(
-        parsed.command, parsed.cluster, parsed.reason, dry=True, at=parsed.at, synonym=synonym
-    )
+    return replace(parsed, dry=True, now=False, shown="", synonym=synonym)
 
 
 def _parsed(command: Command, options: Mapping[str, str]) -> ParsedCommand:
@@ -129,14 +137,23 @@ def _parsed(command: Command, options: Mapping[str, str]) -> ParsedCommand:
         raise Refused(f"`{command.command}` takes no `--at`: {command.not_schedulable_reason}")
     if "now" in options and "dry-run" in options:
         raise Refused("`--dry-run` changes nothing and `--now` starts at once; use one of them")
-    return ParsedCommand(
+    parsed = ParsedCommand(
         command,
         options.get("cluster"),
         options.get("reason", ""),
         "dry-run" in options,
         at,
         "now" in options,
+        label=options.get("label", ""),
+        at_once=int(options.get("at-once", "1")),
+        stop_after=int(options.get("stop-after", "1")),
     )
+    if parsed.label and parsed.cluster:
+        raise Refused("`--cluster` and `--label` both choose clusters; use one of them")
+    for name in ("at-once", "stop-after"):
+        if name in options and not parsed.several:
+            raise Refused(f"`--{name}` is for several clusters: add `--cluster a,b` or `--label`")
+    return parsed
 
 
 def _with_rest(kind: type[Command], words: list[Word]) -> ParsedCommand:

@@ -16,6 +16,7 @@ from services.common.errors import Refused
 from services.common.text import join_words
 from services.operations.results import Started, WaitingForApproval
 from services.runs.run import Run
+from services.store.keys import BATCH
 
 RUN = "the run's name, such as acme-17; by default the open run"
 
@@ -33,6 +34,12 @@ class Cancel(InstantCommand):
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = self.run or (await only_open_run(ctx, self.command)).id
+        if name.startswith(BATCH):
+            batch = await ctx.operations.batches.cancel(name, ctx.actor, ctx.reason)
+            return views.text_card(
+                f"{batch.id} is {batch.state}: nothing more is started. "
+                "Its message shows every cluster."
+            )
         run = await ctx.operations.cancel(name, ctx.actor, ctx.reason)
         return views.text_card(
             f"{run.id} stops at its next safe point. Its card says what was changed."

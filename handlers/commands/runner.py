@@ -1,5 +1,6 @@
 """Carries out parsed commands: answers them, or requests what they ask for."""
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,12 +14,14 @@ from handlers.commands.stored import as_typed
 from handlers.commands.targets import CommandTargets, HandlerContext
 from handlers.slack.blocks import Card, TextFile, section
 from handlers.slack.client import ReplyTarget, SlackClient
+from handlers.views.batch import BatchFacts, batch_card
 from handlers.views.window_form import window_form
 from services.access.policy import AccessResult, Actor, authorize
 from services.common.clock import Clock
 from services.common.command import Command
 from services.common.errors import Refused, Unreachable
 from services.memory.dry_runs import DryRun, DryRuns
+from services.operations.batches import Limits
 from services.operations.results import Planned, Started, WaitingForApproval
 from services.operations.service import OperationsService
 from services.procedures import AddWindow, Procedure
@@ -72,9 +75,51 @@ class CommandRunner:
     ) -> Card | None:
         """Carry out a command; return the private answer, None when something else answers."""
         command = parsed.command
+        if parsed.several:
+            return await self._run_several(parsed, actor, reply_to, trigger)
         if isinstance(command, InstantCommand):
             return await command.answer(self._command_context(parsed, actor, reply_to, trigger))
         return await self._request(command, parsed, actor, reply_to)
+
+    async def _run_several(
+        self, parsed: ParsedCommand, actor: Actor, reply_to: ReplyTarget, trigger: str
+    ) -> Card | None:
+        names, command = self._targets.several(parsed, actor), parsed.command
+        if isinstance(command, InstantCommand):
+            must_take_several(command)
+            ctx = self._command_context(parsed, actor, reply_to, trigger)
+            return await command.answer_several(ctx, names)
+        channel = reply_to.channel
+        if not parsed.dry:
+            own = {self._targets.own_channel(name) for name in names}
+            channel = await self._targets.card_channel(names[0])
+            if reply_to.channel in own:
+                channel = reply_to.channel
+        planned = await self._operations.batches.request(
+            actor,
+            names,
+            command,
+            Limits(parsed.at_once, parsed.stop_after, parsed.label),
+            reason=parsed.reason,
+            dry=parsed.dry,
+            channel=channel,
+            later=self._targets.later(parsed, actor, reply_to),
+            confirmed=parsed.confirmed,
+        )
+        if planned.filed:
+            if channel == reply_to.channel:
+                return None
+            where = f"<#{channel}>, the channel of {names[0]}"
+            return views.text_card(f"Nothing was changed yet. Its message is in {where}.")
+        facts = BatchFacts(planned.plans)
+        offer = ""
+        if parsed.dry and planned.plans and not planned.observes:
+            with suppress(Unreachable):  # plans can be shown without the state store
+                offer = await self._dry_runs.keep(DryRun(as_typed(parsed), ""))
+        card = batch_card(
+            planned.batch, facts, dry=parsed.dry, observes=planned.observes, offer=offer
+        )
+        return _with_synonym(card, parsed)
 
     def _command_context(
         self, parsed: ParsedCommand, actor: Actor, reply_to: ReplyTarget, trigger: str
@@ -85,7 +130,7 @@ class CommandRunner:
             actor,
             reply_to.channel,
             self._clock,
-            partial(self._targets.cluster, parsed.cluster, reply_to.channel, actor),
+            partial(self._meant, parsed, actor, reply_to),
             zone=self._context.zone,
             open_modal=partial(self._slack.open_modal, trigger),
             update_modal=self._slack.update_modal,
@@ -101,6 +146,11 @@ class CommandRunner:
             version=self._context.version,
             plan=partial(self._planned, parsed, actor, reply_to),
         )
+
+    def _meant(self, parsed: ParsedCommand, actor: Actor, reply_to: ReplyTarget) -> str:
+        if parsed.several:
+            raise Refused("this is about one cluster at a time: name one with `--cluster`")
+        return self._targets.cluster(parsed.cluster, reply_to.channel, actor)
 
     async def _send_file(self, user: str, card: Card, file: TextFile) -> str:
         """Send a file to one person; return where it is."""
@@ -167,6 +217,13 @@ class CommandRunner:
 
         The form has the existing window of that name in it, if there is one.
         """
+        if parsed.several:
+            if add.parse_incomplete(self._targets.zone(parsed, reply_to.channel)) is not None:
+                raise Refused(
+                    "for several clusters, write the whole window, "
+                    "as in `/openvidu window add nights daily 20:00-07:00 --label production`"
+                )
+            return None
         cluster = self._targets.cluster(parsed.cluster, reply_to.channel, actor)
         begun = add.parse_incomplete(self._context.zone(cluster))
         if begun is None:
@@ -182,6 +239,15 @@ class CommandRunner:
             known=existing is not None,
         )
 
+    def _outcome_of_several(
+        self, parsed: ParsedCommand, actor: Actor, since: float
+    ) -> OutcomeLookup:
+        command, answers = parsed.command, self._lost_answers
+        if isinstance(command, Procedure):
+            return partial(answers.outcome_of_batch, command, actor, since)
+        names = self._targets.several(parsed, actor)
+        return partial(answers.outcome_by_audit_of_any, names, command.command, actor, since)
+
     def outcome(
         self, parsed: ParsedCommand, actor: Actor, reply_to: ReplyTarget, since: float
     ) -> OutcomeLookup:
@@ -190,6 +256,8 @@ class CommandRunner:
         `since`: when it was given (epoch seconds).
         """
         command, answers = parsed.command, self._lost_answers
+        if parsed.several:
+            return self._outcome_of_several(parsed, actor, since)
         if isinstance(command, InstantCommand) and hasattr(command, "run"):
             if command.run:
                 return partial(answers.outcome_of_press, command.run, actor, since)
@@ -199,6 +267,15 @@ class CommandRunner:
         if isinstance(command, Procedure):
             return partial(answers.outcome_of_request, cluster, command, actor, since)
         return partial(answers.outcome_by_audit, cluster, command.command, actor, since)
+
+
+def must_take_several(command: InstantCommand) -> None:
+    """Refused where a command is about one cluster."""
+    if not command.several:
+        raise Refused(
+            f"`{command.command}` takes one cluster at a time: name one with `--cluster`. "
+            "Nothing was changed"
+        )
 
 
 def _with_synonym(card: Card | None, parsed: ParsedCommand) -> Card | None:

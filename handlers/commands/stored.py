@@ -59,6 +59,12 @@ def _typed(parsed: ParsedCommand) -> str:
     parts = [parsed.command.command, *_values(parsed.command)]
     if parsed.cluster:
         parts.append(f"--cluster {parsed.cluster}")
+    if parsed.label:
+        parts.append(f"--label {parsed.label}")
+    if parsed.at_once != 1:
+        parts.append(f"--at-once {parsed.at_once}")
+    if parsed.stop_after != 1:
+        parts.append(f"--stop-after {parsed.stop_after}")
     if parsed.at:
         parts.append(f"--at {quote_word(parsed.at)}")
     if parsed.now:

@@ -35,7 +35,7 @@ def letters(words: str) -> str:
 _BY_LETTERS = {letters(kind.command): kind.command for kind in COMMANDS}
 _MEANT = {word: command for command, words in SYNONYMS.items() for word in words}
 # Accepted, and never proposed.
-_NOT_PROPOSED = ("rescale", "run", "config apply", "config file apply", "module apply")
+_NOT_PROPOSED = ("rescale", "run", "config apply", "file apply", "module apply")
 _NAMES = {k.command: k.command for k in COMMANDS if k.command not in _NOT_PROPOSED} | _MEANT
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from handlers.commands.base import WhichCluster
+from handlers.commands.base import InstantCommand, WhichCluster
 from handlers.commands.parser import ParsedCommand
 from handlers.slack.client import ReplyTarget, SlackClient
 from services.access.clusters import ClusterRegistry
 from services.access.policy import NO_ROLE_ANYWHERE, Actor
 from services.common.clock import Clock
 from services.common.errors import Refused
+from services.common.text import count_of
 from services.windows.times import parse_at
 
 
@@ -64,6 +65,13 @@ class CommandTargets:
             f"add `--cluster` and one of {', '.join(names)}"
         )
 
+    def several(self, parsed: ParsedCommand, actor: Actor) -> tuple[str, ...]:
+        """Return the clusters that a command for several names, each once.
+
+        Refused where one of them is unknown or may not be seen.
+        """
+        return clusters_named(self._clusters, parsed, actor)
+
     def clusters(self, name: str | None, channel: str, actor: Actor) -> Sequence[str]:
         """Return the cluster that is meant; where none is, all that the actor may see."""
         try:
@@ -74,10 +82,18 @@ class CommandTargets:
     def zone(self, parsed: ParsedCommand, channel: str) -> str:
         """Return the time zone of the cluster that is meant, without checking who asks."""
         names, default = list(self._clusters), ""
+        if parsed.several:
+            return self._zone_of_several(parsed)
         if len(names) == 1:
             default = names[0]
         cluster = parsed.cluster or self._context.channels.get(channel, default)
         return self._context.zone(cluster)
+
+    def _zone_of_several(self, parsed: ParsedCommand) -> str:
+        """Return the zone that all of them have. Refused where they differ and a time is given."""
+        chosen = self._clusters.labelled(parsed.label) or (parsed.cluster or "").split(",")
+        zones = {self._context.zone(name) for name in chosen if name in self._clusters}
+        return one_zone(zones, parsed)
 
     def later(
         self, parsed: ParsedCommand, actor: Actor, reply_to: ReplyTarget
@@ -88,7 +104,11 @@ class CommandTargets:
         """
         if not parsed.at:
             return None
-        zone = self._context.zone(self.cluster(parsed.cluster, reply_to.channel, actor))
+        if parsed.several:
+            names = self.several(parsed, actor)
+            zone = one_zone({self._context.zone(name) for name in names}, parsed)
+        else:
+            zone = self._context.zone(self.cluster(parsed.cluster, reply_to.channel, actor))
         at = parse_at(parsed.at, reply_to.since or self._clock.now(), zone)
         if at <= self._clock.now():
             raise Refused(f"{parsed.at} is over by now. Nothing was changed; type a later time")
@@ -113,3 +133,49 @@ class CommandTargets:
         if why := await self._slack.why_unreadable(home):
             raise Refused(f"nothing was changed: no one could read the card, because {why}")
         return home
+
+
+def clusters_named(
+    clusters: ClusterRegistry, parsed: ParsedCommand, actor: Actor
+) -> tuple[str, ...]:
+    """Return the clusters of `--cluster a,b` or of `--label`, each once, in that order.
+
+    Refused where one is unknown or may not be seen.
+    """
+    if parsed.label:
+        reads = isinstance(parsed.command, InstantCommand) and not parsed.command.changes
+        return _labelled(clusters, parsed.label, actor, reads=reads)
+    typed = [name for name in (parsed.cluster or "").split(",") if name]
+    if not typed:
+        raise Refused("`--cluster` takes names separated by commas, such as `--cluster acme,beta`")
+    return tuple(dict.fromkeys(clusters.resolve_name(name, actor) for name in typed))
+
+
+def _labelled(
+    clusters: ClusterRegistry, label: str, actor: Actor, *, reads: bool
+) -> tuple[str, ...]:
+    """Return the clusters with a label.
+
+    Refused where the actor may not see all of them; one who only `reads` gets those that they see.
+    """
+    names = clusters.labelled(label)
+    seen = tuple(name for name in names if clusters.may_read(name, actor))
+    if not seen:
+        there = sorted({x for n in clusters.readable(actor) for x in clusters[n].labels})
+        hint = f"; there are: {', '.join(there)}" if there else ""
+        if label in clusters:
+            hint = f"; it is a cluster: use `--cluster {label}`"
+        raise Refused(f"no cluster has the label “{label}”{hint}")
+    hidden = len(names) - len(seen)
+    if hidden and not reads:
+        lacks = f"you have no role on {count_of(hidden, 'cluster')} with the label “{label}”"
+        raise Refused(f"{lacks}. Name yours with `--cluster {','.join(seen)}`")
+    return seen
+
+
+def one_zone(zones: set[str], parsed: ParsedCommand) -> str:
+    """Return the one time zone. Refused where there are several and a time of day is typed."""
+    if len(zones) > 1 and parsed.at and "utc" not in parsed.at.casefold():
+        which = ", ".join(sorted(zones))
+        raise Refused(f"these clusters have several time zones ({which}): write the time in UTC")
+    return min(zones, default="UTC")

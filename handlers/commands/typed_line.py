@@ -114,6 +114,21 @@ def _cluster(name: str) -> str:
     return name
 
 
+def _label(name: str) -> str:
+    if not PLAIN.fullmatch(name) or "," in name:
+        raise Refused(f"--label takes one label, not “{echo(name)}”")
+    return name.casefold()
+
+
+def _number(name: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if not re.fullmatch(r"[1-9][0-9]{0,2}", text):
+            raise Refused(f"--{name} takes a number from 1 on, not “{echo(text)}”")
+        return text
+
+    return check
+
+
 def _moment(text: str) -> str:
     """Check the form of a time. Its meaning depends on the cluster's time zone."""
     if not AT.fullmatch(text):
@@ -121,7 +136,13 @@ def _moment(text: str) -> str:
     return text
 
 
-CHECKS: Mapping[str, Callable[[str], str]] = {"cluster": _cluster, "at": _moment}
+CHECKS: Mapping[str, Callable[[str], str]] = {
+    "cluster": _cluster,
+    "label": _label,
+    "at-once": _number("at-once"),
+    "stop-after": _number("stop-after"),
+    "at": _moment,
+}
 
 
 def echo(word: str, most: int = 40) -> str:

@@ -20,6 +20,7 @@ class Why(InstantCommand):
     """Show why a cluster is as it is: its last run, its schedule, and who decided."""
 
     command: ClassVar[str] = "why"
+    several: ClassVar[bool] = True
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()

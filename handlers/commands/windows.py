@@ -25,6 +25,7 @@ class ListWindows(InstantCommand):
     """The off-hours windows, and what is due now and why."""
 
     command: ClassVar[str] = "window list"
+    several: ClassVar[bool] = True
     help_text: ClassVar[str] = "List the off-hours windows, and what they want now."
 
     async def answer(self, ctx: CommandContext) -> Card:
@@ -76,6 +77,7 @@ class RemoveWindow(InstantCommand):
     """Remove an off-hours window. Staying in service needs no approval."""
 
     command: ClassVar[str] = "window remove"
+    several: ClassVar[bool] = True
     help_text: ClassVar[str] = "Delete an off-hours window. It closes nothing any more."
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)

@@ -6,9 +6,10 @@ from handlers import views
 from handlers.commands.decisions import Decisions, not_covered_answer
 from handlers.commands.wake_up import wake
 from handlers.interactions.home_tab import HomeTab
-from handlers.slack.blocks import Card
+from handlers.slack.blocks import Block, Card
 from handlers.slack.markup import date_time
 from handlers.updates.escalations import ACKNOWLEDGE, Escalations
+from handlers.views.batch import BatchFacts, batch_details
 from handlers.views.links import LINK
 from services.access.clusters import ClusterRegistry
 from services.access.policy import Actor, DecisionKind, people_to_ask
@@ -19,8 +20,10 @@ from services.operations.service import OperationsService
 from services.runs.request import Request
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.wake_up import WakeUps
+from services.store.keys import BATCH
 from services.windows import Length, hours_words
 
+MOST_BLOCKS = 50
 NAMED = 3  # people whom `people_to_ask` names
 
 
@@ -73,8 +76,20 @@ class ButtonActions:
 
     async def details(self, value: str, _more: str, actor: Actor) -> Card:
         """Return the details of a request, where no modal shows them."""
+        if value.startswith(BATCH):
+            blocks = await self.batch_details(value, actor)
+            return Card(f"Details of {value}.", tuple(blocks[:MOST_BLOCKS]))
         request, approvers, decides = await self.details_of(value, actor)
         return views.details_card(request, approvers, decides=decides)
+
+    async def batch_details(self, value: str, actor: Actor) -> list[Block]:
+        """Return every cluster's plan, and who may approve each."""
+        batches = self._operations.batches
+        planned = await batches.plans(await batches.find(value, actor), actor)
+        asking = batches.asking(planned.batch, planned.plans.values())
+        requester = planned.batch.requester
+        people = {name: describe_approvers(self._clusters, name, requester) for name in asking}
+        return batch_details(planned.batch, BatchFacts(planned.plans), people)
 
     async def details_of(self, value: str, actor: Actor) -> tuple[Request, str, bool]:
         """Return a request, who may approve it, and whether this person may."""

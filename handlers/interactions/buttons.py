@@ -31,6 +31,7 @@ from services.common.errors import BotError, Refused, Unreachable
 from services.operations.service import OperationsService
 from services.procedures import Procedure
 from services.schedule.scheduler import WindowScheduler
+from services.store.keys import BATCH
 
 log = logging.getLogger(__name__)
 # An id, a name, a time; never words.
@@ -269,6 +270,12 @@ class ButtonHandler:
             await self._slack.post_ephemeral(reply_to, answer)
             return
         async with self._dispatcher.answering(replace(reply_to, view=view)):
+            if value.startswith(BATCH):
+                actor = await self._slack.actor(body)
+                blocks = await self._actions.batch_details(value, actor)
+                shown = views.details_view(blocks, reply_to.channel)
+                await self._slack.update_modal(view, shown)
+                return
             request, approvers, decides = await self._actions.details_of(
                 value, await self._slack.actor(body)
             )

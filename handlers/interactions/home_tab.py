@@ -4,14 +4,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from handlers.commands.parser import COMMANDS
 from handlers.interactions.overview import ClusterOverviews
 from handlers.slack.api import MessageGone
+from handlers.slack.blocks import Block
 from handlers.slack.client import SlackClient
+from handlers.views.batch import BatchFacts, decide_buttons
 from handlers.views.home_tab import ClusterOverview, UserActions, content_of, home_view
 from handlers.views.offers import allowed_offers, offers
 from services.access.policy import AccessResult, Actor, may_operate, may_wake
@@ -22,6 +24,7 @@ from services.common.tasks import Tasks
 from services.memory.home_viewers import HomeViewers, Viewer
 from services.operations.service import OperationsService
 from services.operations.subscribers import Subscribers
+from services.runs.batch import Batch
 from services.runs.progress import Progress
 from services.runs.request import Request
 
@@ -73,6 +76,7 @@ class HomeTab:
         self.tasks, self._drawing = tasks.part(), tasks.part()
         subscribers.runs.append(self._run_changed)
         subscribers.requests.append(self._request_changed)
+        subscribers.batches.append(self._batch_changed)
 
     # Events
 
@@ -116,6 +120,10 @@ class HomeTab:
 
     def _request_changed(self, request: Request) -> None:
         self._change(request.plan.cluster)
+
+    def _batch_changed(self, batch: Batch) -> None:
+        for cluster in batch.clusters[:1]:
+            self._change(cluster)
 
     def _change(self, cluster: str) -> None:
         """Note a change and wake the worker; never waits."""
@@ -186,16 +194,31 @@ class HomeTab:
     async def _draw(self, shown: _Shown, actor: Actor) -> bool:
         """Draw a tab, unless it shows the same already. Returns whether it was drawn."""
         names = self._readable(actor)
-        overviews = [self._for(self._overviews.known(n), actor) for n in names]
+        overviews = [self._for(self._labelled(n), actor) for n in names]
         now = self._clock.now()
         hidden, observes = self._hidden(actor, names), self._clusters.observes
-        view = home_view(overviews, now, hidden, actor.outsider, observes=observes)
+        batches = await self._batches(actor)
+        view = home_view(overviews, now, hidden, actor.outsider, observes=observes, batches=batches)
         content = content_of(view)
         if content == shown.drawn and now - shown.at < ANYWAY:
             return False
         await self._slack.publish_home(actor.user, view)
         shown.drawn, shown.at = content, now
         return True
+
+    async def _batches(self, actor: Actor) -> list[tuple[Batch, list[Block]]]:
+        """Return the changes of several clusters, with the buttons that this person may press."""
+        with suppress(BotError):
+            batches = await self._operations.batches.unfinished(actor)
+            return [(batch, await self._buttons(batch, actor)) for batch in batches]
+        return []
+
+    async def _buttons(self, batch: Batch, actor: Actor) -> list[Block]:
+        batches = self._operations.batches
+        if await batches.counts(batch, actor):
+            planned = await batches.plans(batch, actor)
+            return decide_buttons(batch, BatchFacts(planned.plans))
+        return []
 
     def _readable(self, actor: Actor) -> list[str]:
         return list(self._clusters.readable(actor))
@@ -205,6 +228,9 @@ class HomeTab:
         if actor.outsider:
             return 0
         return len(list(self._clusters)) - len(readable)
+
+    def _labelled(self, name: str) -> ClusterOverview:
+        return replace(self._overviews.known(name), labels=self._clusters[name].labels)
 
     def _for(self, overview: ClusterOverview, actor: Actor) -> tuple[ClusterOverview, UserActions]:
         """Add what this person may do with a cluster."""

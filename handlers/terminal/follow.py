@@ -95,11 +95,11 @@ class RunFollower:
                 render_text(f"waiting for approval until {time_of_day(request.until)}", reader),
                 live=True,
             )
-            await self._look_after()
+            await self.look_after()
             try:
                 request = await self._visible.request(request.id, self._actor)
             except Unreachable as error:
-                yield self._unreachable(error)
+                yield self.unreachable(error)
         if request.scheduled:
             yield OutputLine(render_card(request_card(self._operations, request), reader), code=0)
         elif request.state is RequestState.APPROVED:
@@ -111,14 +111,14 @@ class RunFollower:
     async def run(self, name: str) -> AsyncIterator[OutputLine]:
         """Yield lines until a run is over or has stopped."""
         shown, reader = 0, self._context.reader(name.rpartition("-")[0], self._width)
-        await self._look_after(at_once=True)
+        await self.look_after(at_once=True)
         while True:
             try:
                 run = await self._visible.run(name, self._actor)
                 events = await self._visible.events(name, self._actor, shown)
             except Unreachable as error:
-                yield self._unreachable(error)
-                await self._look_after()
+                yield self.unreachable(error)
+                await self.look_after()
                 continue
             shown += len(events)
             for event in filter(_is_news, events):
@@ -135,9 +135,9 @@ class RunFollower:
                 )
                 return
             yield OutputLine(_now(progress, reader), live=True)
-            await self._look_after()
+            await self.look_after()
 
-    async def _look_after(self, *, at_once: bool = False) -> None:
+    async def look_after(self, *, at_once: bool = False) -> None:
         """Wait a moment; do a bot's periodic work when this process drives."""
         if not at_once:
             await self._clock.sleep(LOOK)
@@ -145,7 +145,8 @@ class RunFollower:
             await self._sweep()
             self._swept = self._clock.now()
 
-    def _unreachable(self, error: Unreachable) -> OutputLine:
+    def unreachable(self, error: Unreachable) -> OutputLine:
+        """Return the live line that says what does not answer."""
         return OutputLine(
             render_text(error_text(error, self._operations.clusters), TerminalReader(self._width)),
             live=True,

@@ -5,7 +5,7 @@ The same values, refusals and cards as in Slack.
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from handlers import views
@@ -14,8 +14,12 @@ from handlers.commands.errors import error_text
 from handlers.commands.help import Help
 from handlers.commands.parser import COMMANDS, ParsedCommand, parse, with_reason
 from handlers.commands.run_control import only_open_run
+from handlers.commands.runner import must_take_several
 from handlers.commands.scale_by import ScaleBy
+from handlers.commands.status import ShowStatus
+from handlers.commands.targets import clusters_named
 from handlers.slack.blocks import Card, TextFile
+from handlers.terminal.batches import BatchTerminal
 from handlers.terminal.follow import OutputLine, RunFollower, TerminalContext, request_card
 from handlers.terminal.plaintext import SHORT, TerminalReader, render_card, render_text
 from services.access.policy import NO_ROLE_ANYWHERE, Actor
@@ -33,11 +37,13 @@ from services.operations.results import (
 from services.operations.service import OperationsService
 from services.procedures import Procedure
 from services.procedures.plan import Plan
+from services.runs.batch import Batch, BatchState
 from services.runs.progress import Progress
 from services.runs.request import Request
 from services.runs.run import State
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.visible import VisibleClusters
+from services.store.keys import BATCH
 from services.windows.times import parse_at
 
 SYSTEM_USER = "system:"  # begins the id of a user of the machine without a Slack member
@@ -155,6 +161,21 @@ class TerminalSession:
                 f"`{command.command}` changes a cluster; "
                 f"use `openvidu-bot run {command.command_line()}`"
             )
+        if self._means_all(order, parsed):
+            # Nothing decides between several clusters: all of them in a line each.
+            parsed = replace(parsed, command=ShowStatus(all=True))
+        lines = self._one(order, parsed, actor, width)
+        if parsed.several or parsed.command == ShowStatus(all=True):
+            lines = self._several(parsed, actor, width)
+        async for line in lines:
+            yield line
+
+    async def _one(
+        self, order: TerminalCommand, parsed: ParsedCommand, actor: Actor, width: int
+    ) -> AsyncIterator[OutputLine]:
+        """Answer a command about one cluster, and what follows from it."""
+        command = parsed.command
+        assert isinstance(command, InstantCommand), "checked by the caller"
         if command.meanwhile:
             yield OutputLine(command.meanwhile, live=True)
         began, resumed = self._clock.now(), ""
@@ -185,6 +206,27 @@ class TerminalSession:
         async for line in self._resumed(resumed, order, actor, width):
             yield line
 
+    def _means_all(self, order: TerminalCommand, parsed: ParsedCommand) -> bool:
+        unnamed = parsed.cluster is None and len(self._clusters) > 1
+        return order.verb == "status" and unnamed and parsed.command == ShowStatus()
+
+    async def _several(
+        self, parsed: ParsedCommand, actor: Actor, width: int
+    ) -> AsyncIterator[OutputLine]:
+        """Answer a command about several clusters."""
+        command = parsed.command
+        assert isinstance(command, InstantCommand), "changes are requested with `run`"
+        ctx = self._command_context(parsed, actor)
+        if not parsed.several:
+            one = await command.answer(ctx)
+            assert one is not None, "a status is a card"
+            yield OutputLine(render_card(one, self._reader("", width)), code=0)
+            return
+        must_take_several(command)
+        names = clusters_named(self._clusters, parsed, actor)
+        card = await command.answer_several(ctx, names)
+        yield OutputLine(render_card(card, self._reader(names[0], width)), code=0)
+
     async def _meant_run(self, command: InstantCommand, parsed: ParsedCommand, actor: Actor) -> str:
         """Return the run that a command names; without a name, the open one."""
         if name := getattr(command, "run", None):
@@ -202,7 +244,7 @@ class TerminalSession:
             return ""
 
         later = None
-        if parsed.at:
+        if parsed.at and not parsed.several:
             later = self._later(parsed, self._cluster(parsed, actor))
         return CommandContext(
             self._operations,
@@ -281,6 +323,12 @@ class TerminalSession:
             # Its other words are not repeated: a value may be among them.
             name = procedure.command
             raise Refused(f"`{name}` is not a change; use `openvidu-bot say {name}`")
+        if parsed.several:
+            async for line in self._batches(actor, width).request(
+                parsed, dry=parsed.dry or order.verb == "plan", follow=order.follow
+            ):
+                yield line
+            return
         cluster = self._cluster(parsed, actor)
         outcome = await self._operations.request(
             actor,
@@ -321,6 +369,12 @@ class TerminalSession:
         self, order: TerminalCommand, actor: Actor, width: int
     ) -> AsyncIterator[OutputLine]:
         prefix, reason = with_reason(order.words)
+        if batch := await self._found_batch(prefix, actor):
+            async for line in self._batches(actor, width).approve(
+                batch, order.shown, reason, follow=order.follow
+            ):
+                yield line
+            return
         request = await self._find_request(prefix, actor)
         if order.shown != _shown(request):
             async for line in self._ask_to_confirm(request, width, again=bool(order.shown)):
@@ -386,12 +440,21 @@ class TerminalSession:
 
     async def _reject(self, words: str, actor: Actor, width: int) -> AsyncIterator[OutputLine]:
         prefix, reason = with_reason(words)
+        if batch := await self._found_batch(prefix, actor):
+            async for line in self._batches(actor, width).reject(batch, reason):
+                yield line
+            return
         found = await self._find_request(prefix, actor)
         request = await self._operations.reject(found.id, actor, reason)
         yield OutputLine(self._request_text(request, width), code=0)
 
     async def _show(self, words: str, actor: Actor, width: int) -> AsyncIterator[OutputLine]:
-        request = await self._find_request(with_reason(words)[0], actor)
+        prefix = with_reason(words)[0]
+        if batch := await self._found_batch(prefix, actor):
+            async for line in self._batches(actor, width).show(batch):
+                yield line
+            return
+        request = await self._find_request(prefix, actor)
         yield OutputLine(self._request_text(request, width), code=0, shown=_shown(request))
 
     def _request_text(self, request: Request, width: int) -> str:
@@ -431,6 +494,30 @@ class TerminalSession:
         async for line in self._following(actor, width).run(run.id):
             yield line
 
+    def _batches(self, actor: Actor, width: int) -> BatchTerminal:
+        return BatchTerminal(
+            self._operations,
+            self._following(actor, width),
+            actor,
+            self._clock,
+            self._context,
+            width,
+        )
+
+    async def _found_batch(self, prefix: str, actor: Actor) -> Batch | None:
+        """Return the batch that is meant: by its id, or the only thing that waits."""
+        start = prefix.strip().lower()
+        if not start and await self._visible.all_waiting(actor):
+            return None
+        waiting = [b for b in await self._visible.batches(actor) if b.state is BatchState.OPEN]
+        matches = [b for b in waiting if b.id.startswith(start)] if waiting else []
+        if len(matches) == 1:
+            return matches[0]
+        if len(matches) > 1 or start.startswith(BATCH):
+            there = ", ".join(b.id for b in waiting) or "none"
+            raise Refused(f"no single change of several clusters has that id; waiting: {there}")
+        return None
+
     async def _find_request(self, prefix: str, actor: Actor) -> Request:
         """Return the waiting request whose id begins so; the only one when `prefix` is empty.
 
@@ -449,6 +536,11 @@ class TerminalSession:
         raise Refused(f"no such request is waiting; {there}")
 
     async def _watch(self, words: str, actor: Actor, width: int) -> AsyncIterator[OutputLine]:
+        if words.strip().startswith(BATCH):
+            batch = await self._visible.batch(words.strip(), actor)
+            async for line in self._batches(actor, width).follow(batch.id):
+                yield line
+            return
         parsed = parse(f"runs {words}".strip())
         name = getattr(parsed.command, "run", None)
         if name is None:

@@ -9,6 +9,7 @@ from services.common.errors import Unreachable
 from services.common.tasks import Tasks
 from services.memory.message_refs import CardPlace, MessageRefs
 from services.operations.subscribers import Subscribers
+from services.runs.batch import batch_of
 from services.runs.progress import Progress
 from services.runs.request import Request
 
@@ -33,7 +34,12 @@ class DeferredReporter:
         subscribers.requests.append(self.request_changed)
 
     def request_changed(self, request: Request) -> None:
-        """Record that a request's message must be posted or updated."""
+        """Record that a request's message must be posted or updated.
+
+        A part of a batch has none: the bot that drives the batch shows it.
+        """
+        if batch_of(request.id):
+            return
         self._once(f"{request.id} {request.state} {len(request.approvals)}", self._request(request))
 
     def run_changed(self, progress: Progress) -> None:

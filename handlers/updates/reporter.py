@@ -25,6 +25,7 @@ from services.memory.message_refs import CardPlace, MessageRefs
 from services.operations.continuity import StateLoss
 from services.operations.reader import ClusterReader
 from services.operations.subscribers import Subscribers
+from services.runs.batch import batch_of
 from services.runs.progress import Progress
 from services.runs.request import Request, RequestState
 from services.runs.run import Run, State
@@ -71,7 +72,12 @@ class Reporter:
         subscribers.requests.append(self.request_changed)
 
     def request_changed(self, request: Request) -> None:
-        """Post a new request, or edit the card of one that was closed; never waits."""
+        """Post a new request, or edit the card of one that was closed; never waits.
+
+        A part of a batch is shown in the message of its batch.
+        """
+        if batch_of(request.id):
+            return
         self._requests.changed(request)
 
     def run_changed(self, progress: Progress) -> None:

@@ -25,6 +25,7 @@ from handlers.updates.card_poster import (
 from handlers.updates.direct_copies import DirectCopies
 from handlers.updates.recipients import MentionTargets, Recipients
 from handlers.views.approvals import with_link
+from handlers.views.batch import part_of
 from handlers.views.links import NO_LINKS, ClusterLinks
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
@@ -33,6 +34,7 @@ from services.common.tasks import Tasks
 from services.common.values import replace
 from services.memory.message_refs import CardPlace, MessageRefs
 from services.operations.reader import ClusterReader
+from services.runs.batch import batch_of
 from services.runs.progress import Progress
 from services.runs.run import (
     Event,
@@ -45,7 +47,7 @@ from services.runs.run import (
     Stopped,
     Taken,
 )
-from services.store.keys import LATER, run_news_once
+from services.store.keys import has_own_message, run_news_once
 from services.store.once import Once
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ PER_LIVE_MESSAGE = 1.5
 LONGEST_WAIT = 86400.0
 OFTEN = 3  # times in a row that a card may be missing before its channel counts as closed
 RENDER_ANYWAY = 30.0  # seconds after which a card is edited for its clock alone
+MOST_LINKS = 100
 OWED_WITHIN = 600.0  # seconds in which one bot shows what another process has done
 
 
@@ -92,6 +95,7 @@ class RunCards:
         self._newest: dict[str, Progress] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._news: dict[str, asyncio.Event] = {}
+        self._batch_links: dict[str, str] = {}
         # By run: how many times in a row its card was missing.
         self._gone: Counter[str] = Counter()
 
@@ -204,6 +208,9 @@ class RunCards:
         """
         links = self._links.get(progress.run.cluster, NO_LINKS)
         card = views.run_card(progress, links)
+        if batch := batch_of(progress.run.request):
+            link = part_of(batch, await self._batch_link(batch))
+            card = replace(card, blocks=(*card.blocks, link))
         if not progress.run.over:
             return card
         try:
@@ -214,6 +221,17 @@ class RunCards:
         if head is None:
             return card
         return replace(card, blocks=(*card.blocks, views.seal(head)))
+
+    async def _batch_link(self, batch: str) -> str:
+        """Return the link to the message of a batch; "" while it has none."""
+        if batch not in self._batch_links:
+            place = await self._cards.get(batch)
+            if place is None or not place.ts:
+                return ""
+            if len(self._batch_links) >= MOST_LINKS:
+                self._batch_links.clear()
+            self._batch_links[batch] = await self._slack.permalink(place.channel, place.ts)
+        return self._batch_links[batch]
 
     def _forget(self, name: str) -> None:
         self._newest.pop(name, None)
@@ -281,7 +299,7 @@ class RunCards:
         A scheduled run has a message of its own, as its request may be far above by now.
         """
         place = await self._cards.get(run.id)
-        if place is not None or not run.request or run.request.startswith(LATER):
+        if place is not None or not run.request or has_own_message(run.request):
             return place
         of_request = await self._cards.get(run.request)
         if of_request is not None:
@@ -356,7 +374,7 @@ def _longer(pause: float, error: Exception) -> float:
 
 def _marks(run: Run) -> tuple[tuple[str, ...], float]:
     """Return the marks of a run's message, and the earliest time of it (epoch seconds)."""
-    if not run.request or run.request.startswith(LATER):
+    if not run.request or has_own_message(run.request):
         return (run.id,), run.opened_at
     return (run.id, run.request), run.opened_at - LONGEST_WAIT
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from handlers.slack.blocks import Block, Card, actions, button, context, header, section
+from handlers.slack.blocks import Block, Card, actions, button, context, escape, header, section
 from handlers.slack.markup import date_time
 from handlers.views.cluster_facts import age
 from handlers.views.offers import Offer
@@ -11,9 +11,12 @@ from services.cluster.backups import PER_GB, Backup, backups, deletable_backups
 from services.cluster.deployment import control_plane_of
 from services.cluster.model import Cluster, Snapshot
 from services.common.text import count_of
+from services.secrets_env import SecretsFindings
 from services.steps.backup import SNAPSHOTS_UNREADABLE
+from services.windows.backup_times import backup_schedule_text, next_backup
 
 SHOWN = 15
+KEYS = '"$(doctl compute ssh-key list --format ID --no-header | paste -sd, -)"'
 GUIDE = "https://openvidu.io/docs/self-hosting/how-to-guides/backup-and-restore/"
 OFFLINE = {True: "offline", False: "live"}
 SECRETS = {True: "with secrets.env", False: "without secrets.env"}
@@ -45,11 +48,13 @@ def backups_card(cluster: Cluster, offered: Sequence[Offer] = ()) -> Card:
     found, old = backups(cluster), deletable_backups(cluster)
     if not found:
         none = f"{cluster.name} has no backup yet. `/openvidu backup create` takes one."
+        none = "\n".join([none, *schedule_lines(cluster)])
         return Card(none, (section(none), *_buttons(cluster, offered)))
     lines = [_line(cluster, b, pruned=b in old) for b in found[:SHOWN]]
     if len(found) > SHOWN:
         lines.append(f"and {len(found) - SHOWN} older ones")
     head, foot = f"Backups of {cluster.name}", _foot(cluster, found, old)
+    lines += schedule_lines(cluster)
     text = _without_marks(f"{head}: {'; '.join(lines)}. {foot}")
     lists = (header(head), section("\n".join(lines)))
     return Card(text, (*lists, *_buttons(cluster, offered), context(foot)))
@@ -87,9 +92,34 @@ def _line(cluster: Cluster, backup: Backup, *, pruned: bool) -> str:
     parts.append(f"{backup.size:.1f} GB, {money(backup.monthly)}/month")
     if backup.secrets is not None:
         parts.append(SECRETS[backup.secrets])
+    if backup.complete:
+        parts.append(proof_words(cluster, backup))
+    if backup.label in cluster.backup_notes.protected:
+        parts.append("protected")
     if pruned:
         parts.append("_would be pruned_")
     return " · ".join(parts)
+
+
+def proof_words(cluster: Cluster, backup: Backup) -> str:
+    """Return what the newest restore drill of a backup has shown."""
+    proof = cluster.backup_notes.proof_of(backup.label)
+    if proof is None:
+        return "not proven yet"
+    if not proof.proven:
+        return f"*not proven* ({date_time(proof.at)}): {escape(proof.reason)}"
+    compared = "" if proof.compared else ", counts not compared"
+    minutes = max(1, round(proof.seconds / 60))
+    return f"proven {date_time(proof.at)} in {minutes} min, ${proof.cost}{compared}"
+
+
+def schedule_lines(cluster: Cluster) -> list[str]:
+    """Return a line for each schedule of backups, with its next time."""
+    return [
+        f"Schedule {escape(backup_schedule_text(schedule))}: next "
+        f"{date_time(next_backup(schedule, cluster.seen_at))}"
+        for schedule in cluster.backup_notes.schedules
+    ]
 
 
 def _incomplete(backup: Backup) -> str:
@@ -136,7 +166,14 @@ def _steps(cluster: Cluster, backup: Backup) -> list[str]:
         "Sign in, and check recordings and users. "
         f"`/openvidu status` must show that {cluster.name} is in service."
     )
-    return [SHUT_DOWN, _secrets(backup), *rebuilt, *created, _started(cluster), START_UP, verify]
+    first = [SHUT_DOWN, _secrets(cluster, backup)]
+    if control_plane_of(cluster).own_secrets:
+        # The disk holds its own file, of the same moment.
+        first = [SHUT_DOWN]
+    if isinstance(cluster.lint, SecretsFindings) and cluster.lint.findings:
+        # A shutdown is refused while no master could boot from the file that is there now.
+        first.reverse()
+    return [*first, *rebuilt, *created, _started(cluster), START_UP, verify]
 
 
 def _started(cluster: Cluster) -> str:
@@ -153,19 +190,20 @@ def _started(cluster: Cluster) -> str:
     )
 
 
-def _secrets(backup: Backup) -> str:
+def _secrets(cluster: Cluster, backup: Backup) -> str:
     if not backup.secrets:
         return (
             "This backup has no copy of secrets.env. Every master reads the bucket's file at boot, "
             "so it must hold the database and Redis passwords of that time. "
             "Compare it with `/opt/openvidu/secrets.env` on a rebuilt master."
         )
-    copy = f"s3://BUCKET/openvidu-bot/backups/{backup.label}/secrets.env"
+    bucket = f"s3://{cluster.bucket or 'BUCKET'}"
+    endpoint = cluster.bucket_endpoint or "https://REGION.digitaloceanspaces.com"
+    copy = f"{bucket}/openvidu-bot/backups/{backup.label}/secrets.env"
     return (
         "Before any master starts, copy the secrets.env of these disks to the cluster-data bucket "
         "(every master reads it at boot): "
-        f"`aws s3 cp {copy} s3://BUCKET/secrets.env --acl private "
-        "--endpoint-url https://REGION.digitaloceanspaces.com`"
+        f"`aws s3 cp {copy} {bucket}/secrets.env --acl private --endpoint-url {endpoint}`"
     )
 
 
@@ -188,9 +226,10 @@ def _create(cluster: Cluster, master: str, snapshot: Snapshot) -> str:
             f"{replaced.private_address or 'its private address'}"
         )
     size = next((m.size for m in cluster.masters), "SIZE")
+    network = next((m.network for m in cluster.masters if m.network), "VPC")
     return (
         f"{name} is deleted. `doctl compute droplet create {name} --image {snapshot.id} "
         f"--size {size} --region {cluster.region} --tag-names {cluster.stack}-master-node-tag "
-        f"--vpc-uuid VPC --ssh-keys KEY --wait`, then set {key} in secrets.env to its new private "
-        "address, and import it into the Terraform state."
+        f"--vpc-uuid {network} --ssh-keys {KEYS} --wait`, then set {key} in "
+        "secrets.env to its new private address, and import it into the Terraform state."
     )

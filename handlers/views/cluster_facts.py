@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
 from handlers.slack.blocks import escape
-from handlers.slack.markup import date_time, markup, time_of_day
+from handlers.slack.markup import date, date_time, markup, time_of_day
 from handlers.views.act import heading
 from handlers.views.certificates import certificate_problem
 from handlers.views.text import health, load_words, requested_by, run_place, sentence
@@ -14,6 +14,7 @@ from services.billing.prices import hourly, per_hour, total_price
 from services.cluster.backups import backups
 from services.cluster.certificates import CertificateSeen
 from services.cluster.deployment import control_plane_of
+from services.cluster.drills import is_left
 from services.cluster.model import (
     Cluster,
     Droplet,
@@ -405,10 +406,26 @@ def backup_words(cluster: Cluster) -> str:
     if newest.offline:
         how = "offline"
     since = cluster.seen_at - newest.at
-    words = f"{age(since)} old ({how})"
+    words = f"{age(since)} old ({how}), {_proven(cluster, newest.label)}"
+    left = any(is_left(d.name, cluster.seen_at) for d in cluster.drill_droplets)
+    if left:
+        words += "; a drill left a droplet: `/openvidu drill --clean`"
     if since > OLD:
+        words += "; `/openvidu backup create` takes one"
+    if since > OLD or left:
         return f":warning: {words}"
     return words
+
+
+def _proven(cluster: Cluster, newest: str) -> str:
+    """Return whether the newest backup is proven, or when one was last."""
+    proof = cluster.backup_notes.proof_of(newest)
+    if proof is not None and not proof.proven:
+        return f"*not proven*: {escape(proof.reason)}"
+    last = next((d for d in reversed(cluster.backup_notes.drills) if d.proven), None)
+    if last is None:
+        return "never proven"
+    return f"{'proven' if last.label == newest else 'an older one proven'} {date(last.at)}"
 
 
 def age(seconds: float) -> str:

@@ -3,13 +3,14 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from handlers.slack.blocks import Block, Card, context, fields, header, section
+from handlers.slack.blocks import Block, Card, context, escape, fields, header, section
+from handlers.slack.markup import date
 from handlers.views.approvals import called
 from handlers.views.text import without_formatting
 from services.billing.prices import money
 from services.common.text import count_of, duration, join_words
 from services.runs.run import State
-from services.schedule.weekly_digest import MissedSchedule, Week, WeeklyDigest
+from services.schedule.weekly_digest import BackupsOfWeek, MissedSchedule, Week, WeeklyDigest
 
 MOST_LISTED = 10
 UNKNOWN_BILL = "unknown (nothing was recorded)"
@@ -27,6 +28,7 @@ def weekly_digest_card(digest: WeeklyDigest, whom: tuple[str, ...] = ()) -> Card
             ("Ready by opening time", _ready(digest)),
             ("Meetings at closing time", _meetings(digest)),
             ("Saved", _saved(digest)),
+            *_backups_field(digest.backups),
         ),
     ]
     if digest.missed:
@@ -56,6 +58,10 @@ def _decides(digest: WeeklyDigest) -> str:
         troubles.append(f"{count_of(late, 'opening')} late")
     if failed := sum(count for state, count in digest.ends if state != "done"):
         troubles.append(f"{count_of(failed, 'run')} not completed")
+    if missed := digest.backups.missed:
+        troubles.append(f"{count_of(missed, 'scheduled backup')} missed")
+    if digest.backups.failed:
+        troubles.append("a backup is not proven")
     if digest.unread:
         troubles.append(f"{count_of(digest.unread, 'run')} unreadable")
     if not troubles:
@@ -98,6 +104,25 @@ def _saved(digest: WeeklyDigest) -> str:
     if bill.saving < 0:
         return f"nothing; {money(-bill.saving)} more ({hours})"
     return f"{money(bill.saving)} ({hours})"
+
+
+def _backups_field(seen: BackupsOfWeek) -> list[tuple[str, str]]:
+    """Return the field about backups; none where a cluster has never had one."""
+    if seen.newest is None and not seen.unseen:
+        return []
+    return [("Backups", _backups(seen))]
+
+
+def _backups(seen: BackupsOfWeek) -> str:
+    if seen.unseen:
+        return f"unknown ({escape(seen.unseen)})"
+    assert seen.newest is not None, "there is one"
+    words = f"newest {date(seen.newest)}"
+    if seen.failed:
+        return f"{words}; *not proven*: {escape(seen.failed)}"
+    if seen.proven is None:
+        return f"{words}, never proven"
+    return f"{words}, proven {date(seen.proven)}"
 
 
 def _missed(digest: WeeklyDigest) -> str:

@@ -33,7 +33,8 @@ def help_card(about: str, commands: Mapping[str, Sequence[str]], notes: Sequence
         if names
     ]
     foot = "\n".join([*notes, *MORE])
-    aloud = "; ".join(f"{g}: {', '.join(names)}" for g, names in commands.items() if names)
+    spoken = {g: ", ".join(_with_families(names)).replace("`", "") for g, names in commands.items()}
+    aloud = "; ".join(f"{group}: {text}" for group, text in spoken.items() if text)
     text = _sentences(without_formatting(about), f"You can type {aloud}", without_formatting(foot))
     blocks = (header("What you can do now"), context(about), section("\n".join(lines)))
     return Card(text, (*blocks, context(foot)))

@@ -3,6 +3,7 @@
 Bounded in size, with the time it was read at, and explicit about what could not be read.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,7 @@ from handlers.slack.blocks import (
 )
 from handlers.slack.markup import time_of_day
 from handlers.views.act import difference
+from handlers.views.batch import batch_line
 from handlers.views.certificates import certificate_days
 from handlers.views.cluster_facts import (
     OBSERVES_ONLY,
@@ -35,6 +37,7 @@ from handlers.views.cluster_facts import (
     state_of,
     waiting_line,
 )
+from handlers.views.fleet import NO_LABEL, group
 from handlers.views.later import later_line
 from handlers.views.links import LINK
 from handlers.views.lists import ended_run_line
@@ -54,6 +57,7 @@ from handlers.views.text import sentence
 from services.cluster.certificates import CertificateSeen
 from services.cluster.model import Cluster
 from services.common.text import count_of, join_words, plural
+from services.runs.batch import Batch
 from services.runs.progress import Progress
 from services.runs.request import Request
 from services.runs.run import Run, State
@@ -64,6 +68,7 @@ REFRESH, MORE, WAKE, OPEN = "home", "more", "wake", f"{LINK}:message"
 BLOCKS = 100
 DECISIONS, RUNNING, LATER, RECENT, COMING = 8, 5, 5, 5, 5
 CLUSTERS = 20
+BATCHES = 3
 FULL = 4  # blocks of a cluster with its facts and buttons; one without them takes 1
 AROUND = 11  # blocks below the clusters: their headings, lists and the foot
 WRONG = 3  # problems of a cluster that are shown
@@ -96,6 +101,7 @@ class ClusterOverview:
     certificate: CertificateSeen | None = None
     recent: tuple[Run, ...] = ()  # the newest that are over, newest first
     links: Mapping[str, str] = field(default_factory=dict)  # to the messages of runs
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,17 +130,18 @@ def home_view(
     outsider: str = "",
     *,
     observes: bool = False,
+    batches: Sequence[tuple[Batch, Sequence[Block]]] = (),
 ) -> dict[str, Any]:
     """Return the whole view.
 
     `at`: now. `hidden`: number of clusters that the reader may not see. `outsider`: why the
     reader may see nothing at all; "" for members of the workspace. `observes`: this bot only
-    observes.
+    observes. `batches`: changes of several clusters that are not over, with the reader's buttons.
     """
     if outsider:
         return _view([header("No cluster is shown"), section(sentence(outsider, ())), *_foot(at)])
-    shown = sorted(overviews, key=lambda both: (_urgency(both[0]), both[0].name))
-    above = [*_decisions(shown), *_running(shown)]
+    shown = sorted(overviews, key=_place)
+    above = [*_batches(batches), *_decisions(shown), *_running(shown)]
     below = [*_scheduled(shown), *_coming(shown), *_recent(shown), *_hidden(hidden)]
     room = BLOCKS - len(above) - len(below) - AROUND
     blocks = [*above, *_clusters(shown, at, room), *below]
@@ -180,6 +187,22 @@ def _urgency(overview: ClusterOverview) -> int:
     if cluster is not None and problems(cluster, overview.certificate, cluster.seen_at):
         return 1
     return 2
+
+
+def _place(both: Shown) -> tuple[int, bool, str, str]:
+    """Return what sorts clusters: what needs a person first, then by label."""
+    overview = both[0]
+    return (_urgency(overview), *group(overview.labels), overview.name)
+
+
+def _batches(batches: Sequence[tuple[Batch, Sequence[Block]]]) -> list[Block]:
+    """Return the changes of several clusters, with what the reader may do about each."""
+    rows = []
+    for batch, buttons in batches:
+        lines = [batch_line(batch), f"Requested by {batch.requester.mention} · `{batch.id}`"]
+        row = [section(truncate("\n".join(lines), LONGEST))]
+        rows.append([*row, actions(*buttons)] if buttons else row)
+    return _listed("Several clusters", rows, BATCHES, "in their channels")
 
 
 def _listed(title: str, rows: Sequence[list[Block]], most: int, where: str) -> list[Block]:
@@ -276,11 +299,28 @@ def _clusters(shown: Sequence[Shown], at: float, room: int) -> list[Block]:
             blocks += _cluster(overview, mine, at)
         else:
             blocks.append(_cluster_line(overview, mine, at))
-    left = [o.name for o, _ in shown[CLUSTERS:]]
+    left = [overview for overview, _ in shown[CLUSTERS:]]
     if left:
-        more = f"And {count_of(len(left), 'cluster')} more: {truncate(', '.join(left), LONGEST)}"
-        blocks.append(context(f"{more}. `/openvidu status --cluster NAME` shows one"))
+        more = f"And {count_of(len(left), 'cluster')} more: {truncate(_counted(left), LONGEST)}"
+        blocks.append(context(f"{more}. `/openvidu status --all` lists them"))
     return blocks
+
+
+def _counted(overviews: Sequence[ClusterOverview]) -> str:
+    """Return the states of clusters by label: `production: 30 in service, 2 shut down`."""
+    by_label: dict[str, Counter[str]] = {}
+    for overview in overviews:
+        label = overview.labels[0] if overview.labels else NO_LABEL
+        words = "not read yet"
+        if overview.cluster is not None:
+            words = state_of(overview.cluster).words.removeprefix("is ")
+        if _urgency(overview) == 0:
+            words = "need attention"
+        by_label.setdefault(label, Counter())[words] += 1
+    return "; ".join(
+        f"{label}: {', '.join(f'{number} {words}' for words, number in counts.most_common())}"
+        for label, counts in by_label.items()
+    )
 
 
 def _cluster(overview: ClusterOverview, mine: UserActions, at: float) -> list[Block]:

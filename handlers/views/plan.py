@@ -39,7 +39,7 @@ NOUNS = {
     "resize media": "resize",
     "resize masters": "resize",
     "config apply": "change",
-    "config file apply": "change",
+    "file apply": "change",
     "module apply": "change",
     "window add": "window",
     "backup create": "backup",

@@ -23,6 +23,8 @@ class ManagedCluster:
     certificate: Callable[[], Awaitable[CertificateSeen]] | None = None
     # Reads the id of the account that the token belongs to.
     account: Callable[[], Awaitable[str]] | None = None
+    # Names for several clusters at once.
+    labels: tuple[str, ...] = ()
 
     async def read_certificate(self) -> CertificateSeen | None:
         """Return the certificate of the public address; None where there is no way to read it."""
@@ -89,6 +91,17 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
         rules = self._roster.known.resolve(self._sites[name].rules, now)
         return replace(rules, closed=self.foreign.get(name, ""), evaluated_at=now)
 
+    # Labels
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return every label of any cluster, sorted."""
+        return tuple(sorted({label for site in self._sites.values() for label in site.labels}))
+
+    def labelled(self, label: str) -> tuple[str, ...]:
+        """Return the clusters with this label, in the order of their names."""
+        return tuple(n for n in sorted(self._sites) if label in self._sites[n].labels)
+
     # People
 
     def may_read(self, name: str, actor: Actor) -> bool:
@@ -108,6 +121,8 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
 
         Raises Refused, with the clusters that the actor may see, if there is none of that name.
         """
+        if typed not in self._sites and typed in self.labels:
+            raise Refused(f"“{typed}” is a label, not a cluster: use `--label {typed}`")
         if typed not in self._sites:
             raise Refused(f"there is no cluster “{typed}”{self.readable_text(actor)}")
         self.check_read(typed, actor)

@@ -13,6 +13,8 @@ from services.procedures.plan import Plan
 from services.windows import Window, why_not_counting
 
 EVERYONE = "everyone"
+# Before the name of a backup schedule, in place of a member id.
+BACKUPS = "backups:"
 NO_ROLE = "you have no role for this cluster. The bot's administrator can give you one"
 NO_ROLE_ANYWHERE = "you have no role for any cluster. The bot's administrator can give you one"
 GROUPS_UNKNOWN = (
@@ -43,12 +45,14 @@ class Actor:
 
     @property
     def is_window(self) -> bool:
-        """Return whether it is an off-hours window, which acts through commands as people do."""
-        return self.user.startswith("window:")
+        """Return whether it is a window or a backup schedule: both act as people do."""
+        return self.user.startswith(("window:", BACKUPS))
 
     @property
     def mention(self) -> str:
         """Return a marker that views render as a mention."""
+        if self.user.startswith(BACKUPS):
+            return f"backup schedule {strong(self.user.removeprefix(BACKUPS))}"
         if self.is_window:
             return f"window {strong(self.user.removeprefix('window:'))}"
         return person(self.user)

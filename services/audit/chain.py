@@ -1,6 +1,6 @@
 """The audit in the state store: an entry is written in the commit of the decision it records."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from services.audit.entries import AuditRecord, Entry, Head, link, read_entry, read_head
@@ -29,17 +29,33 @@ class AuditChain:
         """
         if not deeds:
             return await self._store.commit(commit)
-        key = head_key(cluster)
+        return await self._commit(commit, {cluster: deeds}, note)
+
+    async def commit_each(self, commit: Commit, deeds: Mapping[str, Sequence[AuditRecord]]) -> bool:
+        """Write a commit with entries in the chains of several clusters: all of it, or nothing.
+
+        Returns False if its checks fail.
+        """
+        present = {cluster: listed for cluster, listed in deeds.items() if listed}
+        if not present:
+            return await self._store.commit(commit)
+        return await self._commit(commit, present, "")
+
+    async def _commit(
+        self, commit: Commit, deeds: Mapping[str, Sequence[AuditRecord]], note: str
+    ) -> bool:
+        keys = {cluster: head_key(cluster) for cluster in deeds}
 
         async def attempt() -> bool | None:
-            (text,) = await self._store.get(key)
-            entries = self._entries(cluster, read_head(text), deeds)
-            head = entries[-1].head.text
-            puts = {**commit.puts, key: head}
-            if note:
-                puts[note] = head
-            appends = [*commit.appends, *((audit_log_key(cluster), e.text) for e in entries)]
-            checks = {**commit.checks, key: text}
+            texts = await self._store.get(*keys.values())
+            checks, puts = dict(commit.checks), dict(commit.puts)
+            appends = list(commit.appends)
+            for (cluster, key), text in zip(keys.items(), texts, strict=True):
+                entries = self._entries(cluster, read_head(text), deeds[cluster])
+                checks[key], puts[key] = text, entries[-1].head.text
+                appends += [(audit_log_key(cluster), e.text) for e in entries]
+                if note:
+                    puts[note] = entries[-1].head.text
             whole = replace(commit, checks=checks, puts=puts, appends=appends, id=new_id())
             if await self._store.commit(whole):
                 return True
@@ -47,7 +63,7 @@ class AuditChain:
                 return False
             return None
 
-        gives_up = f"the audit of {cluster} changes faster than it can be written"
+        gives_up = f"the audit of {', '.join(deeds)} changes faster than it can be written"
         return await retried(attempt, Unreachable(f"{gives_up}. Nothing was changed", sent=False))
 
     def _entries(

@@ -44,6 +44,7 @@ class AuditAction(StrEnum):
     WINDOW_CHANGED = "window changed"
     WINDOW_REMOVED = "window removed"
     SKIPPED = "days off added"
+    BACKUPS = "backups changed"
     CLOSING = "closing confirmed"
     POLICY = "policy changed"
     LOGS_READ = "logs read"

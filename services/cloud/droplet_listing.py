@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from services.cloud.parse import DropletEntry, Listed
+from services.cluster.drills import PREFIX
 from services.cluster.fleet_kind import ResourceNames, stack_of
+from services.cluster.model import Droplet
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,11 @@ class DropletListing(Listed[DropletEntry]):
     def ids(self) -> frozenset[int]:
         """Return the ids of all droplets that could be read."""
         return frozenset(self._by_id)
+
+    @cached_property
+    def drills(self) -> tuple[Droplet, ...]:
+        """Return the throw-away droplets of restore drills, of all stacks."""
+        return tuple(e.droplet for e in self.entries if e.droplet.name.startswith(PREFIX))
 
     @cached_property
     def _by_id(self) -> Mapping[int, int]:

@@ -47,8 +47,8 @@ OLDEST = 600.0
 # its own; the rest is shared.
 LOOKS_A_MINUTE = 240.0
 SLOWER, RARE = 2, 6
-# Of the hour's requests, what listings may take that only keep the books up to date.
-FOR_BOOKS = 0.25
+# Of the hour's requests, what listings may take that only record what is billed.
+FOR_RECORDS = 0.25
 
 
 class SharedListing(Generic[T]):
@@ -195,14 +195,14 @@ class SharedAccount:
             return requests * SHARED * MANY_TIMES
         return requests * SHARED
 
-    def books_window(self) -> float:
+    def records_window(self) -> float:
         """Return how many seconds old a listing may be for a look that decides nothing.
 
         A thousand clusters' droplets are a list of 25 pages: once a minute it would take half of
         what a token may send, and three bots would be refused.
         """
         pace = self.api.requests.pace
-        return max(self.sharing_window(), pace.seconds_between(self.droplets.requests, FOR_BOOKS))
+        return max(self.sharing_window(), pace.seconds_between(self.droplets.requests, FOR_RECORDS))
 
     def member_list_max_age(self) -> float:
         """Return how many seconds old a member list may be while nothing else changes."""

@@ -95,6 +95,19 @@ class NodeAccess:
         starts = await eager.gather(*(self._start(m.id) for m in active))
         return {master.id: start for master, start in zip(active, starts, strict=True)}
 
+    @property
+    def is_configured(self) -> bool:
+        """Return whether nodes can be reached by SSH."""
+        return self._shell is not None
+
+    async def read(self, droplet_id: int, command: str) -> Output | str:
+        """Return what a reading script printed, or why it could not run."""
+        return await self._read(droplet_id, command)
+
+    async def run(self, droplet_id: int, command: str) -> Output:
+        """Run a script that changes something; `services.cloud.writer` alone calls it."""
+        return await self._run(droplet_id, command, SSH_SECONDS)
+
     async def units(self, droplets: Iterable[Droplet]) -> dict[int, Observed[str]]:
         """Return by droplet id the state of OpenVidu's unit on each node that is on."""
         # The droplet of a Single Node is a master and a media node.

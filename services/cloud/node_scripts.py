@@ -168,9 +168,116 @@ journalctl -u openvidu -n 20 --no-pager 2>/dev/null | cut -c1-300
 exit 0
 """
 
+_EACH = (
+    'db.getMongo().getDBNames().filter(n => !["admin", "local", "config"].includes(n)).sort()'
+    ".forEach(d => db.getSiblingDB(d).getCollectionNames().sort().forEach(c => "
+    'print("count=" + d + "." + c + "=" + db.getSiblingDB(d).getCollection(c).HOW())))'
+)
+_ESTIMATES = shlex.quote(_EACH.replace("HOW", "estimatedDocumentCount"))
+_DOCUMENTS = shlex.quote(_EACH.replace("HOW", "countDocuments"))
+_ASK_MONGO = shlex.quote(
+    'exec mongosh --quiet --port 20000 --norc -u "$MONGO_INITDB_ROOT_USERNAME" '
+    '-p "$MONGO_INITDB_ROOT_PASSWORD" --authenticationDatabase admin '
+    f"--eval {_ESTIMATES}"
+)
+COUNT = f"""
+mongo=$(docker ps --format '{{{{.Names}}}}' 2>/dev/null | grep -x mongo)
+if [ -z "$mongo" ]; then echo "refused=no container mongo runs here"; exit 0; fi
+out=$(docker exec mongo sh -c {_ASK_MONGO} 2>/dev/null)
+if [ $? -ne 0 ]; then echo "refused=the database did not answer"; exit 0; fi
+echo "$out" | grep '^count=' | head -n 200 | cut -c1-200
+echo end
+exit 0
+"""
+"""Prints how many documents each collection of the running database holds: numbers alone.
+
+The port is the vendor's (docs, backup and restore); which variables hold the user in the container
+is not published, and a refusal says so.
+"""
+
+DRILL_SEALED = f"{MARKERS}/drill-sealed"
+DRILL_DOCKER = "containerd.service docker.socket docker.service"
+DRILL_UNITS = f"openvidu.service {DRILL_DOCKER} cron.service"
+DRILL_PROOF = f"{MARKERS}/drill-proof"
+DRILL_LOOK = f"""
+if [ -e {DRILL_SEALED} ]; then echo sealed=yes; else echo sealed=no; fi
+if [ -d {DRILL_PROOF} ]; then
+  echo begun=yes
+  head -n 300 {DRILL_PROOF}/report 2>/dev/null | cut -c1-300
+else
+  for unit in {DRILL_UNITS}; do
+    if [ "$(systemctl is-active $unit 2>/dev/null)" = active ]; then echo "started=$unit"; fi
+  done
+fi
+echo end
+exit 0
+"""
+"""Prints whether a drill's copy is sealed, what started there, and how its database opened."""
+
+_PROVE = f"""
+say() {{ echo "$1" >> {DRILL_PROOF}/report; }}
+fail() {{ say "failed=$1"; say ended=yes; exit 0; }}
+data=$(find /opt/openvidu/data -maxdepth 5 -name WiredTiger -type f 2>/dev/null | head -n 1)
+if [ -z "$data" ]; then fail "no database files are on the disk"; fi
+data=$(dirname "$data")
+rm -f "$data/mongod.lock"
+mv /var/lib/docker/containers /var/lib/docker/containers.drill 2>/dev/null \
+|| fail "the containers of OpenVidu cannot be put aside"
+for unit in {DRILL_DOCKER}; do rm -f /run/systemd/system/$unit.d/drill.conf; done
+systemctl daemon-reload
+systemctl start {DRILL_DOCKER} >/dev/null 2>&1
+if [ -n "$(docker ps -q 2>&1)" ]; then
+  systemctl stop {DRILL_DOCKER} >/dev/null 2>&1
+  fail "Docker does not start, or started containers of OpenVidu"
+fi
+image=$(docker image ls --format '{{{{.Repository}}}}:{{{{.Tag}}}}' 2>/dev/null \
+| grep -E '(^|/)mongo[^/]*:' | head -n 1)
+if [ -z "$image" ]; then fail "the image of the database is not on the disk"; fi
+owner=$(stat -c %u:%g "$data")
+if docker run -d --pull never --name openvidu-bot-drill --network none --user "$owner" \
+-v "$data:/drill" --entrypoint mongod "$image" --dbpath /drill --port 27017 \
+--bind_ip 127.0.0.1 >/dev/null 2>&1; then
+  true
+else
+  fail "its container does not start"
+fi
+tries=0
+while [ $tries -lt 90 ]; do
+  if docker exec openvidu-bot-drill mongosh --quiet --norc --port 27017 \
+--eval 'quit(db.runCommand({{ping: 1}}).ok ? 0 : 1)' >/dev/null 2>&1; then break; fi
+  if [ "$(docker inspect --format '{{{{.State.Status}}}}' openvidu-bot-drill)" = exited ]; then
+    fail "mongod ended: $(docker logs openvidu-bot-drill 2>&1 | grep -o '"s":"F".*' \
+| tail -n 1 | grep -o '"msg":"[^"]*"' | cut -c1-120)"
+  fi
+  tries=$((tries + 1))
+  sleep 2
+done
+if [ $tries -ge 90 ]; then fail "mongod did not answer within 3 min"; fi
+docker exec openvidu-bot-drill mongosh --quiet --norc --port 27017 --eval {_DOCUMENTS} 2>/dev/null \
+| grep '^count=' | head -n 200 | cut -c1-200 >> {DRILL_PROOF}/report
+say ended=yes
+"""
+_DETACHED = shlex.quote(_PROVE)
+DRILL_PROVE = f"""
+if [ ! -e {DRILL_SEALED} ]; then echo unsealed; exit 0; fi
+if mkdir {DRILL_PROOF} 2>/dev/null; then
+  nohup setsid sh -c {_DETACHED} >/dev/null 2>&1 &
+  echo begun
+elif [ -d {DRILL_PROOF} ]; then
+  echo already
+else
+  echo refused
+fi
+exit 0
+"""
+"""Begins to open the database of a drill's copy, once; detached, and without any network.
+
+Docker starts without its containers, which would start OpenVidu; the database runs by itself, as
+no replica of anything. Only a sealed copy opens it.
+"""
 
 READING = frozenset(
-    {LOOK, HEALTH, READ_SECRETS, START, UNIT, CLOCK, USER, INSPECT, CONDITION}
+    {LOOK, HEALTH, READ_SECRETS, START, UNIT, CLOCK, USER, INSPECT, CONDITION, COUNT, DRILL_LOOK}
     | {update_scripts.INSTALLED, *config_scripts.READING}
 )
 """The scripts without parameters that change nothing on their node."""

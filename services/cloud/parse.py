@@ -157,6 +157,7 @@ def droplet_of(fields: Fields) -> Droplet:
         monthly=monthly,
         created_at=fields.text("created_at"),
         region=_region(fields),
+        network=_or_none(fields.name, "vpc_uuid") or "",
     )
 
 

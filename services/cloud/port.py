@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from services.cloud.secrets_bucket import SecretsBucket
+from services.cluster.backup_notes import CountsNoted, DrillResult
 from services.cluster.model import Cluster, Fact, MediaNode
 from services.cluster.node_condition import NodeCondition
 from services.config_files import ConfigFile, ConfigText
@@ -48,6 +49,15 @@ class WriteFence(Protocol):
 
     async def record_powered_on(self, droplet_ids: tuple[int, ...]) -> None:
         """Record which media droplets the next start-up powers on; none: they are on again."""
+
+    async def record_counts(self, noted: CountsNoted) -> None:
+        """Keep how many documents the database held when a backup was taken."""
+
+    async def record_drill(self, result: DrillResult) -> None:
+        """Keep the result of a restore drill."""
+
+    async def save_backup_schedule(self, words: str) -> None:
+        """Write a schedule of backups into what is kept of them."""
 
     async def before_stop(self, droplet_id: int) -> None:
         """Record that this run stops OpenVidu on that node, where it stays stopped."""

@@ -226,6 +226,20 @@ class SecretsBucket:
             if stored.key.endswith(f"/{FILE}")
         )
 
+    async def check_backup(self, label: str) -> None:
+        """Raise Rejected when the copy with that backup is missing, or starts no master."""
+        try:
+            content, _ = await self._objects.get(_backup_key(label))
+        except NotFound:
+            raise Rejected(f"the copy of secrets.env of {label} is not in the bucket") from None
+        try:
+            raise_unless_bootable(SecretsFile(content))
+        except Refused as error:
+            reason = str(error).removesuffix(". Nothing was written")
+            raise Rejected(
+                f"the copy of secrets.env of {label} starts no master: {reason}"
+            ) from None
+
     # Staged files
 
     async def stage(self, name: str, file: SecretsFile) -> None:

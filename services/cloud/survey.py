@@ -55,6 +55,8 @@ class Surveyed:
     sizes: tuple[Size, ...]
     snapshots: tuple[Snapshot, ...] | None
     unseen: tuple[tuple[Fact, str], ...]
+    # Every droplet of a restore drill, of whichever stack.
+    drills: tuple[Droplet, ...] = ()
 
 
 class Survey:
@@ -114,6 +116,7 @@ class Survey:
             sizes=sizes,
             snapshots=snapshots,
             unseen=tuple(unseen.facts),
+            drills=droplets.drills,
         )
 
     # The fleet

@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from services.cloud.clients.http import HttpClient
 from services.cloud.clients.livekit import LivekitLoad
+from services.cloud.drills import DrillSurvey
 from services.cloud.fleet_survey import Age
 from services.cloud.health import HealthPages, health_page
 from services.cloud.listings import SharedAccount
@@ -69,6 +70,8 @@ class ClusterConfig:
     drain_method: str = "signal"
     min_serving: int = 1
     keep_backups: int = 3
+    bucket: str = ""
+    bucket_endpoint: str = ""
     zone: str = "UTC"
     declared: int | None = None
     timings: Timings = field(default_factory=Timings)
@@ -98,6 +101,7 @@ class ClusterWorld(ClusterGateway):
         self._clock = clock
         self._survey = Survey(ResourceNames(place.stack), account, clock)
         self._nodes = NodeAccess(shell, clock)
+        self._drills = DrillSurvey(place.stack, account, self._nodes)
         # As last seen: the deployment, and its masters.
         self._seen: tuple[ControlPlane, tuple[Droplet, ...]] | None = None
         if bucket is not None:
@@ -167,12 +171,15 @@ class ClusterWorld(ClusterGateway):
         old (`Age`), also from before `since`.
         """
         now = self._clock.now()
-        age = Age(now, self.account.sharing_window(), since, aged, self.account.books_window())
+        age = Age(now, self.account.sharing_window(), since, aged, self.account.records_window())
         seen = await self._survey.look(needs, age, tolerates)
         self._note(seen)
         masters, media = seen.masters, seen.media
         droplets = (*masters, *(node.droplet for node in media))
-        self._nodes.note_addresses({droplet.id: self._address(droplet) for droplet in droplets})
+        drills = self._drills.droplets(seen.drills)
+        addresses = {droplet.id: self._address(droplet) for droplet in droplets}
+        # A drill's network is its own: its droplet is reached by its public address alone.
+        self._nodes.note_addresses(addresses | {d.id: d.address for d in drills})
         healthy, looks, load, front = await eager.gather(
             self._health(seen, needs),
             self._looks(media, needs, since),
@@ -232,7 +239,12 @@ class ClusterWorld(ClusterGateway):
             lint=await self._lint(needs, seen.kind),
             configuration=configuration,
             has_bucket=self.secrets_bucket is not None,
+            bucket=self.config.bucket,
+            bucket_endpoint=self.config.bucket_endpoint,
             keep_backups=self.config.keep_backups,
+            has_shell=self._nodes.is_configured,
+            drill=await self._drills.look(drills) if Fact.DRILL in needs else None,
+            drill_droplets=drills,
             zone=self.config.zone,
             timings=self.config.timings,
             account=self.config.account,

@@ -1,27 +1,42 @@
 """Every change of a cluster: the implementation of `WriteOperations`."""
 
 from contextlib import suppress
+from decimal import Decimal
 
 from typing_extensions import override
 
 from services.cloud import config_scripts, update_scripts
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.digitalocean import DigitalOceanWrites
+from services.cloud.drills import DrillWriter, counts_in
 from services.cloud.droplet_actions import DropletActions
 from services.cloud.listings import SharedAccount
 from services.cloud.node_access import NodeAccess
 from services.cloud.pool_edit import PoolEditor
 from services.cloud.port import WriteFence
 from services.cloud.secrets_bucket import SecretsBucket
+from services.cluster.backup_notes import CountsNoted, DrillResult
 from services.cluster.configuration import NodeConfiguration
+from services.cluster.drills import (
+    NOTHING_LEFT,
+    Counts,
+    DrillReport,
+    DrillSeen,
+    began_at,
+    drill_cost,
+    drill_name,
+)
 from services.cluster.fleet_kind import ResourceNames
 from services.cluster.model import Autoscaler, Cluster, FleetKind, MediaNode, NodeStatus, Pool
 from services.common.errors import NotFound, Refused, Rejected
+from services.common.text import strip_invisible
 from services.config_files import ConfigFile, known_file
 from services.steps import WriteOperations
 
 # Statuses by which DigitalOcean says that it does not accept 0 as a pool's number.
 ZERO_REFUSED = (400, 422)
+# Seconds from the end of a drill until its droplet is deleted, which its cost includes.
+DELETION = 30.0
 
 
 class ClusterWriter(WriteOperations):
@@ -45,6 +60,7 @@ class ClusterWriter(WriteOperations):
     ) -> None:
         self._cluster = cluster
         self._names = ResourceNames(cluster.stack)
+        self._account = account
         self._nodes = nodes
         self._secrets = secrets
         self._drain_method = drain_method
@@ -285,7 +301,79 @@ class ClusterWriter(WriteOperations):
     async def delete_secrets_copy(self, label: str) -> None:
         await self._bucket().drop_from_backup(label)
 
+    # Backups and restore drills
+
+    @override
+    async def note_counts(self, label: str) -> None:
+        counts, why = await self._counts()
+        await self._fence.record_counts(CountsNoted(label, counts, why))
+
+    async def _counts(self) -> tuple[Counts, str]:
+        """Return the documents of the running database, by the first master that answers."""
+        why = "no master is on"
+        for master in self._cluster.masters:
+            if not master.active:
+                continue
+            output = await self._nodes.read(master.id, scripts.COUNT)
+            if isinstance(output, str):
+                why = output
+                continue
+            if counts := counts_in(output.stdout):
+                return counts, ""
+            refusal = output.stdout.strip().partition("refused=")[2]
+            why = strip_invisible(refusal)[:200] or "the database shows no documents"
+        return (), why
+
+    @override
+    async def create_drill_network(self, name: str, region: str) -> None:
+        await self._drills().create_network(name, region, self._drill_seen())
+
+    @override
+    async def create_drill_droplet(self, name: str, snapshot: str, size: str, region: str) -> None:
+        await self._drills().create_droplet(name, snapshot, size, region, self._drill_seen())
+
+    @override
+    async def open_drill_database(self, droplet_id: int, label: str) -> None:
+        if self._secrets is not None:
+            await self._secrets.check_backup(label)
+        self._fence.check()
+        output = await self._nodes.run(droplet_id, scripts.DRILL_PROVE)
+        if output.stdout.strip() == "unsealed":
+            raise Rejected("opening the database of the copy: its first boot was not sealed")
+
+    @override
+    async def record_drill(
+        self, stamp: str, label: str, reason: str, *, proven: bool, compared: bool
+    ) -> None:
+        began = began_at(stamp)
+        droplet = self._drill_seen().droplet(drill_name(self._cluster.stack, stamp))
+        seconds = max(0.0, self._cluster.seen_at - began) + DELETION
+        cost = "0.00"
+        counts: Counts = ()
+        if droplet is not None:
+            cost = str(drill_cost(droplet.hourly or Decimal(0), seconds))
+            if isinstance(droplet.report, DrillReport):
+                counts = droplet.report.counts
+        await self._fence.record_drill(
+            DrillResult(stamp, label, began, proven, reason, seconds, cost, compared, counts)
+        )
+
+    @override
+    async def delete_drills(self, seen: DrillSeen) -> None:
+        await self._drills().delete(seen)
+
+    def _drills(self) -> DrillWriter:
+        is_unsure = self._since is not None
+        return DrillWriter(self._cluster.stack, self._account, self._fence.check, unsure=is_unsure)
+
+    def _drill_seen(self) -> DrillSeen:
+        return self._cluster.drill or NOTHING_LEFT
+
     # The schedule
+
+    @override
+    async def save_backup_schedule(self, words: str) -> None:
+        await self._fence.save_backup_schedule(words)
 
     @override
     async def save_window(self, words: str) -> None:

@@ -122,5 +122,8 @@ def deletable_backups(cluster: Cluster) -> tuple[Backup, ...]:
     # An incomplete one newer than a kept one may still become complete, or a run that a person has
     # to look at has left it.
     extra = complete[len(keep) :]
+    protected = cluster.backup_notes.protected
     incomplete = [b for b in newest_first if not b.complete and b.at < keep[-1].at]
-    return tuple(b for b in newest_first if b in extra or b in incomplete)
+    return tuple(
+        b for b in newest_first if (b in extra or b in incomplete) and b.label not in protected
+    )

@@ -9,7 +9,9 @@ from enum import StrEnum
 from functools import lru_cache
 
 from services.cluster.account_facts import NO_FACTS, AccountFacts
+from services.cluster.backup_notes import NO_NOTES, BackupNotes
 from services.cluster.configuration import NodeConfiguration
+from services.cluster.drills import DrillDroplet, DrillSeen
 from services.cluster.installation import Installation
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
 from services.common.values import replace
@@ -45,6 +47,8 @@ class Fact(StrEnum):
     CONFIGURATION = "configuration"
     # Snapshots of the masters, and the copies of secrets.env with them.
     SNAPSHOTS = "snapshots"
+    # What restore drills of this stack have created, and what their copy of a master shows.
+    DRILL = "drill"
     # OpenVidu's version and updates on each node, by SSH.
     VERSIONS = "versions"
 
@@ -55,7 +59,7 @@ TURN_SECONDS = 240.0
 # Without the facts that only one procedure needs.
 EVERYTHING = frozenset(Fact) - {
     *(Fact.SERVICES, Fact.UNITS, Fact.SECRETS),
-    *(Fact.VERSIONS, Fact.CONFIGURATION),
+    *(Fact.VERSIONS, Fact.CONFIGURATION, Fact.DRILL),
 }
 
 
@@ -134,6 +138,8 @@ class Droplet:
     monthly: Decimal | None = None
     created_at: str = ""
     region: str = ""
+    # The network that it is in; "": not shown.
+    network: str = ""
     # Of a master: its health page answered 200, or something else.
     healthy: Observed[bool] = NOT_OBSERVED
     # Of a master: identifies this start of OpenVidu's unit; "": it never started.
@@ -674,7 +680,18 @@ class Cluster:
     configuration: tuple[tuple[int, Observed[NodeConfiguration]], ...] = ()
     # A bucket is configured: secrets.env can be read and copied.
     has_bucket: bool = False
+    # Its name and the address of its service; "": none is configured.
+    bucket: str = ""
+    bucket_endpoint: str = ""
     keep_backups: int = 3
+    # The bot reaches its nodes by SSH.
+    has_shell: bool = True
+    # What drills have created and is there now; None: not looked at.
+    drill: DrillSeen | None = None
+    # Droplets of drills: each look shows them, as they cost money.
+    drill_droplets: tuple[DrillDroplet, ...] = ()
+    # What is kept of its backups: counts, proofs, protection.
+    backup_notes: BackupNotes = NO_NOTES
     timings: Timings = field(default_factory=Timings)
     # What its account does where DigitalOcean's documents leave it open.
     account: AccountFacts = NO_FACTS

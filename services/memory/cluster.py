@@ -12,12 +12,14 @@ from services.cluster.account_facts import AccountFacts
 from services.cluster.model import Autoscaler, Cluster, FleetKind, KnownFleet, StoppedNode
 from services.common.values import replace
 from services.memory.account_facts import facts_in
+from services.memory.backups import BackupNotesRepository, read_notes
 from services.memory.bindings import account_of
 from services.memory.schedule import Fence, ScheduleRepository, read_book
 from services.memory.user_groups import StoredUserGroups
 from services.store import Commit, Store
 from services.store.keys import (
     ACCOUNT_FACTS,
+    backups_key,
     closings_key,
     fleet_key,
     identity_key,
@@ -43,11 +45,12 @@ class ClusterMemory:
         self._store = store
         self.books = ScheduleRepository(store, chain)
         self.groups = StoredUserGroups(store)
+        self.backups = BackupNotesRepository(store, chain)
 
     async def add_to(self, cluster: Cluster) -> Cluster:
         """Return the cluster with what is kept of it."""
         name, pool = cluster.name, cluster.pool.id if cluster.pool else ""
-        media, zero, book, paused, seen, evenings, who, facts, stops = await self._store.get(
+        media, zero, book, paused, seen, evenings, who, facts, notes, stops = await self._store.get(
             media_key(name),
             zero_refused_key(pool),
             schedule_key(name),
@@ -56,6 +59,7 @@ class ClusterMemory:
             closings_key(name),
             identity_key(name),
             ACCOUNT_FACTS,
+            backups_key(name),
             stopped_key(name),
         )
         stored: dict[str, Any] = json.loads(media or NO_MEDIA)
@@ -74,6 +78,7 @@ class ClusterMemory:
             stopped=stopped,
             last_seen=_seen(seen),
             past_closings=_evenings(evenings),
+            backup_notes=read_notes(notes),
             autoscaler=_with_pause(cluster.autoscaler, paused),
         )
 

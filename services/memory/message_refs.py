@@ -61,12 +61,17 @@ def card_keys(name: str) -> tuple[str, str]:
 
 
 class MessageRefs:
-    """Which message shows which request or run: any bot edits it, none posts it a second time."""
+    """Which message shows which request or run: any bot edits it, none posts it a second time.
+
+    `open_list`: the key of the list of those that do not show their end yet. Batches have one of
+    their own, which older versions do not read.
+    """
 
     OPEN = CARDS
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, open_list: str = CARDS) -> None:
         self._store = store
+        self.OPEN = open_list
 
     async def get(self, name: str) -> CardPlace | None:
         """Return the place of the card of a request or run."""

@@ -23,6 +23,9 @@ from services.memory.usage_log import UsageLog
 from services.operations.accounts import Accounts, Lookup
 from services.operations.approval_decisions import ApprovalDecisions
 from services.operations.approvals import Approvals
+from services.operations.batch_driver import BatchDriver
+from services.operations.batch_records import BatchRecords
+from services.operations.batches import BatchService
 from services.operations.change_requests import ChangeRequests
 from services.operations.guards import ChangeGuards
 from services.operations.opening import RunOpener
@@ -78,10 +81,14 @@ class Operations:
     guards: ChangeGuards
     driver: RunDriver
     tasks: Tasks
+    batches: BatchService
+    batch_records: BatchRecords
+    batch_driver: BatchDriver
 
     async def sweep(self) -> None:
-        """One round over all clusters."""
+        """One round over all clusters, and then over what changes several of them."""
         await self.round.sweep()
+        await self.batch_driver.sweep()
 
     async def aclose(self) -> None:
         """Stop driving and release the leases, so that another bot takes over at once."""
@@ -169,6 +176,32 @@ def assemble(
     scheduled = ScheduledChanges(
         clusters, clock, reader, guards, approvals, known_accounts, opener, bulkheads
     )
+    records = BatchRecords(store, journal.chain, subscribers.batch)
+    batch_driver = BatchDriver(
+        clusters,
+        clock,
+        bulkheads,
+        journal,
+        reader,
+        guards,
+        known_accounts,
+        opener,
+        control,
+        records,
+        background.part(),
+    )
+    subscribers.runs.append(batch_driver.run_changed)
+    batches = BatchService(
+        clusters,
+        clock,
+        journal,
+        reader,
+        guards,
+        approvals,
+        known_accounts,
+        records,
+        batch_driver,
+    )
     cards, once = MessageRefs(store), Once(store)
     sweep = OperationsSweep(
         clusters,
@@ -203,6 +236,7 @@ def assemble(
         control,
         scheduled,
         Rehearsals(clusters, clock, journal, memory, guards, stage),
+        batches,
     )
     return Operations(
         service=service,
@@ -225,4 +259,7 @@ def assemble(
         guards=guards,
         driver=driver,
         tasks=background,
+        batches=batches,
+        batch_records=records,
+        batch_driver=batch_driver,
     )

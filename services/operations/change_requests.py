@@ -149,7 +149,7 @@ class ChangeRequests:
     ) -> Outcome:
         """Plan it now for then. A plan with nothing to do now may have something to do then."""
         at, zone = later
-        self._must_be_schedulable(procedure, at)
+        must_be_schedulable(procedure, at, self._clock.now())
         self._must_use(name, actor, procedure)
         await self._guards.must_not_be_held(name, at=at)
         plan = await self._plan(name, procedure)
@@ -164,18 +164,6 @@ class ChangeRequests:
         request = self._approvals.for_later(request, at, zone, rules)
         await self._approvals.file(request)
         return WaitingForApproval(request)
-
-    def _must_be_schedulable(self, procedure: Procedure, at: float) -> None:
-        now = self._clock.now()
-        if not procedure.schedulable:
-            raise Refused(
-                f"`{procedure.command}` takes no `--at`: {procedure.not_schedulable_reason}"
-            )
-        if at <= now:
-            raise Refused("that time has passed. Nothing was changed. Choose a later time")
-        if at - now > FARTHEST:
-            most = f"a change can be scheduled at most {FARTHEST / DAY:.0f} days ahead"
-            raise Refused(f"{most}. Nothing was changed")
 
     async def break_glass(
         self, actor: Actor, name: str, procedure: Procedure, *, reason: str, channel: str = ""
@@ -307,6 +295,17 @@ class ChangeRequests:
         except BaseException:
             await asyncio.shield(self._staged.drop(name, procedure))
             raise
+
+
+def must_be_schedulable(procedure: Procedure, at: float, now: float) -> None:
+    """Refused where a procedure takes no `--at`, or that moment has passed or is too far ahead."""
+    if not procedure.schedulable:
+        raise Refused(f"`{procedure.command}` takes no `--at`: {procedure.not_schedulable_reason}")
+    if at <= now:
+        raise Refused("that time has passed. Nothing was changed. Choose a later time")
+    if at - now > FARTHEST:
+        most = f"a change can be scheduled at most {FARTHEST / DAY:.0f} days ahead"
+        raise Refused(f"{most}. Nothing was changed")
 
 
 def _in_freeze(verdict: Verdict, freeze: Freeze | None) -> Verdict:

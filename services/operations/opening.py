@@ -4,7 +4,7 @@ Each is authorized here, by what it rests on, just before the commit that locks 
 writes the run's first entry.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from services.access.clusters import ClusterRegistry
@@ -15,11 +15,12 @@ from services.memory.bindings import ClusterIdentities
 from services.operations.approvals import Approvals
 from services.operations.guards import ChangeGuards
 from services.procedures.plan import Plan
+from services.runs.authorization import Authorization
 from services.runs.driver import RunDriver
 from services.runs.journal import Journal
 from services.runs.request import Request, RequestState
 from services.runs.run import Opened, Run
-from services.runs.standing_approval import StandingApproval, why_not_covered
+from services.runs.standing_approval import StandingApproval, why_no_backup, why_not_covered
 from services.store.edit import retried
 from services.windows import Edge
 
@@ -35,6 +36,20 @@ class ApprovedRequest:
 
     before: Request
     after: Request
+
+
+@dataclass(frozen=True)
+class BatchAuthority:
+    """The authority of a part of an approved batch, whose turn it is.
+
+    The commit that opens the run also writes the part down as begun: `checks` must hold, and
+    `puts` returns what is written for a run of that name.
+    """
+
+    before: Request
+    after: Request
+    checks: Texts
+    puts: Callable[[str], Texts]
 
 
 @dataclass(frozen=True)
@@ -69,6 +84,20 @@ class StandingAuthority:
 
 
 @dataclass(frozen=True)
+class BackupAuthority:
+    """The authority of a backup schedule at one of its times: its standing approval.
+
+    `time`: the name of that time. `checks` and `puts` belong to the commit that opens the run.
+    """
+
+    schedule: str
+    time: str
+    given: Authorization | None
+    checks: Texts = field(default_factory=dict)
+    puts: Texts = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Opening:
     """A run to be opened. `authority`: what it rests on; None: the plan needs no approval."""
 
@@ -76,7 +105,7 @@ class Opening:
     requester: Actor
     reason: str = ""
     channel: str = ""
-    authority: ApprovedRequest | StandingAuthority | None = None
+    authority: ApprovedRequest | BatchAuthority | StandingAuthority | BackupAuthority | None = None
 
 
 class RunOpener:
@@ -106,6 +135,10 @@ class RunOpener:
         authority = opening.authority
         if isinstance(authority, StandingAuthority):
             run_id = await self._open_at_edge(opening, authority)
+        elif isinstance(authority, BatchAuthority):
+            run_id = await self._open_part(opening, authority)
+        elif isinstance(authority, BackupAuthority):
+            run_id = await self._open_backup(opening, authority)
         else:
             run_id = await self._open_for_person(opening, authority)
         self._driver.drive(opening.plan.cluster, run_id)
@@ -121,7 +154,11 @@ class RunOpener:
                 now = self._clock.now()
                 if why := why_not_covered(plan, authority.edge, authority.standings, rules, now):
                     raise Refused(why)
-            case ApprovedRequest():
+            case BackupAuthority():
+                name, now = authority.schedule, self._clock.now()
+                if why := why_no_backup(plan, name, authority.given, rules, now):
+                    raise Refused(why)
+            case ApprovedRequest() | BatchAuthority():
                 if authority.after.left:
                     raise Refused(authority.after.why)
             case None:
@@ -142,7 +179,7 @@ class RunOpener:
             consumed = None
             if authority is not None:
                 opened = _under(authority.after, opened)
-                consumed = self._consumed(authority, opened)
+                consumed = _consumed(authority, opened)
             unheld = await self._guards.must_not_be_held(plan.cluster, glass=glass)
             if await self._journal.open(opened, counter, consumed, unheld):
                 if consumed is not None:
@@ -157,6 +194,23 @@ class RunOpener:
 
         busy = f"{plan.cluster} is being changed at this moment. Try again"
         return await retried(attempt, Refused(busy))
+
+    async def _open_part(self, opening: Opening, authority: BatchAuthority) -> str:
+        """Open it in the commit that writes the part down as begun.
+
+        Refused where the batch has changed since it was read, or something is in the way.
+        """
+        plan = opening.plan
+        opened, counter = await self._first_event(opening)
+        opened = _under(authority.after, opened)
+        consumed = _consumed(authority, opened)
+        unheld = await self._guards.must_not_be_held(plan.cluster)
+        checks = {**unheld, **authority.checks}
+        if await self._journal.open(opened, counter, consumed, checks, authority.puts(opened.run)):
+            await self._approvals.changed(consumed[1])
+            return opened.run
+        await self._guards.must_be_free(plan.cluster)
+        raise Refused(f"{plan.cluster} was changed at the same moment")
 
     async def _open_at_edge(self, opening: Opening, authority: StandingAuthority) -> str:
         """Open it in the commit that writes the edge down as done.
@@ -179,6 +233,23 @@ class RunOpener:
         await self._guards.must_be_free(plan.cluster)
         raise Refused(f"the windows of {plan.cluster} were changed at the same moment")
 
+    async def _open_backup(self, opening: Opening, authority: BackupAuthority) -> str:
+        """Open it in the commit that writes the time of the schedule down as done.
+
+        Refused where what is kept of the backups has changed since it was read.
+        """
+        plan = opening.plan
+        opened, counter = await self._first_event(opening)
+        if authority.given is not None:
+            given = authority.given
+            opened = replace(opened, approvers=given.approvers, standing=given.at)
+        unheld = await self._guards.must_not_be_held(plan.cluster)
+        checks = {**authority.checks, **unheld}
+        if await self._journal.open(opened, counter, None, checks, authority.puts):
+            return opened.run
+        await self._guards.must_be_free(plan.cluster)
+        raise Refused(f"the backups of {plan.cluster} were changed at the same moment")
+
     async def _first_event(self, opening: Opening) -> tuple[Opened, str | None]:
         """The first event of the next run, and the counter that its name rests on."""
         plan = opening.plan
@@ -190,14 +261,16 @@ class RunOpener:
         )
         return opened, counter
 
-    @staticmethod
-    def _consumed(authority: ApprovedRequest, opened: Opened) -> tuple[Request, Request]:
-        """The request as it is stored, and closed by this run."""
-        by = opened.requester
-        if opened.approvers:
-            by = opened.approvers[-1]
-        approved = RequestState.APPROVED
-        return authority.before, authority.after.closed(approved, opened.at, by, run=opened.run)
+
+def _consumed(
+    authority: ApprovedRequest | BatchAuthority, opened: Opened
+) -> tuple[Request, Request]:
+    """The request as it is stored, and closed by this run."""
+    by = opened.requester
+    if opened.approvers:
+        by = opened.approvers[-1]
+    approved = RequestState.APPROVED
+    return authority.before, authority.after.closed(approved, opened.at, by, run=opened.run)
 
 
 def _under(request: Request, opened: Opened) -> Opened:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from services.access.clusters import ClusterRegistry
-from services.access.policy import ClusterPolicy
+from services.access.policy import Actor, ClusterPolicy
 from services.audit.entries import Head
 from services.cluster.model import EVERYTHING, Cluster, Fact, FleetKind
 from services.common.clock import Clock
@@ -175,6 +175,10 @@ class ClusterReader:
         return await self._approvals.scheduled(name)
 
     # Windows
+
+    async def current(self, person: Actor) -> Actor:
+        """The account of a person as Slack shows it now. Unreachable where Slack is silent."""
+        return await self._accounts.current(person)
 
     async def standing_approvals(
         self, book: Book, names: Iterable[str], *, surely: bool

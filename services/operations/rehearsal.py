@@ -12,7 +12,9 @@ from typing import Protocol
 
 from services.cluster import model
 from services.cluster.account_facts import AccountFact, AccountFacts
+from services.cluster.backup_notes import BackupNotes, BackupSchedule, CountsNoted, DrillResult
 from services.cluster.configuration import KeptFile, NodeConfiguration
+from services.cluster.drills import DrillDroplet, DrillPart, DrillReport, DrillSeen
 from services.cluster.installation import Installation, Updater, UpdateRecord
 from services.common.observed import Unobserved
 from services.common.serialize import Classes
@@ -299,6 +301,8 @@ CLASSES: Classes = {
                 Unobserved,
                 SecretsUnread,
             ),
+            *(BackupNotes, BackupSchedule, CountsNoted, DrillResult),
+            *(DrillSeen, DrillPart, DrillDroplet, DrillReport),
         )
     },
 }

@@ -15,7 +15,14 @@ from services.memory.cluster import ClusterMemory
 from services.operations.guards import ChangeGuards
 from services.operations.rehearsal import Rehearsal, RehearsalStage, Scenario, least_media
 from services.operations.results import Planned
-from services.procedures import AddWindow, ChangeConfigFile, Configure, Procedure
+from services.procedures import (
+    AddBackupSchedule,
+    AddWindow,
+    ChangeConfigFile,
+    Configure,
+    Drill,
+    Procedure,
+)
 from services.procedures.plan import Plan, make_plan
 from services.runs.durations import NEWEST, measured
 from services.runs.journal import Journal
@@ -27,6 +34,7 @@ MUST_SEE = frozenset({Fact.DROPLETS, Fact.POOL})
 NOT_REMEMBERED = (
     "What the bot remembers of this cluster is unknown: the state store does not answer."
 )
+NOT_REHEARSED = (AddWindow, Configure, ChangeConfigFile, Drill, AddBackupSchedule)
 NOT_HERE = "rehearsals are not available here"
 FACTS = {
     Fact.HEALTH: "the health of the masters",
@@ -73,7 +81,9 @@ class Rehearsals:
         self._clusters.check_read(name, actor)
         if self._stage is None:
             raise Refused(NOT_HERE)
-        if isinstance(procedure, AddWindow | Configure | ChangeConfigFile):
+        if isinstance(
+            procedure, AddWindow | Configure | ChangeConfigFile | Drill | AddBackupSchedule
+        ):
             raise Refused(
                 f"{command(procedure.command)} cannot be rehearsed; rehearse what it leads to, "
                 f"such as {command('rehearse shutdown')}"

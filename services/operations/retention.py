@@ -23,10 +23,12 @@ from services.runs.request import RequestState
 from services.runs.run import Run
 from services.store import Commit, Store
 from services.store.keys import (
+    BATCH_DOCUMENTS,
     DRAINS,
     HOST_KEYS,
     REQUESTS,
     REQUESTS_FOR_LATER,
+    REQUESTS_OF_BATCHES,
     RETENTION_ONCE,
     audit_checkpoint_key,
     audit_log_key,
@@ -99,6 +101,7 @@ class Retention:
     ) -> None:
         self._clusters = operations.clusters
         self._journal = operations.journal
+        self._batch_records = operations.batch_records
         self._schedules = operations.memory.books
         self._store = store
         self._clock = clock
@@ -123,6 +126,7 @@ class Retention:
         await self._bulkheads.run_each("old usage", self._clusters.managed, self._usage)
         for part, work in (
             ("old requests", self._requests),
+            ("old batches", self._batches),
             ("old drains", self._drains),
             ("old commands", self._intake),
             ("settings of people who left", self._people),
@@ -256,6 +260,7 @@ class Retention:
         for key in (
             *await self._store.names(REQUESTS),
             *await self._store.names(REQUESTS_FOR_LATER),
+            *await self._store.names(REQUESTS_OF_BATCHES),
         ):
             try:
                 request = await self._journal.request(key.partition(":")[2])
@@ -265,6 +270,18 @@ class Retention:
             if over <= self._before:
                 gone = dict.fromkeys((key, *card_keys(request.id)))
                 await self._store.commit(Commit(checks={key: request.text}, puts=gone))
+
+    async def _batches(self) -> None:
+        """Remove batches that have been over for long enough, with their messages' places."""
+        for key in await self._store.names(BATCH_DOCUMENTS):
+            name = key.removeprefix(BATCH_DOCUMENTS)
+            try:
+                batch = await self._batch_records.get(name)
+            except (Refused, BadRecord):
+                continue  # what cannot be read is not this version's to remove
+            if max(batch.until, batch.closed_at) <= self._before:
+                gone = dict.fromkeys((key, *card_keys(name)))
+                await self._store.commit(Commit(checks={key: batch.text}, puts=gone))
 
     async def _drains(self) -> None:
         """Remove drains whose run is removed, or over for long enough.

@@ -12,6 +12,7 @@ from services.cloud.node_logs import NodeLogs, masked_lines, read_logs
 from services.cloud.node_report import NodeReport, read_inspection
 from services.cloud.node_scripts import SERVICE
 from services.cloud.secrets_bucket import SecretsBucket
+from services.cluster.backup_notes import BackupNotes
 from services.cluster.model import EVERYTHING, Cluster, Droplet, Fact, short_name
 from services.common.clock import Clock
 from services.common.command import Command, CommandClass
@@ -22,6 +23,7 @@ from services.memory.bindings import ClusterIdentities
 from services.memory.cluster import ClusterMemory
 from services.memory.schedule import Book
 from services.operations.approval_decisions import ApprovalDecisions
+from services.operations.batches import BatchService
 from services.operations.change_requests import ChangeRequests
 from services.operations.guards import ChangeGuards
 from services.operations.opening import Opening, RunOpener
@@ -35,6 +37,7 @@ from services.operations.scheduled_changes import ScheduledChanges
 from services.operations.staged_secrets import StagedSecrets
 from services.procedures import Configure, Procedure
 from services.procedures.find_node import master_or_media
+from services.runs.batch import Batch
 from services.runs.journal import Journal
 from services.runs.progress import Progress
 from services.runs.request import Request
@@ -42,6 +45,7 @@ from services.runs.run import Event, Run
 from services.runs.standing_approval import StandingApproval
 from services.secrets_env import SecretsFile
 from services.store import Commit
+from services.store.keys import BATCH
 
 log = logging.getLogger(__name__)
 LISTED = 10
@@ -74,6 +78,7 @@ class OperationsService:
         control: RunControl,
         scheduled: ScheduledChanges,
         rehearsals: Rehearsals,
+        batches: BatchService,
     ) -> None:
         self.clusters = clusters
         self.cautions: tuple[str, ...] = ()  # what the state store may lose, in sentences
@@ -91,6 +96,8 @@ class OperationsService:
         self._control = control
         self._scheduled = scheduled
         self._rehearsals = rehearsals
+        # Changes of several clusters; each of its methods takes the actor, too.
+        self.batches = batches
 
     def now(self) -> float:
         """The time (epoch seconds) by the clock that events are written with."""
@@ -434,6 +441,32 @@ class OperationsService:
         _must_be_window(window)
         return await self._opener.open(opening)
 
+    # Backups
+
+    async def unschedule_backups(self, name: str, schedule: str, actor: Actor) -> None:
+        """Remove a schedule of backups. Refused when there is none of that name."""
+        self.must_use(name, actor, CommandClass.CAPACITY)
+
+        def change(notes: BackupNotes) -> BackupNotes:
+            if notes.schedule(schedule) is None:
+                there = ", ".join(s.name for s in notes.schedules) or "none"
+                raise Refused(f"{name} has no backup schedule {schedule}; there are: {there}")
+            return notes.without_schedule(schedule)
+
+        about = (f"backup schedule {schedule}", "removed", "")
+        await self._memory.backups.edit(name, change, by=actor, about=about)
+
+    async def protect_backup(self, name: str, label: str, actor: Actor, *, protected: bool) -> None:
+        """Protect a backup from being deleted by the bot, or end that."""
+        self.must_use(name, actor, CommandClass.CAPACITY)
+        about = (label, "protected" if protected else "not protected", "")
+        await self._memory.backups.edit(
+            name,
+            lambda notes: notes.with_protection(label, protected=protected),
+            by=actor,
+            about=about,
+        )
+
     # Decisions
 
     def approval_counts(self, request: Request, actor: Actor) -> bool:
@@ -442,11 +475,13 @@ class OperationsService:
 
     async def preview_decision(
         self, decision: DecisionKind, name: str, actor: Actor
-    ) -> tuple[Request | Run, bool]:
+    ) -> tuple[Request | Run | Batch, bool]:
         """What would be decided on, and whether the decision takes a reason.
 
         Refused as the decision itself would be.
         """
+        if name.startswith(BATCH):
+            return await self.batches.preview(decision, name, actor)
         return await self._decisions.before(decision, name, actor)
 
     async def approve(self, request_id: str, actor: Actor, reason: str = "") -> Outcome:

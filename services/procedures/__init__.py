@@ -25,10 +25,11 @@ By hand, where it applies: a button in `handlers/views/offers.py`, a case in `ST
 and in CHANGELOG.md. An override that ignores an argument has `@override`.
 """
 
-from services.procedures.backup import BackupCreate, BackupPrune
+from services.procedures.backup import AddBackupSchedule, BackupCreate, BackupPrune
 from services.procedures.base import Procedure
 from services.procedures.config_file import ChangeConfigFile
 from services.procedures.configure import Configure
+from services.procedures.drill import Drill
 from services.procedures.media_nodes import (
     DrainNodes,
     Freeze,
@@ -49,7 +50,7 @@ from services.procedures.windows import AddWindow
 
 PROCEDURES: tuple[type[Procedure], ...] = (
     *(Shutdown, Startup, Scale, DrainNodes, Restart, Stop, Start),
-    *(ResizeMedia, ResizeMasters, BackupCreate, BackupPrune),
+    *(ResizeMedia, ResizeMasters, BackupCreate, BackupPrune, Drill, AddBackupSchedule),
     *(AddWindow, Configure, ChangeConfigFile, SwitchModule),
     *(Freeze, Unfreeze, Roll, Park, Unpark),
     Upgrade,
@@ -57,12 +58,14 @@ PROCEDURES: tuple[type[Procedure], ...] = (
 
 __all__ = [
     "PROCEDURES",
+    "AddBackupSchedule",
     "AddWindow",
     "BackupCreate",
     "BackupPrune",
     "ChangeConfigFile",
     "Configure",
     "DrainNodes",
+    "Drill",
     "Freeze",
     "Park",
     "Procedure",

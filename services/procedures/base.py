@@ -81,6 +81,10 @@ class Procedure(Command, ABC):
         """Yield the rollback to a safe state when `step` cannot be reached."""
         return iter(())
 
+    def recover_because(self, cluster: Cluster, step: Step, reason: str) -> Iterator[Step]:
+        """Yield the same rollback. `reason`: why `step` cannot be reached, as people read it."""
+        return self.recover(cluster, step)
+
     def remainder_after_rollback(self, was: Basis, cluster: Cluster) -> str:
         """Return what differs from before after the rollback; "" when nothing does."""
         return ""

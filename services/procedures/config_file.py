@@ -36,7 +36,7 @@ SHOWN = 40
 class ChangeConfigFile(Procedure):
     """Replace one of OpenVidu's configuration files. Requested by `config file` and `webhook`."""
 
-    command: ClassVar[str] = "config file apply"
+    command: ClassVar[str] = "file apply"
     help_text: ClassVar[str] = (
         "Write a configuration file and apply it. `config file` and `webhook` request it."
     )

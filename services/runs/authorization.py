@@ -109,6 +109,22 @@ def why_not_covered_now(request: Request, now: Plan, rules: ClusterPolicy, at: f
     return "the cluster changed since the approval, and the steps are different now"
 
 
+def why_part_not_covered(
+    request: Request, now: Plan, rules: ClusterPolicy, at: float, given_at: float, until: float
+) -> str:
+    """Why a part of a batch must not be done at its turn; "" when it may be.
+
+    Exactly the plan that was shown is covered, also where it needs no approval. The approval was
+    given at `given_at` and counts for parts that begin until `until`.
+    """
+    given = Authorization(request.plan, request.requester, request.approvals, given_at, until=until)
+    if found := differences(given, now, rules, at):
+        return difference_words(found)
+    if now.digest != request.plan.digest:
+        return "the cluster changed since its plan was shown, and the steps are different now"
+    return ""
+
+
 def differences(
     given: Authorization, now: Plan, rules: ClusterPolicy, at: float
 ) -> tuple[Difference, ...]:

@@ -8,12 +8,15 @@ have recorded meanwhile.
 from typing_extensions import override
 
 from services.cloud.port import WriteFence
+from services.cluster.backup_notes import CountsNoted, DrillResult
 from services.cluster.model import Cluster, MediaNode, StoppedNode
 from services.common.errors import Refused, Superseded, Unreachable
+from services.common.values import replace
 from services.memory.cluster import ClusterMemory
 from services.runs.drain_ledger import SIGNALLED, TAGGED, DrainLedger
 from services.runs.locks import Lease
 from services.windows import parse_window
+from services.windows.backup_times import parse_backup_schedule
 
 
 class RunFence(WriteFence):
@@ -87,6 +90,31 @@ class RunFence(WriteFence):
     async def record_powered_on(self, droplet_ids: tuple[int, ...]) -> None:
         self._require(
             await self._memory.note_media(self._cluster, droplet_ids, self._store_checks())
+        )
+
+    @override
+    async def record_counts(self, noted: CountsNoted) -> None:
+        name = self._cluster.name
+        await self._memory.backups.edit(
+            name, lambda notes: notes.with_counts(noted), self._store_checks()
+        )
+
+    @override
+    async def record_drill(self, result: DrillResult) -> None:
+        name = self._cluster.name
+        await self._memory.backups.edit(
+            name, lambda notes: notes.with_result(result), self._store_checks()
+        )
+
+    @override
+    async def save_backup_schedule(self, words: str) -> None:
+        run, now = self._lease.run, self._cluster.seen_at
+        schedule = replace(parse_backup_schedule(words, "UTC"), run=run, since=now)
+        await self._memory.backups.edit(
+            self._cluster.name,
+            lambda notes: notes.with_schedule(schedule),
+            self._store_checks(),
+            about=("backup schedule " + schedule.name, words, f"run {run}"),
         )
 
     @override

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from services.access.policy import ClusterPolicy, PolicyImpact, count_approvals
 from services.cluster.model import Cluster
 from services.common.text import count_of
-from services.procedures import Startup
+from services.procedures import BackupCreate, Drill, Startup
 from services.procedures.plan import Plan
 from services.runs.authorization import Authorization, of_run, still_counting, too_few
 from services.runs.run import Run
@@ -39,16 +39,38 @@ def standing_of(window: Window, run: Run | None) -> StandingApproval:
 
 def lapsed(standing: StandingApproval, rules: ClusterPolicy, at: float) -> str:
     """Why the window needs a new approval before it closes again; "" while it does not."""
-    given, name = standing.given, standing.window.name
+    return _lapsed(f"window {standing.window.name}", standing.given, rules, at)
+
+
+def _lapsed(name: str, given: Authorization | None, rules: ClusterPolicy, at: float) -> str:
     if given is None:
         return ""
     if given.glass:
         by = f"break-glass by {given.requester.mention}, which covers one run only"
-        return f"window {name} has no approval: {by}"
+        return f"{name} has no approval: {by}"
     if at > given.at + rules.confirm_seconds:
-        return f"the standing approval of window {name} has expired and must be renewed"
+        return f"the standing approval of {name} has expired and must be renewed"
     why = too_few(given, rules.approvals_needed((PolicyImpact.WINDOWS_ADDED,)), rules)
-    return f"window {name}: {why}" if why else ""
+    return f"{name}: {why}" if why else ""
+
+
+def why_no_backup(
+    plan: Plan, name: str, given: Authorization | None, rules: ClusterPolicy, at: float
+) -> str:
+    """Why a backup schedule's approval does not cover a plan; "" when it does.
+
+    It covers backups that stop nothing, the deletion of older ones by the policy, and drills.
+    """
+    effects = plan.effects
+    if not isinstance(plan.procedure, BackupCreate | Drill):
+        return "a backup schedule only takes and proves backups"
+    if effects.cuts_off or effects.blocks or effects.down or effects.stops_masters:
+        return "a backup schedule never stops anything"
+    if effects.special and not (isinstance(plan.procedure, BackupCreate) and plan.procedure.prune):
+        return f"a backup schedule never does this: {'; '.join(effects.special)}"
+    if given is None:
+        return f"the run that added backup schedule {name} cannot be read"
+    return _lapsed(f"backup schedule {name}", given, rules, at)
 
 
 def may_start(

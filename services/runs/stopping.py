@@ -36,7 +36,7 @@ class RunStop:
         now = state.clock.now()
         back: tuple[Step, ...] = ()
         if not state.run.recovering:
-            back = tuple(procedure.recover(cluster, step))
+            back = tuple(procedure.recover_because(cluster, step, brief or reason))
         if back:
             await state.append(Recovering(now, reason, back, cluster.basis))
         else:

@@ -12,6 +12,7 @@ from services.billing.savings import BillingFacts
 from services.cluster.model import Cluster
 from services.memory.schedule import Book
 from services.operations.service import OperationsService
+from services.runs.batch import Batch
 from services.runs.request import Request
 from services.runs.run import Event, Run
 from services.schedule.observed_night import ObservedReport
@@ -89,6 +90,16 @@ class VisibleClusters:
     async def request(self, request_id: str, actor: Actor) -> Request:
         """Return one request."""
         return await self._operations.find_request(request_id, actor)
+
+    # Several clusters
+
+    async def batch(self, name: str, actor: Actor) -> Batch:
+        """Return one change of several clusters, for those who may see all of them."""
+        return await self._operations.batches.find(name, actor)
+
+    async def batches(self, actor: Actor) -> list[Batch]:
+        """Return the changes of several clusters that are not over."""
+        return await self._operations.batches.unfinished(actor)
 
     # A schedule
 

@@ -4,14 +4,18 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from services.billing.savings import BillingFacts, SavedMeter
+from services.cluster.backup_notes import BackupNotes
+from services.cluster.backups import backups
+from services.cluster.model import Fact
 from services.common.clock import Clock
-from services.common.errors import BadRecord, Refused
+from services.common.errors import BadRecord, BotError, Refused
+from services.memory.backups import BackupNotesRepository
 from services.memory.schedule import ScheduleRepository
 from services.operations.reader import ClusterReader
 from services.procedures import Startup
@@ -23,6 +27,8 @@ MOST_RUNS = 500  # that are read for one week
 PUNCTUAL = 60.0  # seconds after the opening time in which a cluster counts as ready
 # Local time on Monday from which the digest is due.
 DUE_AT = time(8, 0)
+MISSED_BACKUP = re.compile(r".+-backup@(?P<local>[\dT:-]+)/missed")
+BACKUP_FACTS = frozenset({Fact.DROPLETS, Fact.SNAPSHOTS})
 MISSED = re.compile(r"(?P<window>.+)-(?P<kind>close|open)@(?P<local>[\dT:-]+)/missed")
 
 
@@ -76,6 +82,22 @@ class WeekOnTheBill:
 
 
 @dataclass(frozen=True)
+class BackupsOfWeek:
+    """The backups of a cluster at the end of a week.
+
+    `newest`: when the newest complete one was taken; None: there is none. `proven`: when a drill
+    last proved one. `failed`: why the newest drill of the week proved nothing. `missed`: times of
+    schedules at which nothing was done. `unseen`: why the backups are unknown.
+    """
+
+    newest: float | None = None
+    proven: float | None = None
+    failed: str = ""
+    missed: int = 0
+    unseen: str = ""
+
+
+@dataclass(frozen=True)
 class WeeklyDigest:
     """A cluster's week. `ends`: runs by the state that they ended in.
 
@@ -92,6 +114,7 @@ class WeeklyDigest:
     meetings: MeetingsRecord = MeetingsRecord()
     missed: tuple[MissedSchedule, ...] = ()
     bill: WeekOnTheBill | None = None
+    backups: BackupsOfWeek = BackupsOfWeek()
 
     @property
     def runs(self) -> int:
@@ -101,7 +124,8 @@ class WeeklyDigest:
     @property
     def is_empty(self) -> bool:
         """Whether nothing happened that is worth a message."""
-        return not (self.runs or self.unread or self.missed)
+        trouble = self.backups.missed or self.backups.failed
+        return not (self.runs or self.unread or self.missed or trouble)
 
 
 class WeeklyDigests:
@@ -113,7 +137,9 @@ class WeeklyDigests:
         schedules: ScheduleRepository,
         usage: UsageRecorder,
         clock: Clock,
+        notes: BackupNotesRepository,
     ) -> None:
+        self._notes = notes
         self._reader = reader
         self._schedules = schedules
         self._usage = usage
@@ -128,7 +154,19 @@ class WeeklyDigests:
         runs, unread = await self._runs(name, week)
         _, book = await self._schedules.read(name)
         facts = await self._usage.facts(name)
-        return digest_of(name, week, runs, book.done, facts, unread)
+        digest = digest_of(name, week, runs, book.done, facts, unread)
+        return replace(digest, backups=await self._backups(name, week))
+
+    async def _backups(self, name: str, week: Week) -> BackupsOfWeek:
+        notes = await self._notes.read(name)
+        try:
+            cluster = await self._reader.look(name, BACKUP_FACTS)
+        except BotError as error:
+            return backups_of_week(notes, week, None, str(error))
+        if cluster.snapshots is None:
+            return backups_of_week(notes, week, None, "the list of snapshots cannot be read")
+        complete = [b.at for b in backups(cluster) if b.complete and b.at < week.until]
+        return backups_of_week(notes, week, max(complete, default=None), "")
 
     async def _runs(self, name: str, week: Week) -> tuple[list[Run], int]:
         """Return the runs that ended in the week, and how many could not be read."""
@@ -144,6 +182,24 @@ class WeeklyDigests:
             if run.over and week.has(run.ended_at):
                 runs.append(run)
         return runs, unread
+
+
+def backups_of_week(
+    notes: BackupNotes, week: Week, newest: float | None, unseen: str
+) -> BackupsOfWeek:
+    """Return what is kept of a week's backups. `newest`: as a look showed; `unseen`: why not."""
+    drills = [d for d in notes.drills if d.at < week.until]
+    proven = max((d.at for d in drills if d.proven), default=None)
+    last = drills[-1] if drills and week.has(drills[-1].at) else None
+    failed = last.reason if last is not None and not last.proven else ""
+    missed = 0
+    for done in notes.done:
+        found = MISSED_BACKUP.fullmatch(done)
+        if found is None:
+            continue
+        at = datetime.fromisoformat(found["local"]).replace(tzinfo=ZoneInfo(week.zone)).timestamp()
+        missed += week.has(at)
+    return BackupsOfWeek(newest, proven, failed, missed, unseen)
 
 
 def week_before(now: float, zone: str) -> Week | None:

@@ -61,6 +61,14 @@ The steps, each by the goal it reaches:
 - `KeepSecrets`: A private copy of the current secrets.env is stored with the backup of the run's
   label.
 - `DropBackups`: These snapshots, and their copies of secrets.env, are deleted permanently.
+- `SaveBackupSchedule`: The schedule of backups is kept.
+- `NoteCounts`: The documents in the database are counted for the backup, as far as they can be.
+- `DrillNetwork`: A network of the drill's own exists, with a firewall that lets SSH in and nothing
+  out.
+- `CopyStarted`: The copy of a master runs, answers by SSH, and is proved to reach nothing.
+- `DatabaseOpened`: The copy's database was opened, and holds what the backup noted.
+- `RecordDrill`: The result of the drill is kept with the backup.
+- `DrillGone`: Nothing that drills of this stack created is left, seen twice.
 - `FetchUpdater`: The vendor's `update.sh` of this version is on these masters, and leads there.
 - `UpdateMaster`: `update.sh` has updated OpenVidu on one master. OpenVidu stays stopped there.
 - `RecordVersion`: `secrets.env` names this version, which new media nodes install.
@@ -71,7 +79,7 @@ The steps, each by the goal it reaches:
 
 from services.steps.autoscaler import Arrived, Autoscaling, RunsOver
 from services.steps.autoscaler_drain import Deleted, FleetGone, Left, Uncounted
-from services.steps.backup import DropBackups, KeepSecrets, Snapshots
+from services.steps.backup import DropBackups, KeepSecrets, SaveBackupSchedule, Snapshots
 from services.steps.base import Choice, Effects, Question, Step, StepTiming, WriteOperations
 from services.steps.configuration import (
     ApplyConfig,
@@ -81,6 +89,14 @@ from services.steps.configuration import (
     WriteConfigFile,
 )
 from services.steps.drain import Drain
+from services.steps.drill import (
+    CopyStarted,
+    DatabaseOpened,
+    DrillGone,
+    DrillNetwork,
+    NoteCounts,
+    RecordDrill,
+)
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
 from services.steps.host import HealthyHost, PowerOffHost, RestartHost
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
@@ -110,6 +126,15 @@ STEPS: tuple[type[Step], ...] = (
     *(StopUnit, StartUnit),
     *(NodesOff, NodesOn, NodesServe, NodeSize),
     *(Resize, Settled, Snapshots, KeepSecrets, DropBackups),
+    *(
+        SaveBackupSchedule,
+        NoteCounts,
+        DrillNetwork,
+        CopyStarted,
+        DatabaseOpened,
+        RecordDrill,
+        DrillGone,
+    ),
     *(FetchUpdater, UpdateMaster, RecordVersion, StartServices, RestoreMaster, VersionsSeen),
 )
 
@@ -121,8 +146,12 @@ __all__ = [
     "BreakLock",
     "Choice",
     "ConfigAccepted",
+    "CopyStarted",
+    "DatabaseOpened",
     "Deleted",
     "Drain",
+    "DrillGone",
+    "DrillNetwork",
     "DropBackups",
     "DropStaged",
     "Effects",
@@ -140,6 +169,7 @@ __all__ = [
     "NodesOff",
     "NodesOn",
     "NodesServe",
+    "NoteCounts",
     "OldGone",
     "PoolTarget",
     "PowerOff",
@@ -147,6 +177,7 @@ __all__ = [
     "PowerOn",
     "PromoteSecrets",
     "Question",
+    "RecordDrill",
     "RecordVersion",
     "Resize",
     "RestartHost",
@@ -156,6 +187,7 @@ __all__ = [
     "RestoreSecrets",
     "Revive",
     "RunsOver",
+    "SaveBackupSchedule",
     "SaveWindow",
     "Settled",
     "Shrunk",

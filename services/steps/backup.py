@@ -8,11 +8,13 @@ from typing_extensions import override
 from services.cluster.backups import backup_label, backup_stamp, snapshot_name
 from services.cluster.model import Cluster, Droplet, Fact, Snapshot
 from services.common.errors import Rejected
+from services.common.markers import strong
 from services.common.text import count_of, join_words
 from services.common.values import replace
 from services.steps.base import POOL_FACTS, Effects, Step, StepTiming, WriteOperations, request_each
 from services.steps.masters import are_here, master_names
 from services.steps.usual import usual
+from services.windows.backup_times import backup_schedule_text, parse_backup_schedule
 
 SNAPSHOTS_UNREADABLE = (
     "DigitalOcean's list of snapshots cannot be read (the token lacks snapshot:read)"
@@ -158,6 +160,50 @@ class KeepSecrets(Step):
 
     def residue(self) -> str:
         return "secrets.env copied within the bucket"
+
+
+@dataclass(frozen=True)
+class SaveBackupSchedule(Step):
+    """The schedule of backups is kept."""
+
+    timing: ClassVar[StepTiming] = StepTiming(
+        expected=1.0, deadline=lambda t: t.pool_deadline, retry_after=lambda t: t.look
+    )
+
+    times: str
+    # Since when an equal one acts that is approved again; 0: there was none.
+    was: float = 0.0
+
+    def _name(self) -> str:
+        return self.times.split(" ", 1)[0]
+
+    def title(self) -> str:
+        return f"Save the backup schedule {strong(self.times)}"
+
+    def is_done(self, cluster: Cluster) -> bool:
+        there = cluster.backup_notes.schedule(self._name())
+        if there is None or there.since <= self.was:
+            return False
+        return backup_schedule_text(there) == self.times
+
+    def after(self, cluster: Cluster) -> Cluster:
+        since = max(cluster.seen_at, self.was + 1)
+        schedule = replace(parse_backup_schedule(self.times, "UTC"), since=since)
+        return replace(cluster, backup_notes=cluster.backup_notes.with_schedule(schedule))
+
+    @override
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
+        await world.save_backup_schedule(self.times)
+
+    def effects(self, cluster: Cluster) -> Effects:
+        special = (
+            f"takes backups of {cluster.name} at {self.times}, and deletes old ones, every time "
+            "without further approval",
+        )
+        return Effects(standing=True, special=special)
+
+    def residue(self) -> str:
+        return f"backup schedule {self._name()} saved"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from services.cluster.drills import DrillSeen
 from services.cluster.model import Basis, Cluster, Fact, Load, Timings
 from services.common.errors import Rejected, Unreachable
 from services.common.observed import Observed, Unobserved
@@ -142,6 +143,38 @@ class WriteOperations(Protocol):
 
     async def delete_secrets_copy(self, label: str) -> None:
         """Delete the copy of secrets.env of that backup."""
+
+    async def note_counts(self, label: str) -> None:
+        """Count the documents of the running database and keep them with that backup.
+
+        Where they cannot be counted, the reason is kept.
+        """
+
+    async def create_drill_network(self, name: str, region: str) -> None:
+        """Create a drill's tag, firewall and network, as far as they are missing.
+
+        Refused for a token that could not delete them again.
+        """
+
+    async def create_drill_droplet(self, name: str, snapshot: str, size: str, region: str) -> None:
+        """Create a drill's droplet from a snapshot, sealed and behind its firewall."""
+
+    async def open_drill_database(self, droplet_id: int, label: str) -> None:
+        """Begin to open the database on a drill's droplet; begun already, nothing happens.
+
+        Rejected where the backup's copy of secrets.env is missing or cannot be read.
+        """
+
+    async def record_drill(
+        self, stamp: str, label: str, reason: str, *, proven: bool, compared: bool
+    ) -> None:
+        """Keep the result of a drill with the backup."""
+
+    async def delete_drills(self, seen: DrillSeen) -> None:
+        """Delete what drills have left, each thing by its id: droplets, then their networks."""
+
+    async def save_backup_schedule(self, words: str) -> None:
+        """Write this schedule of backups into what is kept of them."""
 
     async def save_window(self, words: str) -> None:
         """Write this off-hours window into the cluster's schedule."""

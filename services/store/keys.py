@@ -6,10 +6,15 @@ be read; docs/how-to/state.md describes copies of the state.
 
 # Prefix of the ids of requests for later, which have keys of their own.
 LATER = "at."
+# Prefix of the ids of requests that are parts of a batch, which have keys of their own too.
+BATCH_PART = "in."
+# Prefix of the ids of batches.
+BATCH = "batch."
 
 # What keys begin with, where all keys of a kind are listed
 REQUESTS = "request:"
 REQUESTS_FOR_LATER = "later:"
+REQUESTS_OF_BATCHES = "part:"
 DRAINS = "drain:"
 LEASES = "lease:"
 HOST_KEYS = "hostkey:"
@@ -95,6 +100,11 @@ def closings_key(cluster: str) -> str:
     return f"evenings:{cluster}"
 
 
+def backups_key(cluster: str) -> str:
+    """What is kept of its backups: counts, results of drills, which are protected."""
+    return f"backups:{cluster}"
+
+
 def policy_key(cluster: str) -> str:
     """The text of its policy as the audit last recorded it."""
     return f"policy:{cluster}"
@@ -116,16 +126,38 @@ def zero_refused_key(pool: str) -> str:
 def request_key(request: str) -> str:
     """A request.
 
-    One for later has a key that versions without such requests do not read: they would run it at
-    once.
+    One for later, or a part of a batch, has a key that versions without such requests do not read:
+    they would run it at once.
     """
-    prefix = REQUESTS_FOR_LATER if request.startswith(LATER) else REQUESTS
-    return f"{prefix}{request}"
+    if request.startswith(LATER):
+        return f"{REQUESTS_FOR_LATER}{request}"
+    if request.startswith(BATCH_PART):
+        return f"{REQUESTS_OF_BATCHES}{request}"
+    return f"{REQUESTS}{request}"
+
+
+def has_own_message(request: str) -> bool:
+    """Return whether the message of such a request is not taken over by its run."""
+    return request.startswith((LATER, BATCH_PART))
 
 
 def pending_key(cluster: str, *, later: bool = False) -> str:
     """The list of a cluster's requests that wait for approval; `later`: those for later."""
     return f"pending-later:{cluster}" if later else f"pending:{cluster}"
+
+
+# Batches: one change of several clusters
+
+# The ids of those that are not over.
+BATCHES = "batches"
+BATCH_DOCUMENTS = "batch:"
+# The ids of those whose message does not show their end yet.
+BATCH_CARDS = "batch-cards"
+
+
+def batch_key(batch: str) -> str:
+    """A batch: its clusters, and where each of them stands."""
+    return f"{BATCH_DOCUMENTS}{batch}"
 
 
 # Runs

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from simulators.cloud.catalog import SIZES
+from simulators.cloud.copies import boot_copy
 from simulators.cloud.events import DropletTouched, Emit
-from simulators.cloud.model import SimulatedDroplet, unprocessable
+from simulators.cloud.model import SimulatedDroplet, SimulatedSnapshot, unprocessable
 from simulators.cloud.nodes import NodeSystem
 from simulators.cloud.state import CloudState
 from simulators.evidence import Source, rests_on
@@ -47,6 +48,8 @@ class Droplets:
             created_at=state.now,
             stack=stack,
             creating=True,
+            copy_of=self._source(template),
+            user_data=str(template.get("user_data") or ""),
         )
         if stack:
             droplet.role = "media"
@@ -67,10 +70,16 @@ class Droplets:
         if name in droplet.tags:
             droplet.tags.remove(name)
 
+    def _source(self, template: Mapping[str, Any]) -> SimulatedSnapshot | None:
+        image = str(template.get("image") or "")
+        return self.state.snapshots.get(int(image)) if image.isdigit() else None
+
     def _arrive(self, droplet: SimulatedDroplet) -> None:
         if droplet.id in self.state.droplets and droplet.creating:
             droplet.creating, droplet.status = False, "active"
             self.nodes.power_up(droplet)
+            if droplet.copy_of is not None:
+                boot_copy(self.state, droplet, self.emit)
 
 
 rests_on(

@@ -69,6 +69,14 @@ class DropletDestroyed:
 
 
 @dataclass(frozen=True)
+class CopyReachesProduction:
+    """A copy of a master was started that can reach the cluster it was copied from."""
+
+    droplet: SimulatedDroplet
+    why: str
+
+
+@dataclass(frozen=True)
 class DropletStopped:
     """A droplet shows as powered off."""
 

@@ -107,6 +107,9 @@ class Invariants:
         )
         bus.subscribe(events.AgentEnded, self._agent_ended)
         bus.subscribe(events.MeetingsLost, lambda e: self._meetings_lost(e.meetings, e.why))
+        bus.subscribe(
+            events.CopyReachesProduction, lambda e: self._report("copy-reaches-production", e.why)
+        )
         bus.subscribe(events.RecordingsLost, self._recordings_lost)
 
     def terms(self, stack: str) -> AgreedTerms:

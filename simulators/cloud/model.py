@@ -28,6 +28,13 @@ Drain, nothing (PID 1 without a handler), or end at once (behind `init: true`).
 """
 MEDIA_SERVERS = ("openvidu", "ingress", "egress")
 AGENT_LABEL = "openvidu-agent"
+DOCUMENTS = {
+    "openvidu.egress": 64,
+    "openvidu.rooms": 412,
+    "openvidu-meet.recordings": 57,
+    "openvidu-meet.rooms": 38,
+    "openvidu-meet.users": 6,
+}
 
 
 @lru_cache(maxsize=4096)  # droplets are listed again and again
@@ -190,6 +197,9 @@ class SimulatedDroplet:
     snapshot_ids: list[int] = field(default_factory=list)
     ready_at: float = 0.0
     """For a master: since when its own containers are up."""
+    copy_of: "SimulatedSnapshot | None" = None
+    """The snapshot it was created from."""
+    user_data: str = ""
     reserved_ip: str = ""
     """A second public address, which stays when the droplet is replaced."""
     node: NodeState = field(default_factory=NodeState)
@@ -284,6 +294,42 @@ class SimulatedSnapshot:
     region: str
     disk: int
     created_at: float
+    stack: str = ""
+    """The stack whose master it is of."""
+    documents: dict[str, int] = field(default_factory=dict)
+    """The database on the disk: documents by collection."""
+    files: dict[str, bytes] = field(default_factory=dict)
+    damage: str = ""
+    """Why its database does not open."""
+
+
+@dataclass
+class SimulatedNetwork:
+    """A VPC that was created over the API."""
+
+    id: str
+    name: str
+    region: str
+    created_at: float
+    emptied_at: float = 0.0
+    """When its last droplet was destroyed: it counts as occupied for a while longer."""
+
+
+@dataclass
+class SimulatedFirewall:
+    """A cloud firewall: its rules as they were sent, in force for the droplets of its tags."""
+
+    id: str
+    name: str
+    tags: list[str]
+    inbound: list[dict[str, Any]]
+    outbound: list[dict[str, Any]]
+    created_at: float
+
+    @property
+    def lets_nothing_out(self) -> bool:
+        """Whether only SSH comes in, and nothing goes out."""
+        return not self.outbound and all(rule.get("ports") == "22" for rule in self.inbound)
 
 
 @dataclass
@@ -326,6 +372,8 @@ class SimulatedCluster:
     started: set[int] = field(default_factory=set)
     """Masters started since the quorum was lost: it returns only with all of them."""
     kind: Kind = "pool"
+    documents: dict[str, int] = field(default_factory=lambda: dict(DOCUMENTS))
+    """The database of its masters: documents by collection."""
     deployment: Deployment = "high availability"
     """Only with high availability is a load balancer in front; otherwise a reserved IP is."""
     edition: Edition = "pro"

@@ -23,10 +23,10 @@ from simulators.cloud.nodes import NodeSystem
 from simulators.cloud.state import CloudState
 from simulators.evidence import Source, rests_on
 
-STOPS = ("shutdown", "power_off", "power_cycle", "reboot", "resize")
+STOPS = ("shutdown", "power_off", "power_cycle", "reboot", "resize", "rebuild")
 NEEDS_POWER = ("power_cycle", "reboot")
 USED_GB = 5
-REFUSED = ("restore", "password_reset", "rebuild", "rename", "enable_ipv6", "enable_backups",
+REFUSED = ("restore", "password_reset", "rename", "enable_ipv6", "enable_backups",
     "disable_backups", "change_backup_policy",
            "change_kernel")  # fmt: skip
 
@@ -63,6 +63,9 @@ class ActionSimulation:
         self.emit(DropletDestroying(droplet, by))
         self.nodes.power_down(droplet, "the droplet was destroyed")
         del self.state.droplets[droplet_id]
+        network = self.state.networks.get(droplet.vpc_uuid)
+        if network is not None:
+            network.emptied_at = self.state.now
         self.emit(DropletDestroyed(droplet_id))
 
     def graceful_shutdown_ended(self, event: GracefulShutdownEnded) -> None:
@@ -82,6 +85,8 @@ class ActionSimulation:
             raise unprocessable("Droplet is already powered off")
         if kind == "snapshot" and not options.get("name"):
             raise unprocessable("Name can't be blank")
+        if kind == "rebuild" and _image(options) not in self.state.snapshots:
+            raise unprocessable(f"{kind} is not available for this Droplet.")
         if kind == "resize":
             self._check_resize(droplet, str(options.get("size", "")))
 
@@ -120,7 +125,7 @@ class ActionSimulation:
             "power_on": delays.power_on, "shutdown": delays.shutdown, "power_off": delays.power_off,
             "power_cycle": delays.reboot, "reboot": delays.reboot,
             "resize": delays.resize + USED_GB * delays.resize_per_used_gb,
-            "snapshot": delays.snapshot,
+            "snapshot": delays.snapshot, "rebuild": delays.droplet_create,
         }[kind]  # fmt: skip
 
     def _finish(
@@ -159,12 +164,22 @@ class ActionSimulation:
             "power_cycle": lambda: self._reboot(droplet),
             "reboot": lambda: self._reboot(droplet),
             "resize": lambda: self._resize(droplet, options),
+            "rebuild": lambda: self._rebuild(droplet, _image(options)),
             "snapshot": lambda: self._snapshot(droplet, str(options["name"])),
         }
         effects[kind]()
 
     def _reboot(self, droplet: SimulatedDroplet) -> None:
         self.nodes.power_down(droplet, "rebooted")
+        self.nodes.power_up(droplet)
+
+    def _rebuild(self, droplet: SimulatedDroplet, image: int) -> None:
+        """Put a snapshot's disk into a droplet, which keeps its addresses, and start it."""
+        snapshot = self.state.snapshots[image]
+        self.nodes.power_down(droplet, "rebuilt")
+        droplet.node.files = dict(snapshot.files)
+        if droplet.is_master:
+            self.state.clusters[droplet.stack].documents = dict(snapshot.documents)
         self.nodes.power_up(droplet)
 
     def _resize(self, droplet: SimulatedDroplet, options: dict[str, Any]) -> None:
@@ -177,6 +192,10 @@ class ActionSimulation:
         snapshot = SimulatedSnapshot(
             state.number(), name, droplet.id, droplet.region, droplet.disk, state.now
         )
+        if droplet.is_master:
+            snapshot.stack = droplet.stack
+            snapshot.files = dict(droplet.node.files)
+            snapshot.documents = dict(state.clusters[droplet.stack].documents)
         state.snapshots[snapshot.id] = snapshot
         droplet.snapshot_ids.append(snapshot.id)
 
@@ -187,6 +206,20 @@ rests_on(
     "DigitalOcean's OpenAPI document: states of droplets and actions",
     "an action is in-progress, then completed or errored",
     "resize is refused while a droplet is on",
+)
+
+
+def _image(options: dict[str, Any]) -> int:
+    image = str(options.get("image") or "")
+    return int(image) if image.isdigit() else 0
+
+
+rests_on(
+    "droplets",
+    Source.DOCUMENT,
+    "DigitalOcean's reference of droplet actions: a rebuild replaces the disk by an image's and "
+    "keeps the addresses",
+    "rebuild from a snapshot",
 )
 rests_on(
     "droplets",

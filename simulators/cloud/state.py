@@ -13,7 +13,9 @@ from simulators.cloud.model import (
     SimulatedAction,
     SimulatedCluster,
     SimulatedDroplet,
+    SimulatedFirewall,
     SimulatedMeeting,
+    SimulatedNetwork,
     SimulatedPool,
     SimulatedSnapshot,
     ZeroMode,
@@ -43,6 +45,8 @@ class CloudState:
         self.clusters: dict[str, SimulatedCluster] = {}
         self.actions: dict[int, SimulatedAction] = {}
         self.snapshots: dict[int, SimulatedSnapshot] = {}
+        self.networks: dict[str, SimulatedNetwork] = {}
+        self.firewalls: dict[str, SimulatedFirewall] = {}
         self.meetings: dict[str, SimulatedMeeting] = {}
         self.tags: set[str] = set()
         self.canaries: list[str] = []

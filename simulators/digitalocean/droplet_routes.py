@@ -89,6 +89,9 @@ def _create(call: ApiRequest) -> HttpResponse:
         raise unprocessable("name, size and image are required")
     if not call.estate.capacity or call.estate.switched("no_capacity"):
         raise unprocessable(f"no capacity for {body['size']} in {body.get('region')}")
+    image = str(body["image"])
+    if image.isdigit() and int(image) not in call.estate.snapshots:
+        raise unprocessable("You specified an invalid image for Droplet creation.")
     droplet = call.estate.create_droplet(str(body["name"]), body)
     return json_response(202, {"droplet": _shown(call, droplet), "links": {"actions": []}})
 

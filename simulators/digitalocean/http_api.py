@@ -12,6 +12,7 @@ from simulators.digitalocean import (
     droplet_routes,
     function_routes,
     image_routes,
+    network_routes,
     odd_answers,
     pool_routes,
 )
@@ -20,7 +21,7 @@ from simulators.digitalocean.routing import MOST_PER_PAGE, ROUTES, ApiRequest, R
 from simulators.faults import WorldFault, WorldFaults
 from simulators.responses import HttpResponse, json_response, send
 
-OPERATIONS = (droplet_routes, pool_routes, function_routes, image_routes)
+OPERATIONS = (droplet_routes, pool_routes, function_routes, image_routes, network_routes)
 """Their import registers their operations in `ROUTES`."""
 PLAIN = {
     500: ("server_error", "Unexpected server-side error"),

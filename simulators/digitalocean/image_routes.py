@@ -1,4 +1,4 @@
-"""Lists that the cloud keeps little of: images, SSH keys, projects, VPCs."""
+"""Lists that the cloud keeps little of: images, SSH keys, projects."""
 
 from simulators.digitalocean.routing import ApiRequest, paged, route
 from simulators.evidence import Source, rests_on
@@ -43,16 +43,6 @@ def _projects(call: ApiRequest) -> HttpResponse:
     return paged(call, "projects", [one], "/v2/projects")
 
 
-@route("GET", "/v2/vpcs", "vpc:read")
-def _vpcs(call: ApiRequest) -> HttpResponse:
-    vpcs = dict.fromkeys(d.vpc_uuid for d in call.estate.droplets.values())
-    shown = [
-        {"id": uuid, "name": f"vpc-{number}", "ip_range": "10.10.10.0/24"}
-        for number, uuid in enumerate(vpcs, 1)
-    ]
-    return paged(call, "vpcs", shown, "/v2/vpcs")
-
-
 rests_on(
     "DigitalOcean",
     Source.SOURCE,
@@ -60,5 +50,4 @@ rests_on(
     "GET /v2/images",
     "GET /v2/account/keys",
     "GET /v2/projects",
-    "GET /v2/vpcs",
 )

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from simulators.cloud import boot_script
 from simulators.evidence import Source, rests_on
-from simulators.node import config_scripts, scripts_0_1_0, updates
+from simulators.node import config_scripts, drill, scripts_0_1_0, updates
 from simulators.node.condition import clock, condition
 from simulators.node.docker import Docker, DockerError, processes
 from simulators.node.logs import logs_of
@@ -530,6 +530,9 @@ SCRIPTS: dict[str, Answer] = {
     "08bd2815009ac598": inspect,
     "6ef0110d4bdee872": read_secrets,
     "ad0cc264d116fb79": write_secrets,
+    "e6b24369ff86f0ca": drill.count_documents,
+    "309bdaf301f6b959": drill.drill_look,
+    "2a19a8c88a0e9266": drill.drill_prove,
     "6c4af7e28bd9e756": condition,
     "48b1d223df883fa6": updates.installed,
     "4d62f5aa3f4e8aaa": updates.start,
@@ -567,6 +570,14 @@ rests_on(
     "restore",
     "read_secrets",
     "write_secrets",
+)
+rests_on(
+    "scripts",
+    Source.EXECUTED,
+    "run in sh beside a stand-in for docker and systemctl",
+    "count_documents",
+    "drill_look",
+    "drill_prove",
 )
 rests_on(
     "scripts",

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from services.audit.chain import AuditChain
+from services.cloud import config_scripts, update_scripts
 from services.cloud import node_scripts as scripts
-from services.cloud import update_scripts
 from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.clients.pace import MINUTE, WRITE_WAITS, RequestPace
 from services.cloud.clients.ssh import Host, Output
@@ -40,6 +40,7 @@ from tests.support.clusters import (
     SILENT,
     START,
     autoscaled,
+    configured,
     ready,
 )
 from tests.support.memory_store import MemoryStore
@@ -159,13 +160,22 @@ class RecordedShell:
         names = {
             scripts.RESTART: "restart",
             scripts.STOP: "stop",
+            config_scripts.write("s", PATH, "b", "a"): "write",
+            config_scripts.restore("s", PATH, "b", "a"): "put back",
+            config_scripts.forget("s"): "forget",
             scripts.START_UNIT: "start",
             **UPDATES,
         }
         method = ("script" if scripts.VENDOR in command else "signal",)
         name = names.get(command, "drain")
         self.outside.arrives(name, host.droplet_id, *(method if name == "drain" else ()))
-        return Output(0, {"fetch": "fetched", "undo": "restored"}.get(name, "begun"))
+        done = {
+            "fetch": "fetched",
+            "undo": "restored",
+            "write": "written",
+            "put back": "written",
+        }
+        return Output(0, done.get(name, "begun"))
 
 
 class Bucket:
@@ -175,14 +185,15 @@ class Bucket:
         self.outside = outside
         self.meanwhile: Callable[[], Awaitable[None]] | None = None
 
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[None]]:
-        async def call(*args: Any, conditional: bool = True) -> None:
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[bytes | None]]:
+        async def call(*args: Any, conditional: bool = True) -> bytes | None:
             assert conditional, "nothing is known of this account"
             if self.meanwhile is not None:
                 await self.meanwhile()
             for check in (a for a in args if callable(a)):
                 check()
             self.outside.arrives(name, *(a for a in args if not callable(a)))
+            return b"content" if name == "staged_content" else None
 
         return call
 
@@ -262,6 +273,8 @@ def _put(config: dict[str, Any], template: dict[str, Any]) -> tuple[Any, ...]:
 
 TAGGED_FOR_DRAINING = ("tags.assign_resources", DRAIN_TAG, TAGS)
 UPDATE = "functions.update_trigger"
+PATH = "cluster/media_node/livekit.yaml"
+CONFIGURED = replace(POOL, configuration=configured(POOL.masters))
 OPERATIONS: dict[str, tuple[Cluster, Operation, list[tuple[Any, ...]]]] = {
     "request_droplet_action": (
         POOL,
@@ -315,6 +328,17 @@ OPERATIONS: dict[str, tuple[Cluster, Operation, list[tuple[Any, ...]]]] = {
     "restore_secrets": (POOL, lambda w: w.restore_secrets("s", "a"), [("restore", "s", "a")]),
     "delete_staged": (POOL, lambda w: w.delete_staged("s"), [("delete_staged", "s")]),
     "break_secrets_lock": (POOL, lambda w: w.break_secrets_lock("l"), [("break_lock", "l")]),
+    "write_config": (
+        CONFIGURED,
+        lambda w: w.write_config(MASTER, "livekit.yaml", "s", "b", "a"),
+        [("staged_content", "s", "a"), ("write", MASTER)],
+    ),
+    "restore_config": (
+        CONFIGURED,
+        lambda w: w.restore_config(MASTER, "livekit.yaml", "s", "b", "a"),
+        [("put back", MASTER)],
+    ),
+    "forget_config": (POOL, lambda w: w.forget_config(MASTER, "s"), [("forget", MASTER)]),
     "restart_service": (POOL, lambda w: w.restart_service(MASTER), [("restart", MASTER)]),
     "stop_service": (POOL, lambda w: w.stop_service(MASTER), [("stop", MASTER)]),
     "stop_node": (POOL, lambda w: w.stop_node(MASTER), [("stop", MASTER)]),

@@ -184,6 +184,7 @@ OWN_VOICE = {
     "outdated_copies",
     "request_cards",
     "run_cards",
+    "batch_cards",
     "announcements",
     "approval_calls",
     "escalations",

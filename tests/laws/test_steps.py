@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.cluster.drills import DrillSeen
 from services.cluster.model import Cluster, Fact, NodeStatus, SecretsState, Snapshot
 from services.common.errors import Rejected
 from services.common.serialize import encode
 from services.procedures import (
     PROCEDURES,
     BackupPrune,
+    Drill,
     Procedure,
     ResizeMasters,
     ResizeMedia,
@@ -133,6 +135,29 @@ class Recorder:
 
     async def delete_snapshot(self, snapshot_id: str) -> None:
         self.gone.append(snapshot_id)
+
+    async def save_backup_schedule(self, words: str) -> None:
+        self.asked.append(("backup schedule", words))
+
+    async def note_counts(self, label: str) -> None:
+        self.kept.append(label)
+
+    async def create_drill_network(self, name: str, region: str) -> None:
+        self.asked.append(("drill", name, region))
+
+    async def create_drill_droplet(self, name: str, snapshot: str, size: str, region: str) -> None:
+        self.asked.append(("drill", name, snapshot, size, region))
+
+    async def open_drill_database(self, droplet_id: int, label: str) -> None:
+        self.asked.append(("drill", droplet_id, label))
+
+    async def record_drill(
+        self, stamp: str, label: str, reason: str, *, proven: bool, compared: bool
+    ) -> None:
+        self.kept.append(label)
+
+    async def delete_drills(self, seen: DrillSeen) -> None:
+        self.gone += [part.id for part in seen.parts]
 
     async def copy_secrets(self, label: str) -> None:
         self.kept.append(label)
@@ -332,6 +357,10 @@ def test_every_step_is_used_somewhere() -> None:
         collect(replace(cluster, sizes=SOLD), ResizeMasters("s-8vcpu-16gb"))
     for kind in PROCEDURES:
         law(given(st.just(up) | clusters(), procedures(kind))(collect))()
+    backup = tuple(
+        Snapshot(f"{n}", f"acme-backup-20270101T000000Z-master-{n}", n) for n in range(1, 5)
+    )
+    collect(replace(up, snapshots=backup), Drill())
     collect(replace(up, lint=SecretsFindings()), Upgrade("3.7.0"))
     for cluster in (ready(3, sizes=SOLD), fixed(2, sizes=SOLD), autoscaled(2)):
         for procedure in (

@@ -137,11 +137,15 @@ def test_an_unknown_list_is_not_an_empty_one() -> None:
 
 def test_the_plan_says_whether_the_disks_are_at_rest() -> None:
     live = make_plan(stocked(), BackupCreate())
-    assert [s.title() for s in live.steps] == ["Snapshot masters 1-4"]
+    assert [s.title() for s in live.steps] == [
+        "Count the documents in the database",
+        "Snapshot masters 1-4",
+    ]
     assert "crash-consistent" in live.notes[0]
     assert not live.effects.down
     off = make_plan(stocked(has_bucket=True, lint=SecretsFindings()), BackupCreate(offline=True))
-    assert [s.title() for s in off.steps][:6] == [
+    assert [s.title() for s in off.steps][:7] == [
+        "Count the documents in the database",
         "Copy secrets.env within the bucket",
         "Drain 3 media nodes",
         "Set media pool to 0",
@@ -186,8 +190,8 @@ def test_a_live_backup_disconnects_no_one() -> None:
                 "only crash-consistent",
                 "$0.06 a month",
                 "Takes about",
-                "1. Copy secrets.env",
-                "2. Snapshot",
+                "2. Copy secrets.env",
+                "3. Snapshot",
             )
             for expected in wanted:
                 assert expected in answer, f"{expected!r} in {answer}"

@@ -47,6 +47,7 @@ BIG = "s-8vcpu-16gb"
 OPERATOR = Actor("UANA")
 RULES = ClusterPolicy(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
 NAMES = {"pro": "acme-vm-ce-pro", "community": "acme-vm-ce"}
+COUNTED = "Count the documents in the database"
 STOP = ["Drain node", "Power off the node"]
 START = [
     "Power on the node",
@@ -89,8 +90,9 @@ def test_every_stop_begins_with_the_drain_and_every_start_ends_in_service(name: 
         f"Resize the node to {BIG}, its disk to 320 GB",
         *START,
     ]
-    assert steps(cluster, BackupCreate()) == ["Snapshot the node"]
-    assert steps(cluster, BackupCreate(offline=True)) == [*STOP, "Snapshot the node", *START]
+    assert steps(cluster, BackupCreate()) == [COUNTED, "Snapshot the node"]
+    offline = steps(cluster, BackupCreate(offline=True))
+    assert offline == [COUNTED, *STOP, "Snapshot the node", *START]
     assert steps(cluster, DrainNodes()) == ["Drain node"]
     assert steps(cluster, DrainNodes("node")) == ["Drain node"]
 

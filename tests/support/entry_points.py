@@ -78,6 +78,9 @@ SEEN = {
     "views.push",
 }
 SAMPLES: dict[str, str] = {  # Samples for each field of a command.
+    "backup schedule.times": "weekly Sun 03:00",
+    "backup unschedule.schedule": "weekly",
+    "drill.backup": "20270101T020000Z",
     "node": "master-1",
     "service": "caddy",
     "since": "30m",

@@ -26,7 +26,7 @@ from services.operations.rehearsal import RehearsalStage
 from services.runs.journal import Journal
 from services.runs.run import Run
 from services.store import Store
-from services.store.keys import LATER
+from services.store.keys import has_own_message
 from services.store.sqlite import SqliteStore
 from simulators.clock import LoopClock
 from simulators.environment import SimulatedEnvironment
@@ -370,8 +370,8 @@ class Scene:
         """Return the channel's messages about this run, or about the request for it."""
         messages = self.slack.workspace.channels["COPS"].messages.values()
         marks = (
-            (run.id,) if run.request.startswith(LATER) else (run.id, run.request)
-        )  # A change planned for later has a message of its own.
+            (run.id,) if has_own_message(run.request) else (run.id, run.request)
+        )  # A change planned for later, or of several clusters, has a message of its own.
         return [
             m for m in messages if m.metadata and m.metadata["event_payload"].get("of") in marks
         ]

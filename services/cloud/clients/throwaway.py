@@ -1,9 +1,10 @@
-"""Creates and deletes the throw-away resources of `openvidu-bot probe`.
+"""Creates and deletes throw-away resources: of `openvidu-bot probe`, and of restore drills.
 
-No run of the bot has these requests: nothing it does for a cluster creates a droplet or deletes a
-pool.
+A drill is the only run that has these requests: nothing else that is done for a cluster creates a
+droplet or deletes a network.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from services.cloud.clients.digitalocean import ApiRequests, DigitalOceanClient, DigitalOceanWrites
@@ -15,11 +16,14 @@ Json = dict[str, Any]
 class ThrowawayWrites(DigitalOceanWrites):
     """The requests that create and delete single resources, each sent once.
 
-    Every one is checked by its caller: it names a resource that carries a tag of a probe.
+    Every one is checked by its caller: it names a resource that carries a tag of a probe or of a
+    drill. `check` is called right before each, and may raise.
     """
 
-    def __init__(self, client: DigitalOceanClient) -> None:
-        super().__init__(client.requests, lambda: None)
+    def __init__(
+        self, client: DigitalOceanClient, check: Callable[[], None] = lambda: None
+    ) -> None:
+        super().__init__(client.requests, check)
 
     async def create_pool(self, body: Json) -> Json:
         """Create an autoscale pool. When the answer is lost, Unreachable with `sent` None."""
@@ -44,6 +48,35 @@ class ThrowawayWrites(DigitalOceanWrites):
         scope = "droplet:create (with ssh_key:read, tag:create, image:read and vpc:read)"
         answer = await self._send(what, scope, lambda api: api.droplets.create(body=body))
         return only("droplet", what, answer)
+
+    async def create_tag(self, name: str) -> None:
+        """Create a tag; doing so again changes nothing."""
+        await self._send(
+            f"creating the tag {name}",
+            "tag:create",
+            lambda api: api.tags.create(body={"name": name}),
+        )
+
+    async def create_network(self, name: str, region: str) -> None:
+        """Create a VPC. DigitalOcean chooses a range that overlaps none of the account."""
+        what = f"creating the network {name}"
+        body = {"name": name, "region": region, "description": "restore drill: may be deleted"}
+        await self._send(what, "vpc:create", lambda api: api.vpcs.create(body=body))
+
+    async def delete_network(self, network: str) -> None:
+        """Delete a VPC by its id; refused while a droplet is in it."""
+        what = f"deleting the network {network}"
+        await self._send(what, "vpc:delete", lambda api: api.vpcs.delete(network))
+
+    async def create_firewall(self, body: Json) -> None:
+        """Create a cloud firewall."""
+        what = f"creating the firewall {body['name']}"
+        await self._send(what, "firewall:create", lambda api: api.firewalls.create(body=body))
+
+    async def delete_firewall(self, firewall: str) -> None:
+        """Delete a cloud firewall by its id."""
+        what = f"deleting the firewall {firewall}"
+        await self._send(what, "firewall:delete", lambda api: api.firewalls.delete(firewall))
 
     async def delete_tag(self, name: str) -> None:
         """Delete a tag, and so take it from everything that carries it."""
@@ -84,6 +117,17 @@ async def tags(requests: ApiRequests) -> list[str]:
     what = "listing tags"
     entries = await requests.list("tags", what, "tag:read", lambda api: api.tags.list)
     return [str(entry.get("name")) for entry in entries]
+
+
+async def networks(requests: ApiRequests) -> list[Json]:
+    """List the VPCs of the account."""
+    return await requests.list("vpcs", "listing networks", "vpc:read", lambda api: api.vpcs.list)
+
+
+async def firewalls(requests: ApiRequests) -> list[Json]:
+    """List the cloud firewalls of the account."""
+    what = "listing firewalls"
+    return await requests.list("firewalls", what, "firewall:read", lambda api: api.firewalls.list)
 
 
 async def ssh_keys(requests: ApiRequests) -> list[str]:
