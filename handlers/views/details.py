@@ -64,7 +64,7 @@ def plan_details(plan: Plan) -> list[Block]:
 
 
 def _lists(label: str, lines: tuple[str, ...], plan: Plan) -> list[Block]:
-    """Return the lines in as many paragraphs as they need: none of them is cut off."""
+    """Return the lines in as many paragraphs as they need: all of them are shown."""
     texts = [f"*{label}*"]
     for line in lines:
         point = f"• {starting(line, plan)}"

@@ -126,7 +126,7 @@ def parse_content(file: ConfigFile, text: str) -> ConfigText:
     if hashlib.sha256(data).hexdigest() != lines.get("digest"):
         raise _incomplete(file)
     if not _is_text(data):
-        # Written back, bytes that are no text would change in lines that nobody sees.
+        # Written back, bytes that are no text would change in lines that no one sees.
         raise Refused(f"{file.name} is not a text file in UTF-8")
     names = (frozenset(lines.get(key, "").split()) for key in ("openvidu", "master_node"))
     return ConfigText(file, data, KnownKeys(*names))
