@@ -7,11 +7,12 @@ import re
 from datetime import datetime, timedelta
 
 from services.cloud.config_scripts import END
-from services.cloud.node_report import MASK, masked
+from services.cloud.node_report import masked
 from services.cluster.configuration import KeptFile, NodeConfiguration
 from services.common.errors import Refused, Unreachable
 from services.common.text import strip_invisible
 from services.config_files import LARGEST, ConfigFile, ConfigText, KnownKeys
+from services.secrets_env.mask import MASK
 
 # A container that was restarted and runs for less than this may crash again.
 SETTLED = timedelta(seconds=45)
