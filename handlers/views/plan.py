@@ -24,7 +24,7 @@ from handlers.views.text import (
     words_on,
 )
 from services.billing.prices import money, per_hour
-from services.cluster.model import Load, only_name
+from services.cluster.model import Load
 from services.common.markers import Marker, command, strong
 from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words, plural
@@ -316,10 +316,8 @@ def cost_in_short(plan: Plan) -> str:
 
 
 def _masters(plan: Plan) -> str:
-    """Return `masters`; `master` or `node` where only one is powered off and there is no other."""
-    names = {name for s in plan.steps if isinstance(s, PowerOff) for name in s.names}
-    only = [only_name(name) for name in names]
-    return only[0] if len(only) == 1 and only[0] else "masters"
+    """Return `masters`; `master` or `node` where there is no other."""
+    return plan.only_master or "masters"
 
 
 def _without_aside(text: str) -> str:
@@ -341,7 +339,7 @@ def cost_change(plan: Plan) -> str:
         sentences.append(plan.money)
     if not sentences:
         sentences.append("changes nothing")
-    if effects.stops_masters and effects.down:
+    if effects.down and any(isinstance(s, PowerOff) for s in plan.steps):
         masters = _masters(plan)
         stay = plural(2 if masters == "masters" else 1, "stays", "stay")
         sentences.append(f"the {masters} {stay} billed while off ({per_hour(plan.stays_billed)})")

@@ -9,10 +9,17 @@ import pytest
 from hypothesis import given
 
 from handlers.views import plan as card
-from services.access.policy import AccessResult, Actor, ClusterPolicy, authorize
+from services.access.policy import (
+    AccessResult,
+    Actor,
+    ClusterPolicy,
+    approval_reasons,
+    authorize,
+)
 from services.cluster.model import Cluster, SecretsState
 from services.common.errors import Refused
 from services.procedures import (
+    AddWindow,
     BackupCreate,
     Configure,
     Procedure,
@@ -20,8 +27,10 @@ from services.procedures import (
     Restart,
     Shutdown,
     Startup,
+    Stop,
 )
 from services.procedures.plan import make_plan
+from services.secrets_env import SecretsFindings
 from tests.support import virtual
 from tests.support.clusters import (
     SOLD,
@@ -128,6 +137,36 @@ def test_a_backup_has_one_snapshot_and_is_complete() -> None:
     offline = steps(cluster, BackupCreate(offline=True))
     assert offline == [*AWAY, "Power off the master", "Snapshot the master", *UP, *BACK]
     assert "same instant" not in " ".join(make_plan(cluster, BackupCreate()).notes)
+
+
+def test_people_are_told_how_long_meetings_may_delay_the_return() -> None:
+    file = {"has_bucket": True, "lint": SecretsFindings()}
+    cluster = elastic(sizes=SOLD, snapshots=(), **file)
+    # The backup copies a file before: the meetings that it waits for count all the same.
+    for procedure in (BackupCreate(offline=True), Restart("master"), ResizeMasters("s-8vcpu-16gb")):
+        plan = make_plan(cluster, procedure)
+        assert " to 2 h " in card.back_in_service(plan)
+        assert plan.outage_drain_timeout == 7200
+
+
+def test_what_is_said_of_it_is_about_one_master() -> None:
+    cluster = started(elastic(sizes=SOLD, snapshots=()))
+    resize = make_plan(cluster, ResizeMasters("s-8vcpu-16gb"))
+    assert resize.afterwards[0] == (
+        'Set `masterNodeInstanceType = "s-8vcpu-16gb"` in the Terraform variables. '
+        "Otherwise the next apply powers off the master and resizes it back"
+    )
+    assert resize.money.startswith("the master from s-4vcpu-8gb at ")
+    assert approval_reasons(resize, ClusterPolicy())[-1] == "stops the master"
+    assert "in use on the master's disk" in make_plan(cluster, BackupCreate()).money
+    service = make_plan(cluster, Restart("master", service=True))
+    assert "while off" not in card.cost_change(service), "nothing is powered off"
+    assert "The master stays billed while off" in card.cost_change(resize)
+    stop = make_plan(cluster, Stop("master"))
+    assert "masters" not in card.cost_in_short(stop)
+    window = make_plan(cluster, AddWindow("nights Mon-Fri 20:00-07:30"))
+    assert "the master stays billed" in window.money
+    assert "masters" not in " ".join(window.notes)
 
 
 @law

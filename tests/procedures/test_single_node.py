@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from services.access.policy import AccessResult, Actor, ClusterPolicy, authorize
+from services.access.policy import (
+    AccessResult,
+    Actor,
+    ClusterPolicy,
+    approval_reasons,
+    authorize,
+)
 from services.billing.prices import hourly
 from services.cluster.model import EVERYTHING, Cluster, NodeStatus
 from services.cluster.service_state import service_state
@@ -217,6 +223,19 @@ def test_a_window_says_what_it_costs_people_and_that_it_saves_nothing() -> None:
     plan = make_plan(single(), AddWindow("nights Mon-Fri 20:00-07:30 --saves-nothing"))
     assert plan.notes[0] == "[[warning]] Saves nothing; people cannot meet in these hours"
     assert plan.money == "saves nothing: DigitalOcean bills powered-off droplets in full"
+
+
+def test_what_is_said_of_it_is_about_one_droplet() -> None:
+    cluster = single(sizes=SOLD, snapshots=())
+    resize = make_plan(cluster, ResizeMasters(BIG, snapshot=True))
+    assert resize.afterwards[0].startswith(f'Set `instanceType = "{BIG}"` in the Terraform')
+    with pytest.raises(Refused, match="drains the node first"):
+        make_plan(cluster, ResizeMasters(BIG, rolling=True))
+    window = make_plan(cluster, AddWindow("nights Mon-Fri 20:00-07:30 --saves-nothing"))
+    said = [*resize.notes, *resize.afterwards, resize.money, *window.notes, window.money]
+    said += make_plan(cluster, BackupCreate(offline=True)).money, *approval_reasons(resize, RULES)
+    for word in ("masters ", "media node", "each master", "month each", "master's"):
+        assert not [text for text in said if word in text.replace("resize masters", "")], word
 
 
 # Stories
