@@ -426,3 +426,40 @@ def test_looks_at_it_see_the_droplet_as_both() -> None:
             assert isinstance(cluster.media[0].look, NodeStatus)
 
     virtual.run(story())
+
+
+def test_a_node_that_hangs_can_be_restarted_by_people_who_say_so() -> None:
+    """Its secrets.env is on its own disk: without an answer, no one can read it before."""
+
+    async def story() -> None:
+        async with node() as scene:
+            (droplet,) = scene.estate.masters("acme")
+            scene.estate.allow_disconnects = True
+            scene.estate.open_meeting(people=3, minutes=300)
+            execute, booted = scene.environment.shell.execute, droplet.node.boot_id
+
+            def hangs(*args: Any) -> Any:
+                if droplet.node.boot_id == booted:
+                    raise ConnectionRefusedError("connection refused")
+                return execute(*args)
+
+            scene.environment.shell.execute = hangs  # type: ignore[method-assign]
+            await scene.wait(60)
+            for words in ("shutdown", "shutdown --no-drain", "restart node"):
+                await scene.ana.type_text("COPS", f"/openvidu {words}")
+                refused = await scene.ephemeral("UANA", "is not stopped")
+                assert "secrets.env on the node could not be read" in refused.text
+                assert "`/openvidu restart node --no-drain` restarts it" in refused.text
+                await scene.wait(5)
+            await scene.ana.type_text("COPS", "/openvidu status")
+            status = await scene.ephemeral("UANA", "acme may or may not be in service")
+            assert "Whether the node takes meetings was not seen." in whole(status)
+            assert "media node" not in whole(status)
+            card = await request_and_approve(scene, "restart node --no-drain", "Restart node")
+            shown = await in_full(scene.ana, card)
+            assert "Ends 1 running meeting: 3 people" in shown
+            assert "secrets.env: it could not be read (connection refused)" in shown
+            await run_ended(scene)
+            assert scene.estate.open_meeting() is not None
+
+    virtual.run(story())
