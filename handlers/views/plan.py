@@ -28,7 +28,14 @@ from services.cluster.model import Load
 from services.common.markers import Marker, command, strong
 from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words, plural
-from services.procedures import BackupCreate, ChangeConfigFile, Configure, Procedure
+from services.procedures import (
+    BackupCreate,
+    ChangeConfigFile,
+    Configure,
+    Procedure,
+    ResizeMasters,
+    ResizeMedia,
+)
 from services.procedures.plan import Plan
 from services.steps import PoolTarget, PowerOff, Revive, Snapshots
 
@@ -253,9 +260,14 @@ def back_in_service(plan: Plan) -> str:
         return ""
     if plan.outage is not None:
         return f"after {outage_length(plan)}"
-    if plan.undo:
+    if plan.undo and not _is_resize(plan):
         return f"after {command(plan.undo)}"
     return "when someone starts it"
+
+
+def _is_resize(plan: Plan) -> bool:
+    """Tell whether undoing it restores a size, and no service."""
+    return isinstance(plan.procedure, ResizeMasters | ResizeMedia)
 
 
 def outage_length(plan: Plan) -> str:
@@ -286,7 +298,7 @@ def _way_back(plan: Plan) -> list[Fact]:
     """Return how it is undone; nothing where another line says it."""
     if plan.permanent:
         return []
-    if plan.undo and not (plan.effects.down and plan.outage is None):
+    if plan.undo and (_is_resize(plan) or not (plan.effects.down and plan.outage is None)):
         return [("Undo", command(plan.undo))]
     if plan.undo or not plan.effects.irreversible or _restores_nodes(plan):
         return []

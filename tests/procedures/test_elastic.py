@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
+from handlers.views import cluster_facts
 from handlers.views import plan as card
 from services.access.policy import (
     AccessResult,
@@ -44,6 +45,7 @@ from tests.support.clusters import (
     procedures,
     ready,
     with_one_master,
+    with_stopped,
 )
 from tests.support.scene import Scene
 from tests.support.stories import request_and_approve, run_ended, titles, whole
@@ -202,6 +204,13 @@ def test_the_master_is_restarted_and_no_one_is_disconnected(kind: str, command: 
             assert scene.estate.functions.scales("acme") == (kind == "autoscaler")
 
     virtual.run(story())
+
+
+def test_a_stopped_master_that_is_resized_does_not_return_by_the_old_size() -> None:
+    cluster = with_stopped(elastic(ready(0), sizes=SOLD), 1)
+    plan = make_plan(cluster, ResizeMasters("s-8vcpu-16gb"))
+    assert card.back_in_service(plan) == "when someone starts it"
+    assert cluster_facts.state_of(cluster).detail == "OpenVidu was stopped on the master."
 
 
 def test_status_names_the_one_master() -> None:
