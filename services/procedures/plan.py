@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from services.billing.prices import hourly
+from services.cluster.deployment import CONTROL_PLANES, Deployment
 from services.cluster.model import (
     NOTHING_KNOWN,
     Basis,
@@ -109,6 +110,11 @@ class Plan:
         """Return what its cluster's only master is called: `master` or `node`; "" with several."""
         names = [name for name, _ in self.basis.sizes or ()]
         return only_name(names[0]) if len(names) == 1 else ""
+
+    @property
+    def hosts_meetings(self) -> bool:
+        """Whether meetings run on its cluster's only droplet."""
+        return self.only_master == CONTROL_PLANES[Deployment.SINGLE_NODE].noun
 
     @property
     def is_empty(self) -> bool:

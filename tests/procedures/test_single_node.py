@@ -35,6 +35,7 @@ from services.procedures import (
     Unpark,
 )
 from services.procedures.plan import make_plan
+from services.runs.run import State
 from services.steps import HealthyHost, PowerOffHost, RestartHost
 from tests.support import virtual
 from tests.support.clusters import DRAINING, IDLE, INSTALLING, SILENT, SOLD, down, single
@@ -461,5 +462,21 @@ def test_a_node_that_hangs_can_be_restarted_by_people_who_say_so() -> None:
             assert "secrets.env: it could not be read (connection refused)" in shown
             await run_ended(scene)
             assert scene.estate.open_meeting() is not None
+
+    virtual.run(story())
+
+
+def test_a_cancelled_run_says_what_became_of_the_one_droplet() -> None:
+    async def story() -> None:
+        async with node() as scene:
+            scene.estate.open_meeting(people=3, minutes=30)
+            await request_and_approve(scene, "restart node", "Restart node")
+            await scene.wait(60)
+            await scene.ana.type_text("COPS", "/openvidu cancel")
+            run = await run_ended(scene, State.CANCELLED)
+            (shown,) = scene.cards_of(run)
+            assert "acme needs you: the node takes no meetings" in whole(shown)
+            assert "No new meetings on acme: the node is draining or drained." in whole(shown)
+            assert "media node" not in whole(shown)
 
     virtual.run(story())
