@@ -173,7 +173,7 @@ PLAYS = (
 REFUSED = (
     ("Shutdown", "shutdown --media-only", SINGLE, "there are no media nodes to remove"),
     ("Startup", "startup 2", SINGLE, "without a number"),
-    ("Scale", "scale 1", _of("fixed"), "terraform"),
+    ("Scale", "scale 1", _of("fixed"), "saves nothing"),
     ("Scale", "scale 1", _of("autoscaler"), "keeps the number as it is"),
     ("Scale", "scale 3", SINGLE, "no media nodes can be added"),
     ("DrainNodes", "drain media-7", ALL, "media-7"),
@@ -193,10 +193,10 @@ REFUSED = (
     ("SwitchModule", "module on nothing", ALL, "no such module"),
     ("Freeze", "freeze", _of("pool", "fixed", "co-located"), "nothing to freeze"),
     ("Unfreeze", "unfreeze", _of("pool", "fixed", "co-located"), "nothing to unfreeze"),
-    ("Roll", f"roll {BIG}", _of("pool", "fixed", "co-located"), "rolling is for an autoscaler"),
-    ("Park", "park 1", _of("pool", "autoscaler"), "parking is for fixed media nodes"),
+    ("Roll", f"roll {BIG}", _of("pool", "fixed", "co-located"), "is for an autoscaler"),
+    ("Park", "park 1", _of("pool", "autoscaler"), "is for fixed media nodes"),
     ("Park", "park node", SINGLE, "a single node"),
-    ("Unpark", "unpark 1", _of("pool", "autoscaler", "co-located"), "parking is for fixed"),
+    ("Unpark", "unpark 1", _of("pool", "autoscaler", "co-located"), "is for fixed media nodes"),
     ("Upgrade", "upgrade 3.7.0", _of("fixed"), "Upgrade by a new deployment"),
     ("Upgrade", "upgrade 3.7.0", SINGLE, "Upgrade it manually"),
     ("Upgrade", "upgrade 3.5.0", _of("pool", "autoscaler"), "not downgraded"),
@@ -419,9 +419,12 @@ def cancelled(fleet: Fleet, play: Play, part: float) -> None:
     virtual.run(story())
 
 
+MOMENTS = [(2 * n + 1) / (2 * by_level(1, 2, 10)) for n in range(by_level(1, 2, 10))]
+
+
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize(("fleet", "play"), CASES)
-@pytest.mark.parametrize("part", by_level((0.4,), (0.2, 0.7), TENTHS))
+@pytest.mark.parametrize("part", MOMENTS)
 def test_cancelled_at_any_moment(fleet: Fleet, play: Play, part: float) -> None:
     cancelled(fleet, play, part)
 
