@@ -28,6 +28,7 @@ from tests.support.scene import Scene
 from tests.support.short_scene import short_scene
 
 ANA, BEN = Actor("UANA", "T0ACME"), Actor("UBEN", "T0ACME")
+TRIES = 12
 Asks = Callable[[Scene], Awaitable[object]]
 
 
@@ -243,7 +244,7 @@ def _typed(words: str) -> Asks:
 
 async def _insist(scene: Scene, asks: Asks) -> Run:
     """Type it until it is taken, approve it, and start a crashed bot again, until it is over."""
-    before = len(await scene.journal.latest("acme", 1000))
+    before, tries = len(await scene.journal.latest("acme", 1000)), 0
     for _ in range(1000):
         if scene.crash_injectors[-1].is_dead:
             await restart_after_absence(scene)
@@ -254,6 +255,8 @@ async def _insist(scene: Scene, asks: Asks) -> Run:
                 return run
             _agree(scene, run)
         else:
+            tries += 1
+            assert tries < TRIES, [m.text for m in scene.ana.visible_messages("COPS")][-3:]
             await scene.by_bot(_ask(scene, asks))
         await scene.wait(15)
     raise AssertionError("it never came to an end")
@@ -380,9 +383,12 @@ async def _brought_back(scene: Scene, was: int, said: str) -> None:
     if _is_whole(scene, was):
         return
     assert "/openvidu " in said, f"nothing is said of what is left: {said}"
-    for words in ("unfreeze", "startup"):
-        if words == "unfreeze" and scene.estate.functions.scales("acme"):
-            continue
+    paused = (
+        scene.estate.clusters["acme"].kind == "autoscaler"
+        and not scene.estate.functions.scales("acme")
+        and scene.estate.front_is_up("acme")
+    )
+    for words in (*(["unfreeze"] if paused else []), "startup"):
         if not _is_whole(scene, was):
             run = await _insist(scene, _typed(words))
             assert run.state is State.DONE, f"{words}: {run.state}: {run.stopped or run.question}"
@@ -392,13 +398,14 @@ async def _brought_back(scene: Scene, was: int, said: str) -> None:
 
 def cancelled(fleet: Fleet, play: Play, part: float) -> None:
     """Ana cancels the run after that part of the time that it takes."""
+    seconds = _lasts(fleet, play) * part
 
     async def story() -> None:
         async with _scene(fleet, play) as scene:
             await _prepared(scene, fleet, play)
             was = len(scene.estate.serving("acme"))
             run = await _run_of(scene, _asks(fleet, play))
-            await scene.wait(_lasts(fleet, play) * part)
+            await scene.wait(seconds)
             service = scene.bot.operations.service
             try:
                 await service.cancel(run.id, ANA)
