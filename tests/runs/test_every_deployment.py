@@ -15,6 +15,7 @@ import pytest
 from services.access.policy import Actor
 from services.common.errors import BotError
 from services.procedures import PROCEDURES
+from services.procedures.plan import Plan
 from services.runs.run import OVER, Run, State
 from simulators.cloud.boot_script import SECRETS
 from tests.campaign import goals, requests
@@ -253,7 +254,6 @@ async def _insist(scene: Scene, asks: Asks) -> Run:
             run = await scene.journal.run(runs[0])
             if run.over or run.state in (State.STOPPED, State.ASKING):
                 return run
-            _agree(scene, run)
         else:
             tries += 1
             assert tries < TRIES, [m.text for m in scene.ana.visible_messages("COPS")][-3:]
@@ -262,12 +262,11 @@ async def _insist(scene: Scene, asks: Asks) -> Run:
     raise AssertionError("it never came to an end")
 
 
-def _agree(scene: Scene, run: Run) -> None:
-    """Allow the world's invariants what the approved plan says."""
-    kinds = {type(step).__name__ for step in run.plan.steps}
-    scene.estate.allow_disconnects = run.plan.effects.cuts_off
-    scene.estate.allow_rolling = not run.plan.effects.down
-    if "TemplateSize" in kinds:
+def _agree(scene: Scene, plan: Plan) -> None:
+    """Let the world accept what the plan says, and nothing else."""
+    scene.estate.allow_disconnects = plan.effects.cuts_off
+    scene.estate.allow_rolling = not plan.effects.down
+    if any(type(step).__name__ == "TemplateSize" for step in plan.steps):
         scene.estate.allow_template_keys.add("size")
 
 
@@ -278,8 +277,7 @@ async def _ask(scene: Scene, asks: Asks) -> None:
             await asks(scene)
             await scene.wait(5)
         for request in await operations.reader.waiting("acme"):
-            scene.estate.allow_rolling = not request.plan.effects.down
-            scene.estate.allow_disconnects = request.plan.effects.cuts_off
+            _agree(scene, request.plan)
             await operations.service.approve(request.id, ANA if request.startable else BEN)
     except BotError:
         return
@@ -403,7 +401,8 @@ def cancelled(fleet: Fleet, play: Play, part: float) -> None:
     async def story() -> None:
         async with _scene(fleet, play) as scene:
             await _prepared(scene, fleet, play)
-            was = len(scene.estate.serving("acme"))
+            # An autoscaler brings more when people come.
+            was = 1 if fleet.kind == "autoscaler" else len(scene.estate.serving("acme"))
             run = await _run_of(scene, _asks(fleet, play))
             await scene.wait(seconds)
             service = scene.bot.operations.service
