@@ -440,6 +440,9 @@ def test_help() -> None:
     whole = views.all_help_card({"power": [("shutdown [--no-drain]", "Drain it.")]})
     fit_to_send(whole)
     says(whole, "/openvidu shutdown [--no-drain]")
+    names = views.all_names_card("All commands", {"power": ["shutdown", "stop"]}, ["Not here."])
+    fit_to_send(names)
+    says(names, "power: shutdown, stop", "Not here")
 
 
 @pytest.mark.parametrize("text", HOSTILE)
