@@ -27,7 +27,7 @@ from bot.version import own_version
 from config.settings import SettingsError
 from handlers.slack.markup import markup
 
-DESCRIPTION = "Operate OpenVidu High Availability on DigitalOcean from Slack."
+DESCRIPTION = "Operate OpenVidu on DigitalOcean from Slack."
 WIDEST = 10  # columns of a command's name
 
 

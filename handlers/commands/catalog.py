@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from handlers.commands.base import InstantCommand
+from services.cluster.model import FleetKind
 from services.common.command import Command
 
 
@@ -296,6 +297,19 @@ WHERE: Mapping[str, str] = {
     "resize masters": "Every deployment; `--rolling` only in High Availability.",
     "restart": "Every deployment; `--no-drain` only where there is one master.",
     "shutdown": "Every deployment; `--media-only` not on a Single Node.",
+    "upgrade": "High Availability and Elastic, with an autoscale pool or an autoscaler.",
+}
+# The kinds of media fleets that have a command, where not every one has it.
+_GROUPS_OF_NODES = frozenset({FleetKind.POOL, FleetKind.FIXED})
+FLEETS: Mapping[str, frozenset[FleetKind]] = {
+    "scale": frozenset({FleetKind.POOL}),
+    "park": frozenset({FleetKind.FIXED}),
+    "unpark": frozenset({FleetKind.FIXED}),
+    "freeze": frozenset({FleetKind.AUTOSCALER}),
+    "unfreeze": frozenset({FleetKind.AUTOSCALER}),
+    "roll": frozenset({FleetKind.AUTOSCALER}),
+    "resize media": _GROUPS_OF_NODES,
+    "upgrade": frozenset({FleetKind.POOL, FleetKind.AUTOSCALER}),
 }
 # What the bot suggests instead of typing a command that help does not list.
 INSTEAD: Mapping[str, str] = {
@@ -329,6 +343,16 @@ OPPOSITES: tuple[frozenset[str], ...] = (
 def opposite(one: str, other: str) -> bool:
     """Return whether one command undoes or prevents the other."""
     return frozenset({one, other}) in OPPOSITES
+
+
+def exists_on(command: str, fleet: FleetKind) -> bool:
+    """Return whether a cluster with this kind of media fleet has the command.
+
+    A fleet that is not one of the four known kinds may become any of them.
+    """
+    if fleet in (FleetKind.NONE, FleetKind.MIXED):
+        return True
+    return fleet in FLEETS.get(command, frozenset(FleetKind))
 
 
 def listed(commands: Iterable[type[Command]]) -> dict[CommandGroup, list[type[Command]]]:

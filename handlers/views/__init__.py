@@ -23,6 +23,7 @@ from handlers.views.dry_run import request_button as request_button
 from handlers.views.ended_run import end_notice as end_notice
 from handlers.views.ended_run import outcome as outcome
 from handlers.views.help import all_help_card as all_help_card
+from handlers.views.help import all_names_card as all_names_card
 from handlers.views.help import command_help_card as command_help_card
 from handlers.views.help import help_card as help_card
 from handlers.views.home_tab import REFRESH as REFRESH

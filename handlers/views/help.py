@@ -7,18 +7,19 @@ from handlers.slack.blocks import Block, Card, context, escape, fields, header, 
 from handlers.views.text import without_formatting
 
 HELP_LINES = 10  # commands in a block; Slack takes 3,000 characters
+MOST_EXPLAINED = 9  # commands with their summary on the screen of a phone; more are names only
 FAMILY = 3  # commands with the same first word that are shown as one
 PAGES = "https://openvidu.io/latest/docs/self-hosting"
 OUTSIDE = (
-    "Not possible from Slack: "
-    f"editing files under `config/` ({PAGES}/configuration/changing-config/), "
-    f"in-place upgrades ({PAGES}/ha/digitalocean/upgrade/), "
-    f"restic and mongodump backups, restore, uninstall ({PAGES}/ha/digitalocean/admin/)."
+    "Not possible from Slack: restic and mongodump backups, restore, uninstall "
+    f"({PAGES}/ha/digitalocean/admin/)."
 )
 MORE = (
     "`/openvidu help shutdown` explains one command, `/openvidu help all` lists all.",
     "In a thread, mention the bot instead of typing `/openvidu`.",
 )
+EXPLAINED = "`/openvidu help backup` explains all of one kind, `/openvidu help drill` one command."
+SHORTLY = "Options of a command: `/openvidu help shutdown`. All commands: `/openvidu help all`."
 EVERYWHERE = (
     "Add `--dry-run` to see the plan only, `--at 22:00` to run it later, "
     '`--reason "…"` to say why, `--cluster NAME` for another cluster.'
@@ -58,7 +59,23 @@ def _with_families(names: Sequence[str]) -> Iterator[str]:
             yield f"`{first}` {'/'.join(family)}"
 
 
-def all_help_card(commands: Mapping[str, Sequence[tuple[str, str]]]) -> Card:
+def all_names_card(
+    title: str, commands: Mapping[str, Sequence[str]], notes: Sequence[str] = ()
+) -> Card:
+    """List the names of commands by group: too many for one screen with their summaries."""
+    lines = [
+        f"*{group.capitalize()}* {' '.join(_with_families(names))}"
+        for group, names in commands.items()
+    ]
+    foot = "\n".join([EXPLAINED, *notes, EVERYWHERE, OUTSIDE])
+    aloud = "; ".join(f"{group}: {', '.join(names)}" for group, names in commands.items())
+    text = _sentences(f"Commands: {aloud}", without_formatting(foot))
+    return Card(text, (header(title), section("\n".join(lines)), context(foot)))
+
+
+def all_help_card(
+    commands: Mapping[str, Sequence[tuple[str, str]]], notes: Sequence[str] = ()
+) -> Card:
     """List commands as pairs of usage and summary, by group."""
     blocks: list[Block] = []
     for group, usages in commands.items():
@@ -68,7 +85,7 @@ def all_help_card(commands: Mapping[str, Sequence[tuple[str, str]]]) -> Card:
             section("\n".join(lines[n : n + HELP_LINES])) for n in range(0, len(lines), HELP_LINES)
         ]
     aloud = "; ".join(f"/openvidu {u}" for usages in commands.values() for u, _ in usages)
-    foot = f"{EVERYWHERE}\n{OUTSIDE}"
+    foot = "\n".join([*notes, SHORTLY])
     text = f"Commands: {without_formatting(aloud)}. {without_formatting(foot)}"
     return Card(text, (*blocks, context(foot)))
 
@@ -88,6 +105,7 @@ class CommandHelp:
     `acts`: a synonym does what the command does, instead of showing its plan.
     """
 
+    name: str
     usage: str
     summary: str
     example: str
@@ -102,7 +120,6 @@ class CommandHelp:
 
 def command_help_card(command: CommandHelp) -> Card:
     """Explain one command: options, an example, downtime, approval."""
-    name = command.example.split()[0]
     usage, example = f"`/openvidu {command.usage}`", f"`/openvidu {command.example}`"
     facts = [("Example", example)]
     if command.downtime:
@@ -110,7 +127,11 @@ def command_help_card(command: CommandHelp) -> Card:
     if command.where:
         facts.append(("Where", command.where))
     options = [f"`{o.syntax}` {escape(o.about)}" for o in command.options if o.syntax != o.about]
-    blocks = [header(f"Help for {name}"), section(f"{command.summary}\n{usage}"), fields(*facts)]
+    blocks = [
+        header(f"Help for {command.name}"),
+        section(f"{command.summary}\n{usage}"),
+        fields(*facts),
+    ]
     if options:
         blocks.append(section("\n".join(options)))
     foot = ""

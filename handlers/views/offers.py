@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.cluster.backups import deletable_backups
+from services.cluster.deployment import control_plane_of
 from services.cluster.model import Cluster, FleetKind
 from services.common.command import Command
 from services.runs.run import Run, State
@@ -61,6 +62,8 @@ FREEZING = (
     Offer("Unfreeze the autoscaler…", "unfreeze", form=True),
 )
 ROLL = Offer("Replace nodes of an old size…", "roll", form=True)
+# Where there is one master.
+THE_MASTER = Offer("Resize the master…", "resize masters", form=True)
 # Of a Single Node, whose one droplet is all of them.
 THE_NODE = (
     Offer("Restart the node…", "restart", form=True),
@@ -120,6 +123,8 @@ def offers(
 
 def _changes(cluster: Cluster) -> tuple[Offer, ...]:
     resize_masters, nodes = SIZES[1], NODES
+    if control_plane_of(cluster).masters == 1:
+        resize_masters = THE_MASTER
     if cluster.kind is FleetKind.CO_LOCATED:
         resize_masters, nodes = THE_NODE[2], THE_NODE[:2]
     if cluster.is_down:

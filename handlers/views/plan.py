@@ -77,6 +77,8 @@ def start_label(procedure: Procedure) -> str:
     """Return the label of a button that starts a change: `Start up`, `Start scale`."""
     if procedure.command == "startup":
         return "Start up"
+    if procedure.command == "start":
+        return "Start OpenVidu"
     return f"Start {noun(procedure)}"
 
 

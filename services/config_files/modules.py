@@ -45,7 +45,7 @@ MODULES: tuple[Module, ...] = (
         "observability",
         "Grafana, Loki, Mimir and the log collector",
         (("grafana",), ("loki",), ("mimir",)),
-        "no new metrics and logs are collected, and Grafana does not answer",
+        "Grafana does not answer, no new metrics or logs",
         "none of its own",
         needs=("GRAFANA_ADMIN_USERNAME", "GRAFANA_ADMIN_PASSWORD"),
     ),

@@ -1,5 +1,7 @@
 """Which command takes a change back. Pure."""
 
+from collections.abc import Mapping
+
 from services.cluster.model import Cluster
 from services.procedures import (
     AddWindow,
@@ -15,6 +17,14 @@ from services.procedures import (
     Unpark,
 )
 from services.procedures.configure import Configure
+from services.procedures.switch_module import SwitchModule
+
+OPPOSITES: Mapping[type[Procedure], str] = {
+    Shutdown: Startup.command,
+    Startup: Shutdown.command,
+    Freeze: Unfreeze.command,
+    Unfreeze: Freeze.command,
+}
 
 
 def undo_command(procedure: Procedure, cluster: Cluster) -> str:
@@ -23,10 +33,6 @@ def undo_command(procedure: Procedure, cluster: Cluster) -> str:
     `cluster`: as it is before the change.
     """
     match procedure:
-        case Shutdown():
-            return Startup.command
-        case Startup():
-            return Shutdown.command
         case Scale():
             return _with_one_value(Scale.command, {len(cluster.members)} - {0})
         case ResizeMedia():
@@ -37,16 +43,14 @@ def undo_command(procedure: Procedure, cluster: Cluster) -> str:
             return f"{Unpark.command} {node}"
         case Unpark(node=node):
             return f"{Park.command} {node}"
-        case Freeze():
-            return Unfreeze.command
-        case Unfreeze():
-            return Freeze.command
+        case SwitchModule(module=module, on=on):
+            return f"module {'off' if on else 'on'} {module}"
         case Configure(one_way=False, repairs=False):
             return "config rollback VERSION"
         case AddWindow():
             return _remove_window(procedure.parse(cluster).name, cluster)
         case _:
-            return ""
+            return OPPOSITES.get(type(procedure), "")
 
 
 def _remove_window(name: str, cluster: Cluster) -> str:

@@ -247,6 +247,7 @@ class DatabaseOpened(_DrillStep):
 class RecordDrill(_DrillStep):
     """The result of the drill is kept with the backup."""
 
+    leaves_change: ClassVar[bool] = True
     timing: ClassVar[StepTiming] = StepTiming(expected=1.0, deadline=lambda t: t.pool_deadline)
 
     label: str = ""
@@ -256,6 +257,10 @@ class RecordDrill(_DrillStep):
 
     def title(self) -> str:
         return "Record the result"
+
+    @override
+    def residue(self) -> str:
+        return f"{self.label} is {'' if self.proven else 'not '}proven, on a copy that is deleted"
 
     def is_done(self, cluster: Cluster) -> bool:
         return self._is_over(cluster)

@@ -534,11 +534,23 @@ def test_help_fits_a_phone_and_knows_state_and_role() -> None:
             assert len(text.split()) <= 90
             assert "\N{ZERO WIDTH SPACE}" not in card
             reader = await _answer(scene, "help", "UDORA")
+            for word in ("stop", "upgrade", "module", "webhook", "create/schedule", "file set"):
+                assert word in text, "what has no button is there, too"
             assert "shutdown," not in reader.partition("\n")[0]
             assert "You may read. Changes: only operators" in reader
             everything = await _answer(scene, "help all")
+            names = everything.partition("\n")[0]
             for kind in COMMANDS:
-                assert kind.hidden or f"/openvidu {kind.usage()}" in everything
+                assert kind.hidden or re.search(rf"[:,] {kind.command}[,;.]", names), kind
+            assert "in-place upgrades" not in everything, "the bot does them"
+            for kind in COMMANDS:
+                if not kind.hidden:
+                    explained = await _answer(scene, f"help {kind.command}")
+                    assert kind.usage() in explained
+                    assert f"Help for {kind.command}" in explained
+            capacity = await _answer(scene, "help capacity")
+            assert "/openvidu scale NUMBER" in capacity
+            assert "Not on this cluster: `park`, `unpark`, `freeze`" in capacity
             one = await _answer(scene, "shutdown --help")
             for part in ("[--no-drain]", "Downtime", "Approval", "stays down until", "stop, off"):
                 assert part in one

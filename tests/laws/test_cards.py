@@ -90,7 +90,7 @@ APPROVERS = "<@UBEN> or <@UCARLA>"
 # What may stand before a sentence; names with which one begins in lower case: clusters, windows,
 # nodes, sizes, files, commands.
 LEADING = re.compile(r"^(?:[*_> •✓–○▸█░]|:[a-z_]+:|&gt;)*")
-NAME_FIRST = re.compile(r"(?:acme|far|lab|nights)\b|[a-z]+[-_.]\w")
+NAME_FIRST = re.compile(r"(?:acme|far|lab|nights)\b|(?:master|node) ·|[a-z]+[-_.]\w")
 CAPITALISED = re.compile(r"\b(?:Acme|Nights)\b")
 HELD = re.compile(r"<(@[A-Z0-9]+|!subteam\^[A-Z0-9]+|!date\^\d+\^[^|<>]*\|[^<>]*)>")
 DATE = re.compile(r"<!date\^\d+\^(\{time\}|\{date_short\}|\{date_short_pretty\} \{time\})\|[^<>]+>")
@@ -440,6 +440,9 @@ def test_help() -> None:
     whole = views.all_help_card({"power": [("shutdown [--no-drain]", "Drain it.")]})
     fit_to_send(whole)
     says(whole, "/openvidu shutdown [--no-drain]")
+    names = views.all_names_card("All commands", {"power": ["shutdown", "stop"]}, ["Not here."])
+    fit_to_send(names)
+    says(names, "power: shutdown, stop", "Not here")
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -49,7 +49,8 @@ def test_a_backup_is_proven_and_nothing_is_left(deployment: Deployment) -> None:
             assert "at most $" in shown
             assert leftovers(scene) == [], "nothing before it is started"
             await scene.ana.press(card, "Start drill")
-            await scene.card("acme has a proven backup ·")
+            ended = await scene.card("acme has a proven backup ·")
+            assert re.search(r"Done\*\\nacme-backup-\w+ is proven", str(ended.blocks))
             assert leftovers(scene) == []
             (result,) = (await scene.bot.operations.memory.backups.read("acme")).drills
             assert result.proven

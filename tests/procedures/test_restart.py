@@ -334,11 +334,9 @@ def test_help_says_what_stays_outside_chat() -> None:
         async with Scene(media=1) as scene:
             await scene.ana.type_text("COPS", "/openvidu help all")
             shown = await scene.ephemeral("UANA", "Not possible from Slack")
-            for word in ("scale NUMBER", "drain", "restart NODE", "resize media SIZE", "status"):
+            for word in ("scale", "drain", "restart", "resize media", "status", "upgrade"):
                 assert word in f"{shown.text} {shown.blocks}"
             for word in (
-                "editing files",
-                "in-place upgrades",
                 "restic and mongodump",
                 "restore",
                 "uninstall",
