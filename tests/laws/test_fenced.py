@@ -237,8 +237,9 @@ class Setup:
         self.account: FencedAccount = account
         self.nodes = NodeAccess(RecordedShell(self.outside), clock)
         copies = cluster.drill.droplets if cluster.drill else ()
-        droplets = (*cluster.masters, *(n.droplet for n in cluster.media), *copies)
-        self.nodes.note_addresses({d.id: "192.0.2.1" for d in droplets})
+        known = [d.id for d in (*cluster.masters, *(n.droplet for n in cluster.media))]
+        known += [copy.id for copy in copies]
+        self.nodes.note_addresses(dict.fromkeys(known, "192.0.2.1"))
         self.bucket = Bucket(self.outside)
         secrets: Any = self.bucket if bucket else None
         fence = RunFence(cluster, lease, self.drains, self.memory)

@@ -289,7 +289,7 @@ def missing(it: Situation) -> list[str]:
             continue
         if view != "windows":
             plane = control_plane_of(it.cluster)
-            nodes = (plane.label.lower(), "media nodes")
+            nodes: tuple[str, ...] = (plane.label.lower(), "media nodes")
             if plane.hosts_meetings and len(it.cluster.masters) == 1:
                 nodes = ("node",)
             labels = ("state", *nodes, "meetings now", "cost now")

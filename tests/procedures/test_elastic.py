@@ -144,8 +144,7 @@ def test_a_backup_has_one_snapshot_and_is_complete() -> None:
 
 
 def test_people_are_told_how_long_meetings_may_delay_the_return() -> None:
-    file = {"has_bucket": True, "lint": SecretsFindings()}
-    cluster = elastic(sizes=SOLD, snapshots=(), **file)
+    cluster = elastic(sizes=SOLD, snapshots=(), has_bucket=True, lint=SecretsFindings())
     # The backup copies a file before: the meetings that it waits for count all the same.
     for procedure in (BackupCreate(offline=True), Restart("master"), ResizeMasters("s-8vcpu-16gb")):
         plan = make_plan(cluster, procedure)

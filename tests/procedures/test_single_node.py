@@ -446,7 +446,7 @@ def test_a_node_that_hangs_can_be_restarted_by_people_who_say_so() -> None:
                     raise ConnectionRefusedError("connection refused")
                 return execute(*args)
 
-            scene.environment.shell.execute = hangs  # type: ignore[method-assign]
+            scene.environment.shell.execute = hangs  # type: ignore[method-assign, assignment]
             await scene.wait(60)
             for words in ("shutdown", "shutdown --no-drain", "restart node"):
                 await scene.ana.type_text("COPS", f"/openvidu {words}")
