@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-# Control characters except tab and line feed, direction marks, what has no width, and the byte order
-# mark. The joiners of letters and emoji have a meaning, and stay.
+# Control characters except tab and line feed, direction marks, what has no width, and the byte
+# order mark. The joiners of letters and emoji have a meaning, and stay.
 UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e"
     "\u2060-\u2064\u2066-\u2069\ufeff]"

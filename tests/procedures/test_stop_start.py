@@ -320,7 +320,7 @@ def test_the_only_master_that_does_not_stop_goes_on_holding_meetings(
 ) -> None:
     async def story() -> None:
         async with Scene(media=1, deployment=deployment) as scene:
-            scene.estate.nodes.stop_unit = lambda droplet: None  # type: ignore[method-assign] # noqa: ARG005
+            scene.estate.nodes.stop_unit = lambda droplet: None  # type: ignore[method-assign]
             await request_and_approve(scene, f"stop {node}", f"Stop OpenVidu on {node}")
             await run_ended(scene, State.ROLLED_BACK)
             assert scene.estate.open_meeting() is not None, "it was drained for nothing"
