@@ -34,7 +34,8 @@ PROCEDURES = {
     "restart": "Restart", "park": "Park", "unpark": "Unpark", "freeze": "Freeze",
     "unfreeze": "Unfreeze", "roll": "Roll", "resize media": "ResizeMedia",
     "resize masters": "ResizeMasters", "backup create": "BackupCreate",
-    "backup prune": "BackupPrune", "config": "Configure", "config file": "ChangeConfigFile", "window add": "AddWindow",
+    "backup prune": "BackupPrune", "config": "Configure", "config file": "ChangeConfigFile",
+    "window add": "AddWindow",
     "upgrade": "Upgrade", "stop": "Stop", "start": "Start", "module": "SwitchModule",
 }  # fmt: skip
 
