@@ -78,6 +78,7 @@ class BackupUnprotect(InstantCommand):
 
 async def _protect(ctx: CommandContext, typed: str, *, protected: bool) -> Card:
     name = ctx.cluster()
+    ctx.operations.must_use(name, ctx.actor, CommandClass.CAPACITY)
     cluster = (await ctx.operations.status(name, ctx.actor)).cluster
     label = _named(cluster, typed).label
     await ctx.operations.protect_backup(name, label, ctx.actor, protected=protected)

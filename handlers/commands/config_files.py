@@ -34,7 +34,7 @@ class ConfigFileList(InstantCommand):
 
     command: ClassVar[str] = "config file list"
     help_text: ClassVar[str] = "List OpenVidu's configuration files that can be edited here."
-    classes = CONFIG
+    classes = CONFIG[:1]
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
@@ -48,7 +48,7 @@ class ConfigFileShow(InstantCommand):
 
     command: ClassVar[str] = "config file show"
     help_text: ClassVar[str] = "Show a configuration file. Values that may be secret are hidden."
-    classes = CONFIG
+    classes = CONFIG[:1]
     file: str = argument("livekit.yaml, or another file of config file list")
     part: str = argument("a section of it", default="")
 
@@ -71,7 +71,7 @@ class ConfigFileEdit(InstantCommand):
     help_text: ClassVar[str] = (
         "Edit a configuration file in a form. The difference then waits for approval."
     )
-    classes = CONFIG
+    classes = CONFIG[:1]
     plans: ClassVar[bool] = True
     later: ClassVar[bool] = True
     file: str = argument("livekit.yaml, or another file of config file list")
@@ -119,7 +119,7 @@ class ConfigFileSet(InstantCommand):
     help_text: ClassVar[str] = (
         "Change one value of a configuration file that is no secret, such as a number."
     )
-    classes = CONFIG
+    classes = CONFIG[:1]
     plans: ClassVar[bool] = True
     later: ClassVar[bool] = True
     # All words, so that a refusal repeats none of them: one may be a secret. So it is not stored.

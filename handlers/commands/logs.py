@@ -7,7 +7,7 @@ from typing import ClassVar
 from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card
 from handlers.views.logs import log_file, logs_card, no_lines_card, no_such_service
-from services.common.command import CommandClass, argument, option
+from services.common.command import CHANGING, CommandClass, argument, option
 from services.common.errors import Refused
 from services.windows.times import parse_length
 
@@ -24,7 +24,7 @@ class Logs(InstantCommand):
     help_text: ClassVar[str] = (
         "Send the newest log lines of a node, or of one container there, to you alone."
     )
-    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.POWER,)
+    classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
     meanwhile: ClassVar[str] = "Reading the log…"
     node: str = argument("master-2, media-3, a droplet's name or its id")
     service: str | None = argument(

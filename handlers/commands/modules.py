@@ -24,7 +24,7 @@ class ModuleList(InstantCommand):
 
     command: ClassVar[str] = "module list"
     help_text: ClassVar[str] = "List OpenVidu's modules: which are on, and what each needs."
-    classes = CONFIG
+    classes = CONFIG[:1]
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
@@ -101,7 +101,7 @@ class ModuleOn(InstantCommand):
 
     command: ClassVar[str] = "module on"
     help_text: ClassVar[str] = "Turn a module of OpenVidu on. It waits for approval."
-    classes = CONFIG
+    classes = CONFIG[:1]
     changes: ClassVar[bool] = True
     plans: ClassVar[bool] = True
     later: ClassVar[bool] = True
@@ -119,7 +119,7 @@ class ModuleOff(InstantCommand):
     help_text: ClassVar[str] = (
         "Turn a module of OpenVidu off. The plan says what stops working; it waits for approval."
     )
-    classes = CONFIG
+    classes = CONFIG[:1]
     changes: ClassVar[bool] = True
     plans: ClassVar[bool] = True
     later: ClassVar[bool] = True

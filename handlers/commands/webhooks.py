@@ -29,7 +29,7 @@ class WebhookList(InstantCommand):
 
     command: ClassVar[str] = "webhook list"
     help_text: ClassVar[str] = "List LiveKit's webhooks. What may be secret in a URL is hidden."
-    classes = CONFIG
+    classes = CONFIG[:1]
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
@@ -46,7 +46,7 @@ class WebhookAdd(InstantCommand):
     help_text: ClassVar[str] = (
         "Add a webhook of LiveKit, or that of a module. A form asks for a URL with secrets."
     )
-    classes = CONFIG
+    classes = CONFIG[:1]
     plans: ClassVar[bool] = True
     later: ClassVar[bool] = True
     # All words, so that a refusal repeats none of them: it may be a secret. So it is not stored.
@@ -87,7 +87,7 @@ class WebhookRemove(InstantCommand):
     help_text: ClassVar[str] = (
         "Remove a webhook of LiveKit, by its number in webhook list. It waits for approval."
     )
-    classes = CONFIG
+    classes = CONFIG[:1]
     changes: ClassVar[bool] = True
     plans: ClassVar[bool] = True
     later: ClassVar[bool] = True

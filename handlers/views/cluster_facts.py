@@ -71,7 +71,7 @@ UNKNOWN = ClusterState("⚪", "is in an unknown state")
 NOT_FOUND = ClusterState("⚪", "was not found", "DigitalOcean shows no master of it.")
 CHANGING = ClusterState("🟡", "is starting or stopping")
 OFF = ClusterState("⚫", "is shut down")
-STOPPED = ClusterState("⚫", "is stopped", "OpenVidu was stopped on every master.")
+STOPPED = ClusterState("⚫", "is stopped")
 IN_SERVICE = ClusterState("🟢", "is in service")
 NO_NEW = ClusterState("🔴", "takes no new meetings", "The media nodes are draining.", RESTART_MEDIA)
 NO_MEDIA = ClusterState("🔴", "cannot hold meetings", "No media node is in service.", RESTART_MEDIA)
@@ -93,6 +93,7 @@ UNPROVED = ClusterState(
     "may or may not be in service",
     "No media node is proved to be in service.",
 )
+NODE_UNPROVED = replace(UNPROVED, detail="Whether the node takes meetings was not seen.")
 UNREACHABLE = ClusterState(
     "🔴",
     "is not reachable",
@@ -119,7 +120,9 @@ def state_of(cluster: Cluster) -> ClusterState:
     if reason := cluster.missing_facts_reason(frozenset({Fact.POOL})):
         return replace(UNKNOWN, detail=f"Not all media nodes were seen: {escape(reason)}.")
     if all(m.id in stopped_nodes(cluster) for m in cluster.masters):
-        return STOPPED
+        plane = control_plane_of(cluster)
+        where = plane.all_masters if plane.masters == 1 else "every master"
+        return replace(STOPPED, detail=f"OpenVidu was stopped on {where}.")
     if not cluster.serving:
         return _without_service(cluster)
     return _in_service(cluster)
@@ -135,9 +138,9 @@ def _powered_off(cluster: Cluster) -> ClusterState:
 
 
 def _without_service(cluster: Cluster) -> ClusterState:
-    if any(not n.is_observed and n.droplet.active for n in cluster.media):
-        return UNPROVED
     hosted = control_plane_of(cluster).hosts_meetings
+    if any(not n.is_observed and n.droplet.active for n in cluster.media):
+        return NODE_UNPROVED if hosted else UNPROVED
     if any(n.draining for n in cluster.media):
         return NODE_DRAINS if hosted else NO_NEW
     return NODE_DRAINED if hosted else NO_MEDIA

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from handlers.slack.blocks import escape
+from handlers.slack.markup import markup
 from services.cluster.model import Cluster, short_name
 from services.cluster.node_condition import (
     ConditionFinding,
@@ -33,7 +34,7 @@ def condition_lines(cluster: Cluster, nodes: Sequence[NodeCondition]) -> list[st
 
 def finding_line(finding: ConditionFinding) -> str:
     """Return a finding and its remedy as two sentences."""
-    return f"{escape(finding.text)}. {finding.remedy}."
+    return f"{escape(finding.text)}. {markup(finding.remedy)}."
 
 
 def node_facts(cluster: Cluster, node: NodeCondition) -> list[str]:

@@ -1,6 +1,7 @@
 """Details of a plan: its steps and their timeouts, how to undo it, notes, and who may approve."""
 
 from handlers.slack.blocks import (
+    SECTION,
     Block,
     context,
     divider,
@@ -56,14 +57,22 @@ def plan_details(plan: Plan) -> list[Block]:
     blocks = [*step_blocks(plan), section(_way_back(plan))]
     blocks.append(section(f"*Cost*\n{starting(cost_change(plan), plan)}."))
     if plan.notes:
-        blocks.append(section(_list("Notes", plan.notes, plan)))
+        blocks += _lists("Notes", plan.notes, plan)
     if afterwards := (*plan.afterwards, *filter(None, [plan.following])):
-        blocks.append(section(_list("Afterwards", afterwards, plan)))
+        blocks += _lists("Afterwards", afterwards, plan)
     return blocks
 
 
-def _list(label: str, lines: tuple[str, ...], plan: Plan) -> str:
-    return "\n".join([f"*{label}*", *(f"• {starting(line, plan)}" for line in lines)])
+def _lists(label: str, lines: tuple[str, ...], plan: Plan) -> list[Block]:
+    """Return the lines in as many paragraphs as they need: all of them are shown."""
+    texts = [f"*{label}*"]
+    for line in lines:
+        point = f"• {starting(line, plan)}"
+        if len(texts[-1]) + len(point) >= SECTION:
+            texts.append(point)
+        else:
+            texts[-1] += f"\n{point}"
+    return [section(text) for text in texts]
 
 
 # Steps

@@ -51,7 +51,7 @@ def end_title(run: Run) -> str:
     """Return the state people care about: `acme needs you: 3 media nodes take no meetings`."""
     if run.state is State.DONE:
         return outcome(run)
-    return attention(run.cluster, run.service) or outcome(run)
+    return attention(run.cluster, run.service, hosted=run.plan.hosts_meetings) or outcome(run)
 
 
 def end_card(run: Run, links: ClusterLinks = NO_LINKS) -> Card:
@@ -128,7 +128,7 @@ def _ended(run: Run) -> str:
 
 def _service(run: Run) -> str:
     """Say whether people can meet; of an earlier look, with its time."""
-    line = service_line(run.cluster, run.service)
+    line = service_line(run.cluster, run.service, hosted=run.plan.hosts_meetings)
     if run.service is None or run.ended_at - run.service.at < OLD:
         return line
     return f"As of {time_of_day(run.service.at)}: {line}"

@@ -24,11 +24,18 @@ from handlers.views.text import (
     words_on,
 )
 from services.billing.prices import money, per_hour
-from services.cluster.model import Load, only_name
+from services.cluster.model import Load
 from services.common.markers import Marker, command, strong
 from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words, plural
-from services.procedures import BackupCreate, ChangeConfigFile, Configure, Procedure
+from services.procedures import (
+    BackupCreate,
+    ChangeConfigFile,
+    Configure,
+    Procedure,
+    ResizeMasters,
+    ResizeMedia,
+)
 from services.procedures.plan import Plan
 from services.steps import PoolTarget, PowerOff, Revive, Snapshots
 
@@ -255,9 +262,14 @@ def back_in_service(plan: Plan) -> str:
         return ""
     if plan.outage is not None:
         return f"after {outage_length(plan)}"
-    if plan.undo:
+    if plan.undo and not _is_resize(plan):
         return f"after {command(plan.undo)}"
     return "when someone starts it"
+
+
+def _is_resize(plan: Plan) -> bool:
+    """Tell whether undoing it restores a size, and no service."""
+    return isinstance(plan.procedure, ResizeMasters | ResizeMedia)
 
 
 def outage_length(plan: Plan) -> str:
@@ -288,7 +300,7 @@ def _way_back(plan: Plan) -> list[Fact]:
     """Return how it is undone; nothing where another line says it."""
     if plan.permanent:
         return []
-    if plan.undo and not (plan.effects.down and plan.outage is None):
+    if plan.undo and (_is_resize(plan) or not (plan.effects.down and plan.outage is None)):
         return [("Undo", command(plan.undo))]
     if plan.undo or not plan.effects.irreversible or _restores_nodes(plan):
         return []
@@ -318,10 +330,8 @@ def cost_in_short(plan: Plan) -> str:
 
 
 def _masters(plan: Plan) -> str:
-    """Return `masters`; `master` or `node` where only one is powered off and there is no other."""
-    names = {name for s in plan.steps if isinstance(s, PowerOff) for name in s.names}
-    only = [only_name(name) for name in names]
-    return only[0] if len(only) == 1 and only[0] else "masters"
+    """Return `masters`; `master` or `node` where there is no other."""
+    return plan.only_master or "masters"
 
 
 def _without_aside(text: str) -> str:
@@ -343,7 +353,7 @@ def cost_change(plan: Plan) -> str:
         sentences.append(plan.money)
     if not sentences:
         sentences.append("changes nothing")
-    if effects.stops_masters and effects.down:
+    if effects.down and any(isinstance(s, PowerOff) for s in plan.steps):
         masters = _masters(plan)
         stay = plural(2 if masters == "masters" else 1, "stays", "stay")
         sentences.append(f"the {masters} {stay} billed while off ({per_hour(plan.stays_billed)})")

@@ -110,7 +110,8 @@ def _while_stopped(run: Run) -> str:
     """Say what holds until someone decides."""
     if run.service is None:
         return _locked(run)
-    return f"{_locked(run)} {service_line(run.cluster, run.service)}"
+    line = service_line(run.cluster, run.service, hosted=run.plan.hosts_meetings)
+    return f"{_locked(run)} {line}"
 
 
 def _locked(run: Run) -> str:
@@ -160,13 +161,18 @@ def _left_by_cancel(run: Run, state: ServiceState | None) -> str:
     if not run.stays_done:
         return f"Nothing was changed on {run.cluster} yet."
     if state is not None and state.masters_on and state.out:
-        return _while_out(run.cluster, state)
+        return _while_out(run, state)
     if state is not None and state.can_meet is False:
         return f"No new meetings on {run.cluster} until you restore service."
     return f"Stays as it is: {escape('; '.join(run.stays_done))}."
 
 
-def _while_out(cluster: str, state: ServiceState) -> str:
+def _while_out(run: Run, state: ServiceState) -> str:
+    cluster = run.cluster
+    if run.plan.hosts_meetings:
+        return (
+            f"The node is already draining: no new meetings on {cluster} until you restore service."
+        )
     nodes, are = count_of(state.out, "media node"), plural(state.out, "is", "are")
     if state.can_meet:
         takes = plural(state.out, "takes", "take")

@@ -383,7 +383,7 @@ def impact_texts(plan: Plan, rules: ClusterPolicy) -> dict[PolicyImpact, str]:
     return {
         PolicyImpact.MEETINGS_CUT: "ends running meetings",
         PolicyImpact.MEETINGS_BLOCKED: blocks,
-        PolicyImpact.MASTERS_STOPPED: "stops the masters",
+        PolicyImpact.MASTERS_STOPPED: f"stops the {plan.only_master or 'masters'}",
         PolicyImpact.SECRETS_EDITED: "edits secrets",
         PolicyImpact.WINDOWS_ADDED: "closes the cluster by itself from now on",
         PolicyImpact.MEDIA_ADDED: f"adds media nodes beyond the {limit} that need no approval",

@@ -12,12 +12,15 @@ from services.cluster.configuration import KeptFile, NodeConfiguration
 from services.common.errors import Refused, Unreachable
 from services.common.text import strip_invisible
 from services.config_files import LARGEST, ConfigFile, ConfigText, KnownKeys
+from services.secrets_env.mask import MASK
 
 # A container that was restarted and runs for less than this may crash again.
 SETTLED = timedelta(seconds=45)
 SHOWN_ERRORS = 5
 LONGEST = 200
 _STAMP = re.compile(r"\[(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)[^\]]*\]")
+# Parsers quote the value that they do not understand.
+_QUOTED = re.compile(r"`[^`]*`?|\"[^\"]*\"?|(?<!\w)'[^']*'?|(?<=!!str )[^`\"'\s]\S*")
 CRASHING = ("restarting", "dead")
 
 
@@ -93,7 +96,7 @@ def _entries(lines: list[str]) -> tuple[tuple[str, str], ...]:
     """
     entries: list[tuple[str, str]] = []
     for line in lines:
-        text = masked(strip_invisible(line.strip()))
+        text = _QUOTED.sub(MASK, masked(strip_invisible(line.strip())))
         stamp = _STAMP.match(line)
         if stamp is not None:
             entries.append((stamp[1], text[stamp.end() :].strip()))
@@ -123,10 +126,18 @@ def parse_content(file: ConfigFile, text: str) -> ConfigText:
         raise Refused(f"{file.name} is larger than {LARGEST} bytes, which no deployment writes")
     if hashlib.sha256(data).hexdigest() != lines.get("digest"):
         raise _incomplete(file)
-    if b"\0" in data:
-        raise Refused(f"{file.name} is not a text file")
+    if not _is_text(data):
+        # Written back, bytes that are no text would change in lines that no one sees.
+        raise Refused(f"{file.name} is not a text file in UTF-8")
     names = (frozenset(lines.get(key, "").split()) for key in ("openvidu", "master_node"))
     return ConfigText(file, data, KnownKeys(*names))
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return "\0" not in data.decode()
+    except UnicodeDecodeError:
+        return False
 
 
 def _incomplete(file: ConfigFile) -> Unreachable:

@@ -15,7 +15,7 @@ LONGEST = 180
 # Parts of the names of secrets.
 _SENSITIVE = (
     r"pass(?:word|wd|phrase)?|secret|token|credential|licen[sc]e|auth"
-    r"|(?:api|access|private|set)[_-]?key"
+    r"|signature|(?:api|access|private|set|stream)[_ -]?key"
 )
 _NAMES = "|".join(re.escape(key) for key, known in KEYS.items() if known.secret)
 _VALUE = r"(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&]+)"
@@ -24,6 +24,11 @@ _ASSIGNED = re.compile(
 )
 _OPTION = re.compile(rf"(--?[\w-]*(?:{_SENSITIVE})[\w-]*\s+){_VALUE}", re.IGNORECASE)
 _HEADER = re.compile(r"((?:bearer|basic)\s+)[\w.~+/=-]{6,}", re.IGNORECASE)
+# What a browser sends back to be known again, to the end of the line: there may be several.
+_COOKIE = re.compile(r"((?:set-)?cookie2?[\"']?\s*[:=]\s*)\S.*", re.IGNORECASE)
+# A key of LiveKit before its secret, and the stream key at the end of an RTMP address.
+_PAIR = re.compile(rf"(\bAPI[A-Za-z0-9]{{5,}}[\"']?\s*[:=]\s*){_VALUE}")
+_STREAM = re.compile(r"(\brtmps?://[^\s/]+/[^\s/]+/)[^\s\"',;]+", re.IGNORECASE)
 _IN_URL = re.compile(r"(\w+://[^\s/:@]*:)[^\s@]+(?=@)")
 _SHAPES = re.compile(
     r"\bdo[opr]_v1_\w+"  # DigitalOcean's tokens
@@ -90,7 +95,7 @@ def read_inspection(text: str) -> NodeInside:
 
 def masked(line: str) -> str:
     """Return the line without anything that looks like a secret."""
-    for form in (_ASSIGNED, _OPTION, _HEADER, _IN_URL):
+    for form in (_ASSIGNED, _OPTION, _HEADER, _COOKIE, _PAIR, _STREAM, _IN_URL):
         line = form.sub(rf"\g<1>{MASK}", line)
     return _SHAPES.sub(MASK, line)
 

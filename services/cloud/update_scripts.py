@@ -75,17 +75,21 @@ mv result.new result
 def fetch(version: str) -> str:
     """Return the script that downloads `update.sh` of that version, and runs nothing.
 
+    A page that names another version or none is not kept: it would be found in every later run.
     Prints `there`, `fetched`, or `refused REASON`.
     """
+    named = shlex.quote("OPENVIDU_VERSION:-" + version + "}")
     return f"""
 LC_ALL=C
 export LC_ALL
 file={shlex.quote(f"{UPDATES}/scripts/{version}.sh")}
+named={named}
 source={shlex.quote(SOURCE.format(version=version))}
 if [ -s "$file" ]; then
   echo there
 elif answer=$(mkdir -p {UPDATES}/scripts 2>&1) \
 && answer=$(curl -fsSL -m 60 -o "$file.new" "$source" 2>&1) \
+&& answer="$source gave no update.sh of that version" && grep -qF "$named" "$file.new" \
 && answer=$(mv "$file.new" "$file" 2>&1); then
   echo fetched
 else

@@ -335,7 +335,7 @@ class ClusterWriter(WriteOperations):
     @override
     async def open_drill_database(self, droplet_id: int, label: str) -> None:
         if self._secrets is not None:
-            await self._secrets.check_backup(label)
+            await self._bucket().check_backup(label)
         self._fence.check()
         output = await self._nodes.run(droplet_id, scripts.DRILL_PROVE)
         if output.stdout.strip() == "unsealed":

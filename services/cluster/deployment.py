@@ -45,6 +45,8 @@ class ControlPlane:
     front: str
     # The buckets that Terraform creates, as patterns of their names; the one with secrets.env last.
     buckets: tuple[str, ...]
+    # The variable of the vendor's Terraform that has the size of its masters.
+    size_variable: str = "masterNodesInstanceType"
     # What its secrets.env should have.
     secrets: SecretsLayout = layout.HIGH_AVAILABILITY
     # The meetings run on the master itself.
@@ -119,6 +121,7 @@ CONTROL_PLANES = {
         can_roll=False,
         front="the reserved IP",
         buckets=("STACK-space-...",),
+        size_variable="masterNodeInstanceType",
         webhook_host="master-node",
         secrets=layout.ELASTIC,
         hides_health=True,
@@ -131,6 +134,7 @@ CONTROL_PLANES = {
         can_roll=False,
         front="the reserved IP",
         buckets=("STACK-space-...",),
+        size_variable="instanceType",
         secrets=layout.SINGLE_NODE,
         hosts_meetings=True,
         own_secrets=True,

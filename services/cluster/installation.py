@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-# Three numbers, as OpenVidu names its releases.
-RELEASE = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})")
+# Three numbers, as OpenVidu names its releases: the one way to write each.
+_NUMBER = r"(0|[1-9][0-9]{0,3})"
+RELEASE = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}")
 
 
 def release(version: str) -> tuple[int, int, int] | None:

@@ -189,9 +189,9 @@ def _disks(node: NodeCondition) -> Iterable[ConditionFinding]:
     fullest = max(node.disks, key=lambda d: d.percent, default=None)
     if fullest is None or fullest.percent < ALMOST_FULL:
         return
-    remedy = f"`docker image prune` there frees old images; `/openvidu logs {node.name}`"
+    remedy = f"`docker image prune` there frees old images; [[command logs {node.name}]]"
     if node.is_master:
-        remedy += " shows what writes. A larger disk: `/openvidu resize masters SIZE --grow-disk`"
+        remedy += " shows what writes. A larger disk: [[command resize masters SIZE --grow-disk]]"
     else:
         remedy += " shows what writes"
     severity = Severity.URGENT if fullest.percent >= FULL else Severity.WARNING
@@ -204,7 +204,7 @@ def _containers(node: NodeCondition) -> Iterable[ConditionFinding]:
     if isinstance(node.containers, Unobserved):
         return
     for container in node.containers:
-        log = f"`/openvidu logs {node.name} {container.name}` shows why"
+        log = f"[[command logs {node.name} {container.name}]] shows why"
         if container.restarts_now:
             times = count_of(container.restarts, "restart")
             text = f"{node.name}: {container.name} keeps restarting ({times})"
@@ -220,7 +220,7 @@ def _redis(nodes: Sequence[NodeCondition], *, complete: bool) -> Iterable[Condit
     asked = [n for n in nodes if n.redis is not None]
     seen = [(n, n.redis) for n in asked if isinstance(n.redis, RedisState)]
     for node, redis in seen:
-        log = f"`/openvidu logs {node.name} redis-server` shows why"
+        log = f"[[command logs {node.name} redis-server]] shows why"
         if not redis.primary and not redis.link:
             text = f"{node.name}: its Redis replica has lost the primary"
             yield ConditionFinding("redis link", node.name, text, log, Severity.URGENT)
@@ -241,7 +241,7 @@ def _redis(nodes: Sequence[NodeCondition], *, complete: bool) -> Iterable[Condit
             "redis primary",
             where,
             f"Redis has {count} ({where})",
-            "`/openvidu logs NODE redis-sentinel` shows the election",
+            "[[command logs NODE redis-sentinel]] shows the election",
             Severity.URGENT,
         )
         return
@@ -253,7 +253,7 @@ def _redis(nodes: Sequence[NodeCondition], *, complete: bool) -> Iterable[Condit
             f"Redis: {count_of(missing, 'replica')} of {len(seen) - 1} {verb} missing "
             f"(primary: {node.name})"
         )
-        remedy = f"`/openvidu logs {node.name} redis-server` names which connected"
+        remedy = f"[[command logs {node.name} redis-server]] names which connected"
         yield ConditionFinding("redis replicas", node.name, text, remedy, Severity.URGENT)
 
 
@@ -267,7 +267,7 @@ def _mongo(nodes: Sequence[NodeCondition], away: Collection[str]) -> Iterable[Co
     if not seen:
         return
     node, members = max(seen, key=lambda pair: sum(m.healthy for m in pair[1]))
-    log = f"`/openvidu logs {node.name} mongo` shows why"
+    log = f"[[command logs {node.name} mongo]] shows why"
     ill = [m for m in members if not m.healthy or m.state not in MONGO_WELL]
     for member in (m for m in ill if m.name not in away):
         state = member.state.casefold() if member.state in MONGO_STARTING else "not reachable"
@@ -285,7 +285,7 @@ def _mongo(nodes: Sequence[NodeCondition], away: Collection[str]) -> Iterable[Co
 def _minio(node: NodeCondition) -> Iterable[ConditionFinding]:
     if node.minio == NO_QUORUM:
         text = f"{node.name}: MinIO has lost its quorum"
-        remedy = f"`/openvidu logs {node.name} minio` shows which drives are missing"
+        remedy = f"[[command logs {node.name} minio]] shows which drives are missing"
         yield ConditionFinding("minio", node.name, text, remedy, Severity.URGENT)
 
 
@@ -298,7 +298,7 @@ def _routes(nodes: Sequence[NodeCondition]) -> Iterable[ConditionFinding]:
         if routes:
             continue
         text = f"{node.name}: drops what the load balancer sends, as its route is missing"
-        remedy = f"`systemctl restart configure-nlb` there, or `/openvidu restart {node.name}`"
+        remedy = f"`systemctl restart configure-nlb` there, or [[command restart {node.name}]]"
         yield ConditionFinding("route", node.name, text, remedy, Severity.URGENT)
 
 

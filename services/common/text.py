@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 # Control characters except tab and line feed, direction marks, and the byte order mark.
 UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2060-\u2064\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]"
 )
 NAMELIKE = re.compile(r"[^A-Za-z0-9._:/+ -]")
 LONGEST_NAME = 255

@@ -17,7 +17,7 @@ from services.config_files.catalog import (
     known_file,
 )
 from services.config_files.checks import ConfigText, KnownKeys, env_values, problems
-from services.config_files.differences import difference
+from services.config_files.differences import difference, hides
 from services.config_files.masking import ShownText, is_public_url, is_shown, shown_text, shown_url
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "difference",
     "env_values",
     "file_named",
+    "hides",
     "is_known",
     "is_public_url",
     "is_shown",

@@ -158,7 +158,8 @@ def _env_problems(before: str, after: str) -> Iterator[str]:
             if line not in old:
                 yield f"line {number}: a line is `KEY=VALUE`, without blanks around the `=`"
         elif key in seen and key not in twice:
-            yield f"line {number}: {key[:60]} is in the file twice"
+            name = key[:60] if key.isupper() else "a key"
+            yield f"line {number}: {name} is in the file twice"
         seen.add(key)
 
 

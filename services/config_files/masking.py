@@ -15,19 +15,20 @@ from services.config_files.catalog import LIVEKIT, ConfigFile, Syntax
 from services.secrets_env.keys import KEYS
 
 HIDDEN = "(hidden)"
+COMMENT = f"# {HIDDEN}"
 KEPT = re.compile(r"<kept ([0-9]{1,4})>")
 _NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,60}"
 _YAML_LINE = re.compile(
     rf"(?P<head>(?P<indent> *)(?P<dash>(?:- +)*)(?:(?P<key>{_NAME}):(?= |$) *)?)(?P<value>.*)"
 )
-_ENV_LINE = re.compile(rf"(?P<head>(?P<key>{_NAME})=)(?P<value>.*)")
+# In capitals, as every key of OpenVidu: the last line of a long value ends with `=` too.
+_ENV_LINE = re.compile(r"(?P<head>(?P<key>[A-Z_][A-Z0-9_]{0,60})=)(?P<value>.*)")
 # Names alone: what they stand for is in another file. A default value could be a secret.
 _REFERENCES = re.compile(
     r"\$\{(?:openvidu|master_node|media_node)\.[A-Z0-9_]+(?::\?[A-Za-z ]{0,40})?\}"
 )
 _PLAIN = re.compile(r"[\w .,:/\"'\[\]*+@-]{0,200}")
 _PROGRAM_WORD = re.compile(r"[a-z][a-z_]{0,39}[0-9]?")
-_WORD = re.compile(r"[^\s:=,\"'\[\]{}()<>]{3,}")
 # Parts of URLs that are no secret.
 _URL_WORDS_TEXT = """
 api app callback callbacks events hook hooks livekit meet notifications notify openvidu
@@ -74,6 +75,11 @@ class _Piece:
     # What stands for it in a diff.
     instead: str = HIDDEN
 
+    @property
+    def tells(self) -> bool:
+        """Whether anything of it is shown."""
+        return self.shown or self.instead not in (HIDDEN, COMMENT)
+
 
 @dataclass(frozen=True)
 class ShownText:
@@ -84,23 +90,38 @@ class ShownText:
 
     def restored(self, edited: str) -> str:
         """Return an edited text with what is kept back. Refused for an unknown mark."""
+        return "".join(text for text, _ in self._parts(edited))
 
-        def put_back(mark: re.Match[str]) -> str:
+    def surfaced(self, file: ConfigFile, edited: str) -> bool:
+        """Return whether an edit would show what is kept back, whole or as a part of a value."""
+        parts = [*self._parts(edited)]
+        # Of each character whether it is kept back; blanks tell nothing.
+        kept = "".join(re.sub(r"\S", "x", t) if k else " " * len(t) for t, k in parts)
+        at = 0
+        for line in _lines(file, "".join(text for text, _ in parts)):
+            for piece in line:
+                end = at + len(piece.text)
+                # A URL's host is shown: with a part that is kept back, it would be another one.
+                as_before = not piece.shown and piece.text in self.kept
+                if piece.tells and not as_before and "x" in kept[at:end]:
+                    return True
+                at = end
+            at += 1
+        return False
+
+    def _parts(self, edited: str) -> Iterator[tuple[str, bool]]:
+        """Yield the parts of an edited text: as typed (False), and as kept back (True)."""
+        at = 0
+        for mark in KEPT.finditer(edited):
             number = int(mark[1])
             if not 0 < number <= len(self.kept):
                 raise Refused(
                     f"{mark[0]} stands for nothing in this text: leave the marks as they are"
                 )
-            return self.kept[number - 1]
-
-        return KEPT.sub(put_back, edited)
-
-    def surfaced(self, file: ConfigFile, edited: str) -> bool:
-        """Return whether an edit would show what is kept back, such as under another key."""
-        after = "\n".join(shown_lines(file, self.restored(edited)))
-        hidden = set(_WORD.findall("\n".join(self.kept)))
-        seen = set(_WORD.findall(self.text)) | set(_WORD.findall(edited))
-        return bool((hidden - seen) & set(_WORD.findall(after)))
+            yield edited[at : mark.start()], False
+            yield self.kept[number - 1], True
+            at = mark.end()
+        yield edited[at:], False
 
 
 def shown_text(file: ConfigFile, text: str) -> ShownText:
@@ -247,5 +268,5 @@ def _value(value: str, allowed: bool) -> _Piece:
 
 
 def _hidden(text: str) -> _Piece:
-    instead = f"# {HIDDEN}" if text.lstrip().startswith("#") else HIDDEN
+    instead = COMMENT if text.lstrip().startswith("#") else HIDDEN
     return _Piece(text, shown=False, instead=instead)

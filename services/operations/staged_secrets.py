@@ -14,9 +14,9 @@ from services.config_files import (
     ConfigText,
     difference,
     env_values,
+    hides,
     problems,
 )
-from services.config_files.masking import HIDDEN
 from services.procedures import ChangeConfigFile, Configure, Procedure
 from services.procedures.plan import Plan
 from services.secrets_env import (
@@ -161,14 +161,13 @@ def file_procedure(
         raise Refused(f"{file.name} is already like that. Nothing was changed")
     if wrong := problems(before, after):
         raise Refused(f"{file.name} would not be accepted: {'; '.join(wrong)}. Nothing was written")
-    lines = difference(file, old, after)
     return ChangeConfigFile(
         file.name,
         staged,
         digest(before.data),
         digest(after.encode()),
-        lines,
-        any(line[:1] in "+-" and HIDDEN in line for line in lines),
+        difference(file, old, after),
+        hides(file, old, after),
         words,
         what,
     )

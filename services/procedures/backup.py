@@ -120,9 +120,10 @@ class BackupCreate(Procedure):
         estimate = "The size is known once it is taken"
         if last is not None:
             estimate = f"The last one has {last.size:.1f} GB, ${last.monthly:.2f} a month"
+        plane = control_plane_of(cluster)
+        disks = f"{plane.all_masters}'s disk" if plane.masters == 1 else "the masters' disks"
         return (
-            "$0.06 a month for each GB in use on the masters' disks, until the backup is "
-            f"deleted. {estimate}"
+            f"$0.06 a month for each GB in use on {disks}, until the backup is deleted. {estimate}"
         )
 
     def follow_up(self, cluster: Cluster) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from services.steps.configuration import (
     RestoreConfigFile,
     WriteConfigFile,
     errors_of,
+    unseen_media,
 )
 from services.steps.masters import master_names
 from services.steps.secrets import DropStaged
@@ -101,6 +102,12 @@ class ChangeConfigFile(Procedure):
                     f"{join_words(look.troubled)} on {name} keep restarting, "
                     "so a change could not be verified"
                 )
+        unseen = unseen_media(cluster)
+        if unseen and self._file().place is not Place.MASTERS:
+            raise Refused(
+                f"{unseen[0]} cannot be seen ({unseen[1]}), and a change of {self.file} is "
+                "verified on every media node"
+            )
         if reason := self.obsolete_reason(cluster):
             raise Refused(reason)
 

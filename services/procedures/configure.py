@@ -12,7 +12,8 @@ from services.common.errors import Refused
 from services.common.text import count_of, join_words
 from services.procedures import fleet
 from services.procedures.base import Procedure
-from services.procedures.round_trip import rest_of_trip, startup_media, without_media
+from services.procedures.node_service import startup_media
+from services.procedures.round_trip import rest_of_trip, without_media
 from services.secrets_env import KEYS, ChangePolicy, consequences
 from services.secrets_env.keys import INFORMATION
 from services.steps import (

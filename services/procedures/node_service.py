@@ -138,6 +138,10 @@ class Stop(Procedure):
             if isinstance(step, StopUnit) and master.id == step.id:
                 yield StartUnit(step.id, who=step.who)
                 yield _healthy(cluster, master)
+                if not control_plane_of(cluster).can_roll:
+                    # Meetings were drained before it: they come back with it.
+                    yield FrontAnswers()
+                    yield from startup_media(cluster)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         node = find_node.master_or_media(cluster, self.node)
@@ -247,3 +251,10 @@ def start_stopped_media(cluster: Cluster) -> Iterator[Step]:
     if stopped:
         ids = tuple(n.id for n in stopped)
         yield NodesServe(ids, who=find_node.few_names(cluster, tuple(stopped)))
+
+
+def startup_media(cluster: Cluster) -> Iterator[Step]:
+    """Yield the return of the media nodes that a run removed; their number is recorded then."""
+    media = fleet.fleet_of(cluster)
+    if number := max(media.number_to_restore, media.startup_number(None) or 0):
+        yield from media.startup_steps(number)

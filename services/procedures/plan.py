@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from services.billing.prices import hourly
-from services.cluster.model import NOTHING_KNOWN, Basis, Cluster, Fact, Load, Pool, short_name
+from services.cluster.deployment import CONTROL_PLANES, Deployment
+from services.cluster.model import (
+    NOTHING_KNOWN,
+    Basis,
+    Cluster,
+    Fact,
+    Load,
+    Pool,
+    only_name,
+    short_name,
+)
 from services.common.errors import Refused
 from services.common.observed import Observed, Unobserved
 from services.common.serialize import encode
@@ -96,6 +106,17 @@ class Plan:
         return self.load
 
     @property
+    def only_master(self) -> str:
+        """Return what its cluster's only master is called: `master` or `node`; "" with several."""
+        names = [name for name, _ in self.basis.sizes or ()]
+        return only_name(names[0]) if len(names) == 1 else ""
+
+    @property
+    def hosts_meetings(self) -> bool:
+        """Whether meetings run on its cluster's only droplet."""
+        return self.only_master == CONTROL_PLANES[Deployment.SINGLE_NODE].noun
+
+    @property
     def is_empty(self) -> bool:
         return not self.steps
 
@@ -180,7 +201,8 @@ def _fold(cluster: Cluster, planned: Iterable[Step], procedure: Procedure) -> _F
         elif outage is not None and not serves_again:
             outage += seconds
         now = step.after(now)
-        serves_again = now.is_up and bool(now.serving)
+        # Before the outage it serves still, not again.
+        serves_again = effects.down and now.is_up and bool(now.serving)
         steps.append(step)
     return _Fold(steps, effects, takes, outage, now, outline, drain_timeout, outage_drain_timeout)
 

@@ -152,9 +152,10 @@ class ResizeMasters(Procedure):
     def _check_rolling(self, cluster: Cluster) -> None:
         plane = control_plane_of(cluster)
         if self.rolling and not plane.can_roll:
+            what = plane.all_masters if plane.hosts_meetings else "the media nodes"
             raise Refused(
                 f"{cluster.name} cannot be resized with `--rolling`: {plane.why_no_rolling}. "
-                f"Omit it: [[command resize masters {self.size}]] drains the media nodes first, so "
+                f"Omit it: [[command resize masters {self.size}]] drains {what} first, so "
                 "running meetings finish"
             )
 
@@ -252,6 +253,10 @@ class ResizeMasters(Procedure):
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         lines = []
+        plane = control_plane_of(cluster)
+        each = one = plane.all_masters
+        if plane.masters != 1:
+            each, one = "each master", "a master"
         if self.rolling:
             lines.append(
                 "[[strong One master at a time]]: the others stay in service, and the next "
@@ -267,7 +272,7 @@ class ResizeMasters(Procedure):
             )
         if self.snapshot:
             lines.append(
-                "[[strong A snapshot of each master is taken]] while it is powered off. It costs "
+                f"[[strong A snapshot of {each} is taken]] while it is powered off. It costs "
                 "$0.06 for each GB and month until it is deleted"
             )
         else:
@@ -276,7 +281,7 @@ class ResizeMasters(Procedure):
                 "($0.06 for each GB and month until it is deleted)"
             )
         lines.append(
-            "DigitalOcean states up to 1 min for each GB in use on a master's disk; usually it "
+            f"DigitalOcean states up to 1 min for each GB in use on {one}'s disk; usually it "
             "takes a few minutes"
         )
         return tuple(lines)
@@ -288,17 +293,21 @@ class ResizeMasters(Procedure):
         was, now = total_price(m.monthly for m in wrong), total_price((size.monthly,) * len(wrong))
         prices = sorted({(m.size, money(m.monthly)) for m in wrong})
         before = join_words(f"{slug} at {price}" for slug, price in prices)
+        plane = control_plane_of(cluster)
+        only = plane.masters == 1
+        who = plane.all_masters if only else count_of(len(wrong), "master")
+        each = "" if only else " each"
         change = "the change in cost is unknown"
         if was is not None and now is not None:
             change = _change_text(now - was)
         return (
-            f"{count_of(len(wrong), 'master')} from {before} to {self.size} at "
-            f"{money(size.monthly)} a month each: {change} "
-            "(powered on or off: masters are always billed)"
+            f"{who} from {before} to {self.size} at "
+            f"{money(size.monthly)} a month{each}: {change} "
+            f"(powered on or off: {'it is' if only else 'masters are'} always billed)"
         )
 
     def follow_up(self, cluster: Cluster) -> tuple[str, ...]:
-        hint = terraform_hints.masters_size(self.size)
+        hint = terraform_hints.masters_size(self.size, control_plane_of(cluster))
         if not cluster.is_down:
             return (hint,)
         return (

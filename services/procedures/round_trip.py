@@ -59,13 +59,6 @@ def without_media(
         yield from fleet.fleet_of(folded(cluster, (*down, *change))).startup_steps(number)
 
 
-def startup_media(cluster: Cluster) -> Iterator[Step]:
-    """Yield the return of the media nodes that a run removed; their number is recorded then."""
-    media = fleet.fleet_of(cluster)
-    if number := max(media.number_to_restore, media.startup_number(None) or 0):
-        yield from media.startup_steps(number)
-
-
 def returns_to_service(left: tuple[Step, ...]) -> bool:
     """Return whether these remaining steps end with the cluster up, as it was before."""
     return fleet.promised_nodes(left) > 0 or any(

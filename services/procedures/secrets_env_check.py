@@ -21,7 +21,16 @@ from services.secrets_env import (
     remedy,
     worst_consequence,
 )
-from services.steps import Arrived, Effects, MediaGone, PowerOff, PowerOn, Step, TemplateSize
+from services.steps import (
+    Arrived,
+    Effects,
+    MediaGone,
+    PowerOff,
+    PowerOffHost,
+    PowerOn,
+    Step,
+    TemplateSize,
+)
 
 
 class Unbootable(Refused):
@@ -36,6 +45,9 @@ class Reads:
     nodes: bool = False
     # The cluster, or its media nodes, are stopped before.
     stops: bool = False
+    # The master that has the file is restarted whatever runs there, as people approve: one that
+    # hangs shows its file to no one before that.
+    forced: bool = False
 
     @property
     def any(self) -> bool:
@@ -57,6 +69,7 @@ def readers_of(
         masters=any(isinstance(s, PowerOff | PowerOn) for s in planned),
         nodes=new_nodes and fleet.fleet_of(cluster).installs,
         stops=stops,
+        forced=any(isinstance(s, PowerOffHost) and s.harsh and s.returns for s in planned),
     )
 
 
@@ -89,11 +102,29 @@ def check_bootable(cluster: Cluster, by: Reads, *, under_way: bool) -> None:
     """
     if fault := _fault_text(faults(cluster, by)):
         raise Unbootable(f"{fault}. Nothing was changed")
-    if by.stops and by.any and not under_way and (why := unread_reason(cluster)):
+    if by.stops and by.any and not under_way and not by.forced and (why := unread_reason(cluster)):
         raise Unbootable(
-            f"the bucket's secrets.env could not be read ({why}). A cluster that may not start "
-            "again is not stopped. Nothing was changed"
+            f"{_place(cluster)} could not be read ({why}). A cluster that may not start "
+            f"again is not stopped. Nothing was changed{_way_out(cluster)}"
         )
+
+
+def _place(cluster: Cluster) -> str:
+    plane = control_plane_of(cluster)
+    return (
+        f"secrets.env on {plane.all_masters}" if plane.own_secrets else "the bucket's secrets.env"
+    )
+
+
+def _way_out(cluster: Cluster) -> str:
+    """Return how to restart a master that hangs; "" where the bucket has the file."""
+    plane = control_plane_of(cluster)
+    if not plane.own_secrets:
+        return ""
+    return (
+        f". If {plane.all_masters} hangs, [[command restart {plane.noun} --no-drain]] restarts it "
+        "and ends what runs there"
+    )
 
 
 def closing_fault(cluster: Cluster, *, masters: bool) -> str:

@@ -1,5 +1,7 @@
 """Which Terraform variable to set after a change, so that the next apply does not revert it."""
 
+from services.cluster.deployment import ControlPlane
+
 WHERE = "in the Terraform variables"
 
 
@@ -27,9 +29,12 @@ def fixed_size(slug: str) -> str:
     )
 
 
-def masters_size(slug: str) -> str:
+def masters_size(slug: str, plane: ControlPlane) -> str:
     """Return the hint after a change of the masters' size."""
+    back = "all changed masters at once and resizes them back"
+    if plane.masters == 1:
+        back = f"{plane.all_masters} and resizes it back"
     return (
-        f'Set `masterNodesInstanceType = "{slug}"` {WHERE}. Otherwise the next apply powers off '
-        "all changed masters at once and resizes them back"
+        f'Set `{plane.size_variable} = "{slug}"` {WHERE}. Otherwise the next apply '
+        f"powers off {back}"
     )

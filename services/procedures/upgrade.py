@@ -10,6 +10,7 @@ from typing import ClassVar
 from typing_extensions import override
 
 from services.cluster.backups import backups
+from services.cluster.deployment import control_plane_of
 from services.cluster.installation import Installation
 from services.cluster.model import EVERYTHING, Basis, Cluster, Fact, short_name
 from services.common.command import CommandClass, argument
@@ -147,8 +148,8 @@ class Upgrade(Procedure):
         lines = list(path_notes(cluster, self.version))
         if wrong_masters(cluster, self.version):
             lines += [
-                "[[strong No two versions run together]]: OpenVidu is stopped on each master in "
-                "turn, and started when all are updated",
+                "[[strong No two versions run together]]: OpenVidu is stopped on "
+                f"{_in_turn(cluster)} updated",
                 "[[strong Rollback]]: until OpenVidu is started, a failure restores the old "
                 "version by itself, from the backup folders of `update.sh`",
                 f"[[strong Point of no return]]: “Start OpenVidu {self.version}”. "
@@ -171,10 +172,12 @@ class Upgrade(Procedure):
 
     @override
     def follow_up(self, cluster: Cluster) -> tuple[str, ...]:
+        plane = control_plane_of(cluster)
+        disks = f"{plane.all_masters}'s disk" if plane.masters == 1 else "the masters' disks"
         return (
             "A `terraform apply` with templates of another version may replace nodes: read its "
             "plan first",
-            "Old images stay on the masters' disks; OpenVidu's page deletes them with "
+            f"Old images stay on {disks}; OpenVidu's page deletes them with "
             "`docker image prune -a`",
         )
 
@@ -183,3 +186,11 @@ class Upgrade(Procedure):
         if not wrong_masters(cluster, self.version):
             return ""
         return "If something is wrong, [[command backup list]] names the snapshots from before"
+
+
+def _in_turn(cluster: Cluster) -> str:
+    """Return where OpenVidu is stopped, and when it is started: up to the word `updated`."""
+    plane = control_plane_of(cluster)
+    if plane.masters == 1:
+        return f"{plane.all_masters}, and started when it is"
+    return "each master in turn, and started when all are"

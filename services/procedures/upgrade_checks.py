@@ -4,7 +4,7 @@ from services.cluster.installation import Installation, UpdateState, release
 from services.cluster.model import Cluster, Droplet, FleetKind, MediaNode, short_name
 from services.common.errors import Refused
 from services.common.observed import Unobserved
-from services.common.text import join_words, plural
+from services.common.text import duration, join_words, plural
 from services.procedures import fleet
 from services.steps.backup import SNAPSHOTS_UNREADABLE
 
@@ -91,6 +91,7 @@ def check(cluster: Cluster, version: str) -> None:
     fleet.fleet_of(cluster).check_upgrade()
     _check_seen(cluster)
     _check_path(cluster, version, wanted)
+    _check_unlocked(cluster, version)
     if not wrong_masters(cluster, version):
         _check_media_seen(cluster)
         return
@@ -135,6 +136,20 @@ def _check_seen(cluster: Cluster) -> None:
         raise Refused("the bucket with secrets.env cannot be read now. Nothing was changed")
     if not cluster.secrets.version:
         raise Refused("secrets.env names no OPENVIDU_VERSION, which new media nodes install")
+
+
+def _check_unlocked(cluster: Cluster, version: str) -> None:
+    """Refuse while another writer holds the file: seen after the updates, it would undo them."""
+    secrets = cluster.secrets
+    if secrets is None or secrets.lock_age is None or secrets.version == version:
+        return
+    if is_under_way(cluster, version):
+        return
+    raise Refused(
+        f"lock.lock has been in the bucket for {duration(secrets.lock_age)}, so the new version "
+        "could not be written to secrets.env. A master writes the file, or crashed while writing. "
+        "Wait, or delete lock.lock in the bucket when no master boots"
+    )
 
 
 def _check_path(cluster: Cluster, version: str, wanted: tuple[int, int, int]) -> None:

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from services.billing.estimate import FOUR_WEEKS, NodePrice, four_weeks
 from services.billing.prices import is_capped, money
+from services.cluster.deployment import control_plane_of
 from services.cluster.model import Cluster, Fact, FleetKind
 from services.common.command import CommandClass, rest
 from services.common.errors import Refused
@@ -195,7 +196,11 @@ def _meanwhile(window: Window, cluster: Cluster) -> tuple[str, ...]:
     """
     if window.meetings == "skip":
         return ()
-    least = cluster.min_serving
+    least, plane = cluster.min_serving, control_plane_of(cluster)
+    if plane.hosts_meetings:
+        return (
+            f"{plane.all_masters} stays in service until no meetings are left, or operators decide",
+        )
     return (
         f"{count_of(least, 'media node')} {plural(least, 'stays', 'stay')} in service until no "
         "meetings are left, or operators decide",
@@ -225,9 +230,15 @@ def savings_text(window: Window, cluster: Cluster) -> str:
     if others:
         save = plural(len(others), "saves", "save")
         beside = f", in addition to what {join_words(w.name for w in others)} {save}"
-    masters = "" if window.kind == "media-only" else "; the masters stay billed"
+    masters = "" if window.kind == "media-only" else f"; {_masters_billed(cluster)}"
     number = _number_change(window, cluster)
     return f"{number}{amount} in four weeks{beside} (media nodes only{masters})"
+
+
+def _masters_billed(cluster: Cluster) -> str:
+    """Return that what is powered off is billed all the same: `the masters stay billed`."""
+    plane = control_plane_of(cluster)
+    return f"{plane.all_masters} stays billed" if plane.masters == 1 else "the masters stay billed"
 
 
 def _lead(cluster: Cluster) -> float:

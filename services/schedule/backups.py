@@ -19,6 +19,7 @@ from services.cluster.backups import backups
 from services.cluster.model import Cluster, Fact
 from services.common.clock import Clock
 from services.common.errors import BadRecord, BotError, Refused, Unreachable
+from services.common.markers import WARNING, strong
 from services.common.text import count_of, duration
 from services.memory.backups import write_notes
 from services.memory.schedule import Announcement, Book
@@ -176,8 +177,8 @@ class BackupKeeper:
             what, remedy = "no backup was proven", "drill"
         hours = duration(WITHIN)
         text = (
-            f":warning: *{name}: {what}* at the time of backup schedule {due.schedule.name}, "
-            f"nor within {hours}: {why}. Remedy: `/openvidu {remedy}`"
+            f"{WARNING} {strong(f'{name}: {what}')} at the time of backup schedule "
+            f"{due.schedule.name}, nor within {hours}: {why}. Remedy: [[command {remedy}]]"
         )
         await self._announce(name, f"{due.name}/missed", text)
         await self._memory.backups.edit(
@@ -203,8 +204,8 @@ class BackupKeeper:
             run = await self._reader.open_run(name)
             if run is None:
                 text = (
-                    f":warning: *{name}: a droplet of a drill is left and costs money* "
-                    f"({droplet.name}). Remedy: `/openvidu drill --clean`"
+                    f"{WARNING} {strong(f'{name}: a droplet of a drill is left and costs money')} "
+                    f"({droplet.name}). Remedy: [[command drill --clean]]"
                 )
                 await self._announce(name, f"drill-left/{droplet.id}", text)
         if not complete and not notes.schedules:
@@ -218,9 +219,9 @@ class BackupKeeper:
         if not complete and now - since <= days * DAY:
             return
         text = (
-            f":warning: *The newest complete backup of {name} {age}.* "
-            "Remedy: `/openvidu backup create`, or a schedule: "
-            "`/openvidu backup schedule weekly Sun 03:00`"
+            f"{WARNING} {strong(f'The newest complete backup of {name} {age}.')} "
+            "Remedy: [[command backup create]], or a schedule: "
+            "[[command backup schedule weekly Sun 03:00]]"
         )
         week = int(now // (7 * DAY))
         await self._announce(name, f"backup-age/{label}/{week}", text)

@@ -13,7 +13,7 @@ from services.cluster.model import Cluster, Droplet, Fact, MediaNode, NodeStatus
 from services.common.observed import Unobserved
 from services.common.text import join_words, plural
 from services.common.values import replace
-from services.config_files import is_known, known_file
+from services.config_files import Place, is_known, known_file
 from services.config_files.modules import MODULES, Module
 from services.steps.base import NODE_FACTS, Effects, Step, StepTiming, WriteOperations
 from services.steps.masters import master_names
@@ -61,6 +61,15 @@ def errors_of(cluster: Cluster) -> list[str]:
     since = looks[0].since if looks else ""
     errors = dict.fromkeys(text for look in looks for text in look.errors_since(since))
     return [f"nodes_errors.log: {text}" for text in errors]
+
+
+def unseen_media(cluster: Cluster) -> tuple[str, str] | None:
+    """Return a media node that stays and is not seen, with the reason; None if all are seen."""
+    for node in cluster.media:
+        leaves = node.member_status == "deleting" or not node.droplet.active
+        if not leaves and isinstance(node.look, Unobserved):
+            return short_name(node.name, cluster.stack), node.look.reason
+    return None
 
 
 def _silence(cluster: Cluster, name: str) -> str:
@@ -337,7 +346,12 @@ class ConfigAccepted(Step):
         return [module for module in MODULES if module.name in names]
 
     def _unseen(self, cluster: Cluster) -> str:
-        return next((s for m in cluster.masters if (s := _silence(cluster, m.name))), "")
+        silent = next((s for m in cluster.masters if (s := _silence(cluster, m.name))), "")
+        if silent or not is_known(self.file) or known_file(self.file).place is Place.MASTERS:
+            return silent
+        # What media nodes read was accepted where their media servers are seen.
+        unseen = unseen_media(cluster)
+        return f"{unseen[0]} to answer over SSH: {unseen[1]}" if unseen else ""
 
     def _faults(self, cluster: Cluster) -> list[str]:
         """Return what is wrong, the most telling first."""

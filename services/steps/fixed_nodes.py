@@ -61,6 +61,14 @@ class NodesOff(Step):
     who: str = ""
     # With `remember`: which nodes the next start-up starts; empty: these.
     keep_ids: tuple[int, ...] = ()
+    # A later step powers them on again.
+    returns: bool = False
+
+    @property
+    @override
+    def is_waypoint(self) -> bool:
+        # A node that is only resized is not left powered off.
+        return self.returns
 
     def _nodes(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in cluster.media if n.id in self.ids]

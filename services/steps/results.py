@@ -15,11 +15,13 @@ from services.steps.autoscaler import Arrived, Autoscaling
 from services.steps.autoscaler_drain import Deleted, FleetGone, Left
 from services.steps.backup import SaveBackupSchedule, Snapshots
 from services.steps.base import Step
+from services.steps.configuration import ApplyConfig, RestoreConfigFile, WriteConfigFile
 from services.steps.drain import Drain
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
 from services.steps.host import PowerOffHost, RestartHost
 from services.steps.masters import Healthy, PowerOff, PowerOn, RestartService, powered_on
 from services.steps.media_nodes import MediaServing, Revive, StopService
+from services.steps.node_service import StartUnit, StopUnit
 from services.steps.pool import PoolTarget, TemplateSize
 from services.steps.removal import MediaGone, OldGone, Shrunk
 from services.steps.resize import Resize
@@ -116,7 +118,31 @@ def subjects(step: Step) -> frozenset[str]:
         case SaveBackupSchedule(times=times):
             return _each("backup schedule", times.split(" ", 1)[:1])
         case _:
-            return _of_masters(step) or _of_upgrade(step) or _of_media(step)
+            return (
+                _of_masters(step)
+                or _of_upgrade(step)
+                or _of_configuration(step)
+                or _of_units(step)
+                or _of_media(step)
+            )
+
+
+def _of_configuration(step: Step) -> frozenset[str]:
+    match step:
+        case WriteConfigFile(file=file) | RestoreConfigFile(file=file):
+            return _each("file", (file,))
+        case ApplyConfig(name=name):
+            return _each("service", (name,))
+        case _:
+            return frozenset()
+
+
+def _of_units(step: Step) -> frozenset[str]:
+    match step:
+        case StopUnit(id=number) | StartUnit(id=number):
+            return _each("unit", (str(number),))
+        case _:
+            return frozenset()
 
 
 def _of_upgrade(step: Step) -> frozenset[str]:

@@ -404,6 +404,10 @@ class RestoreMaster(Step):
         if record is not None and record.started:
             name = short_name(self.name, cluster.stack)
             return f"OpenVidu {self.version} was started on {name}: its databases may be newer"
+        now = _version(cluster.master(self.name).installation)
+        if record is None and now not in ("", self.old):
+            name = short_name(self.name, cluster.stack)
+            return f"{name} has OpenVidu {now}, which the bot did not install: it has no backup"
         return _off(cluster, (self.name,))
 
     @override

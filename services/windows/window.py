@@ -22,10 +22,10 @@ WAIT_LIMIT = 3600.0
 MOST_NODES = 1000
 KIND_WORDS: dict[Kind, str] = {
     "shutdown": (
-        "everything is shut down; masters stay billed while powered off, and starting takes minutes"
+        "everything is shut down; powered-off droplets stay billed, and starting takes minutes"
     ),
     "media-only": (
-        "the masters stay powered on; saves the same (only removed media nodes save money), "
+        "only media nodes are shut down; saves the same (only removed media nodes save money), "
         "and starting is quicker"
     ),
 }

@@ -545,7 +545,7 @@ DRAIN = re.compile(
 WORK = re.compile(r"out=([^\n]*)\ntargets=([^\n]*)\n(.*)", re.DOTALL)
 """What a drain runs detached: its parameters, and the rest."""
 UPDATES: dict[str, Callable[[Session, dict[str, str]], int]] = {
-    "f45ef5984c227379": updates.fetch,
+    "bb90d5a8968525f2": updates.fetch,
     "75c9f975d6a34208": updates.update,
     "71106744f00877e6": updates.restore,
 }

@@ -11,7 +11,7 @@ from simulators.node.session import Session
 Answer = Callable[[Session], int]
 ERRORS_LOG = "/var/log/openvidu/nodes_errors.log"
 DENIED = "mkdir: cannot create directory '{}': Permission denied"
-PARAMETERS = re.compile(r"^(file|source|want|marker|script|undone)=(.*)$", re.MULTILINE)
+PARAMETERS = re.compile(r"^(file|named|source|want|marker|script|undone)=(.*)$", re.MULTILINE)
 TABLE = re.compile(r'"([0-9.]+)"\) echo "([0-9.]+)"')
 NAMED = re.compile(r"OPENVIDU_VERSION:-[0-9.]*")
 
@@ -97,6 +97,9 @@ def fetch(session: Session, values: dict[str, str]) -> int:
     text = session.estate.updates.script(values["source"].split("/")[4])
     if text is None:
         session.echo("refused curl: (22) The requested URL returned error: 404")
+        return session.end()
+    if values["named"] not in text:
+        session.echo(f"refused {values['source']} gave no update.sh of that version")
         return session.end()
     node.files[file] = text.encode()
     session.echo("fetched")

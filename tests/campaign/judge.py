@@ -29,6 +29,8 @@ DONE = {
     "BackupCreate": ("is backed up", ), "BackupPrune": ("only its newest backups", ),
     "Configure": ("has its new configuration", ), "AddWindow": ("has window ", ),
     "Upgrade": ("runs OpenVidu 3.7.0", ),
+    "Stop": ("is stopped", ), "Start": ("is started", ),
+    "ChangeConfigFile": ("has its new configuration", ), "SwitchModule": ("has its new modules", ),
     "Freeze": ("has a frozen autoscaler", ),
     "Unfreeze": ("is sized by its autoscaler again", ),
     "Roll": ("has only media nodes of the new size", ), "Park": ("parked", ),

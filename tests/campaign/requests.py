@@ -25,7 +25,8 @@ class CampaignRequest:
     @property
     def procedure(self) -> str:
         """The procedure's name in the state."""
-        return next(name for words, name in PROCEDURES.items() if self.words.startswith(words))
+        fitting = [words for words in PROCEDURES if self.words.startswith(words)]
+        return PROCEDURES[max(fitting, key=len)]
 
 
 PROCEDURES = {
@@ -33,8 +34,8 @@ PROCEDURES = {
     "restart": "Restart", "park": "Park", "unpark": "Unpark", "freeze": "Freeze",
     "unfreeze": "Unfreeze", "roll": "Roll", "resize media": "ResizeMedia",
     "resize masters": "ResizeMasters", "backup create": "BackupCreate",
-    "backup prune": "BackupPrune", "config": "Configure", "window add": "AddWindow",
-    "upgrade": "Upgrade",
+    "backup prune": "BackupPrune", "config": "Configure", "config file": "ChangeConfigFile", "window add": "AddWindow",
+    "upgrade": "Upgrade", "stop": "Stop", "start": "Start", "module": "SwitchModule",
 }  # fmt: skip
 
 
@@ -73,6 +74,15 @@ def wishes_of(stage: Ingredients) -> list[CampaignRequest]:
         if first.words.startswith(word) and dice.random() < chance:
             return [first, then]
     return [first, dice.choice(plots)(stage)] if dice.random() < 0.12 else [first]
+
+
+def nodes_and_files(stage: Ingredients) -> list[CampaignRequest]:
+    """Return the commands of a story about single nodes, configuration files or modules."""
+    first = stage.dice.choice((_stop, _stop, _config_file, _module))(stage)
+    if first.words.startswith("stop") and stage.dice.random() < 0.6:
+        start = first.words.replace("stop", "start", 1)
+        return [first, CampaignRequest(start, goals.nothing)]
+    return [first]
 
 
 def wish_of_beta(dice: random.Random, media: int) -> CampaignRequest:
@@ -121,6 +131,20 @@ def _restart(on: Ingredients) -> CampaignRequest:
         *([on.name()] if on.kind != "autoscaler" else []),
     ]
     return CampaignRequest(f"restart {on.dice.choice(nodes)}", goals.healthy)
+
+
+def _stop(on: Ingredients) -> CampaignRequest:
+    nodes = [on.master(), *([on.name()] if on.kind != "autoscaler" else [])]
+    return CampaignRequest(f"stop {on.dice.choice(nodes)}", goals.nothing)
+
+
+def _config_file(_: Ingredients) -> CampaignRequest:
+    words = "config file set livekit.yaml room.max_participants 50"
+    return CampaignRequest(words, goals.healthy)
+
+
+def _module(_: Ingredients) -> CampaignRequest:
+    return CampaignRequest("module off observability", goals.healthy)
 
 
 def _resize_media(on: Ingredients) -> CampaignRequest:

@@ -23,7 +23,13 @@ from tests.campaign.chaos import Chaos, ShakyStore, Trouble, shaky_road
 from tests.campaign.judge import SEEN_WITHIN, Judge, of_all
 from tests.campaign.ledger import StackHistory
 from tests.campaign.people import ClusterPeople, NeverEnded
-from tests.campaign.requests import CampaignRequest, Ingredients, wish_of_beta, wishes_of
+from tests.campaign.requests import (
+    CampaignRequest,
+    Ingredients,
+    nodes_and_files,
+    wish_of_beta,
+    wishes_of,
+)
 from tests.campaign.seed import SeedSettings, deployed, dice_of, luck_of
 from tests.campaign.turns import StoryTurn, fair, turn_of
 from tests.campaign.witness import StoryWitness
@@ -36,6 +42,8 @@ REMEMBERS = 5.0
 SETTLES = 900.0
 SWEPT = 1300.0
 MEDIA_OF_BETA = 2
+NODES_AND_FILES = 0.1
+"""How often a story without a turn is about a single node, a configuration file or a module."""
 BETA = {"deployment": "high availability", "kind": "pool", "media": MEDIA_OF_BETA}
 
 
@@ -77,6 +85,10 @@ def plot_of(seed: int) -> Plot:
     stage = Ingredients(dice_of(seed, "plot"), luck.kind, luck.media, luck.deployment)
     dice, wish = stage.dice, turn.wish(stage)
     wishes = [wish] if wish is not None else wishes_of(stage)
+    # Thrown apart: the other seeds mean what they meant before.
+    other = dice_of(seed, "nodes and files")
+    if not name and other.random() < NODES_AND_FILES:
+        wishes = nodes_and_files(replace(stage, dice=other))
     return Plot(luck, turn, wishes, wish_of_beta(dice, MEDIA_OF_BETA) if luck.beta else None)
 
 

@@ -141,6 +141,18 @@ class Master:
 PATHS_OF_370 = (("3.6.0", "3.6.1"), ("3.6.1", "3.7.0"))
 
 
+def test_a_page_that_is_no_update_sh_of_that_version_is_not_kept(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    right = (tmp_path / "update.sh").read_text()
+    for wrong in ("<html>maintenance</html>\n", right.replace("3.7.0}", "3.7.1}"), ""):
+        (tmp_path / "update.sh").write_text(wrong)
+        refused = box.run(scripts.fetch("3.7.0"))
+        assert refused.startswith("refused ")
+        assert "gave no update.sh of that version" in refused
+    (tmp_path / "update.sh").write_text(right)
+    assert box.run(scripts.fetch("3.7.0")) == "fetched"
+
+
 @pytest.mark.parametrize("kind", ["shell", "simulated"])
 def test_an_update_and_what_each_look_shows(kind: str, tmp_path: Path) -> None:
     node = Box(tmp_path) if kind == "shell" else Master()

@@ -154,6 +154,23 @@ def test_only_a_line_feed_parts_a_name_from_its_value() -> None:
     assert "sesame" not in "".join(asyncio.run(masked_lines(log.lines)))
 
 
+def test_what_openvidus_own_containers_print_of_keys_is_masked() -> None:
+    lines = (
+        "keys: APIsGd8a2bQ: sesame",
+        '{"keys":{"APIsGd8a2bQ":"sesame"}}',
+        "egress to rtmp://a.rtmp.example.com/live2/sesame started",
+        '"streamKey":"sesame"',
+        "Cookie: theme=dark; session=sesame",
+        "initial API key: sesame",
+        "pass\u200bword=sesame",
+        "GET /file?X-Amz-Signature=sesame",
+    )
+    shown = asyncio.run(masked_lines(lines))
+    assert not [text for text in shown if "sesame" in text]
+    kept = ("certificate obtained", "egress EG_abc started on rtmp output", "GET /live2/x 200")
+    assert asyncio.run(masked_lines(kept)) == kept
+
+
 @pytest.mark.parametrize("service", ["a;reboot", "$(id)", "-f", "a b", "", "`id`", "x" * 80, "a\n"])
 def test_no_other_name_reaches_a_shell(service: str) -> None:
     if not service:

@@ -1,11 +1,14 @@
 """Configuration files: what is hidden, what changes, and what nodes would refuse."""
 
+import base64
+import hashlib
 import string
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.cloud.config_look import parse_configuration, parse_content
 from services.common.errors import Refused
 from services.config_files import (
     FILES,
@@ -23,6 +26,7 @@ from services.config_files.modules import MODULES, switched
 from services.config_files.schema import TYPES
 from services.config_files.values import with_value
 from services.config_files.webhooks import added, removed, url_problem, webhooks
+from services.operations.staged_secrets import file_procedure
 from tests.support.coverage_level import LAW
 
 SECRET = "Zq7vXk9Wm2"
@@ -209,3 +213,107 @@ def test_every_file_can_be_named_and_modules_switch_both_ways() -> None:
         assert switched(on, module, on=False) == others
         with pytest.raises(Refused, match="only module"):
             switched(module.name, module, on=False)
+
+
+KEPT_TEXT = f"""keys:
+    APIabc: {SECRET}
+rtc:
+    node_ip: 10.0.0.1
+webhook:
+    api_key: {SECRET}
+    urls:
+        - http://a.example/hook
+"""
+TALKING = f"""{KEPT_TEXT}        - https://u:{SECRET}@hidden.example/hook?token={SECRET}
+# a comment with the word hidden
+"""
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        ("10.0.0.1", "<kept 2>"),
+        ("10.0.0.1", "x<kept 2>"),
+        ("10.0.0.1", "x.<kept 2>.y"),
+        ("http://a.example/hook", "http://<kept 2>.example/hook"),
+        ("http://a.example/hook", "http://<kept 2>.example/hook?a=b"),
+        ("    <kept 1>", "rtc2:\n  - <kept 1>\nlogging:\n    level: a<kept 2>"),
+    ],
+)
+def test_no_part_of_a_value_shows_what_is_kept_back(was: str, now: str) -> None:
+    shown = shown_text(LIVEKIT, KEPT_TEXT)
+    edited = shown.text.replace(was, now, 1)
+    assert edited != shown.text
+    assert shown.surfaced(LIVEKIT, edited)
+
+
+def test_words_of_what_is_kept_back_do_not_stop_an_edit() -> None:
+    shown = shown_text(LIVEKIT, TALKING)
+    assert not shown.surfaced(LIVEKIT, shown.text)
+    assert not shown.surfaced(LIVEKIT, shown.text.replace("10.0.0.1", "10.0.0.2"))
+
+
+def _long(count: int, secret: str) -> ConfigText:
+    comments = "".join(f"    # {n}\n" for n in range(count))
+    return ConfigText(LIVEKIT, f"room:\n{comments}keys:\n    APIabc: {secret}\n".encode())
+
+
+def test_more_than_an_approver_is_shown_is_refused() -> None:
+    before, after = _long(60, "old"), _long(0, SECRET)
+    with pytest.raises(Refused, match="an approver is shown"):
+        file_procedure(before, after.text, "s", "", "")
+    procedure = file_procedure(before, _long(60, SECRET).text, "s", "", "")
+    assert procedure.hides
+    assert len(procedure.difference) < 10
+
+
+def test_what_is_behind_the_cut_of_a_long_line_counts_as_hidden() -> None:
+    before = ConfigText(LIVEKIT, b"rtc:\n    stun_servers: [a.example:1]\n")
+    after = f"rtc:\n    stun_servers: [{'a.example:1, ' * 13}b.example:1]\n"
+    assert file_procedure(before, after, "s", "", "").hides
+
+
+def test_a_file_that_is_no_utf_8_is_refused_because_a_change_would_alter_other_lines() -> None:
+    data = b"# caf\xe9\nroom:\n    max_participants: 0\n"
+    printed = (
+        f"openvidu=\nmaster_node=\ndigest={hashlib.sha256(data).hexdigest()}\ncontent\n"
+        f"{base64.b64encode(data).decode()}\n"
+    )
+    with pytest.raises(Refused, match="not a text file"):
+        parse_content(LIVEKIT, printed)
+
+
+@pytest.mark.parametrize("line", [f"{SECRET}=", f"{SECRET}==", f"a{SECRET}_-x=y"])
+def test_the_last_line_of_a_long_value_is_no_key(line: str) -> None:
+    file = file_named("openvidu.env")
+    text = f"PRIVATE_KEY='begin\n{line}\n'\nLOG_LEVEL=info\n"
+    assert SECRET not in shown_text(file, text).text
+    assert SECRET not in "\n".join(difference(file, "", text))
+    assert "LOG_LEVEL=info" in shown_text(file, text).text
+    twice = problems(ConfigText(file, b""), f"{line}\n{line}\n")
+    assert twice
+    assert SECRET not in str(twice)
+
+
+@pytest.mark.parametrize("quote", ["`{}`", '"{}"', "'{}'", "!!str {}"])
+def test_an_error_of_a_node_does_not_quote_the_configuration(quote: str) -> None:
+    said = f"line 3: cannot unmarshal {quote.format(SECRET)} into int"
+    look = parse_configuration(
+        f"layout=cluster\nerror=[2026-11-30T10:00:00Z] media-1: {said}\nend\n"
+    )
+    assert not isinstance(look, str)
+    assert SECRET not in str(look.errors)
+    assert "line 3: cannot unmarshal" in str(look.errors)
+
+
+def test_a_small_change_of_a_large_file_costs_little_and_shows_the_same() -> None:
+    blank = "\n" * 60_000
+    file = file_named("prometheus.yaml")
+    lines = difference(file, f"a: 1{blank}port: 2{blank}c: 3", f"a: 1{blank}port: 4{blank}c: 3")
+    assert lines == ("  ", "  ", "- port: 2", "+ port: 4", "  ", "  ")
+    assert difference(file, "port: 1\nlevel: a", "port: 1\nlevel: b\nport: 3") == (
+        "  port: 1",
+        "- level: a",
+        "+ level: b",
+        "+ port: 3",
+    )

@@ -176,3 +176,25 @@ def test_badges_are_true() -> None:
         if (ROOT / "docs" / "pictures" / name).read_text("utf-8") != svg
     ]
     assert not different, "make docs"
+
+
+SAYS_WHY = (
+    "not here",
+    "not possible",
+    "does not concern",
+    "see the",
+    "the same",
+    "done after each",
+)
+
+
+def test_each_section_of_the_vendors_pages_has_a_command_or_a_reason() -> None:
+    text = (ROOT / "docs/reference/vendor-pages.md").read_text("utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    answers = [cell.strip() for row in rows for cell in row.strip("|").split("|")[1:]]
+    told = [c for c in answers if c not in ("HA", "Elastic", "command", "Single Node")]
+    told = [c for c in told if c not in ("HA and Elastic", "command, or where to go")]
+    assert len(told) > 40
+    for cell in told:
+        says_why = cell.startswith(SAYS_WHY) or "prints the way back" in cell
+        assert "`/openvidu " in cell or says_why, cell

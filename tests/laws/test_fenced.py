@@ -4,6 +4,7 @@ import ast
 import asyncio
 import inspect
 import json
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +19,12 @@ from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.clients.pace import MINUTE, WRITE_WAITS, RequestPace
 from services.cloud.clients.ssh import Host, Output
 from services.cloud.clients.throwaway import ThrowawayWrites
+from services.cloud.drill_seal import sealing_user_data
+from services.cloud.drills import NO_DROPLET, firewall_body
 from services.cloud.node_access import NodeAccess
 from services.cloud.parse import Action, pool_of
 from services.cloud.writer import ClusterWriter
+from services.cluster.drills import DrillDroplet, DrillPart, DrillSeen
 from services.cluster.model import Cluster, NodeStatus
 from services.common.clock import Clock, loop_clock
 from services.common.errors import Refused, Rejected, Superseded
@@ -46,6 +50,7 @@ from tests.support.clusters import (
 from tests.support.memory_store import MemoryStore
 
 Operation = Callable[[WriteOperations], Awaitable[object]]
+SCHEDULE = "weekly Sun 03:00 UTC --drill"
 WINDOW = "nights Mon-Fri 20:00-07:00 Europe/Madrid"
 ROOT = Path(__file__).parents[2]
 RAW_POOL: dict[str, Any] = {
@@ -103,7 +108,7 @@ class OperationGroup:
                 self.outside.pool = {**self.outside.pool, **body}
             if self.outside.after is not None:
                 await self.outside.after()
-            return {"action": {}, "autoscale_pool": {}, "trigger": {}}
+            return {"action": {}, "autoscale_pool": {}, "droplet": {}, "trigger": {}}
 
         return ask
 
@@ -118,6 +123,11 @@ class Requests:
     async def send(self, _what: str, _scope: str, ask: Callable[[Any], Any], _hide: object) -> Any:
         return await ask(self)
 
+    async def list(self, key: str, *_: object) -> list[dict[str, Any]]:
+        """Answer a read: the account has one SSH key."""
+        assert key == "ssh_keys"
+        return [{"id": 7}]
+
     def __getattr__(self, group: str) -> OperationGroup:
         return OperationGroup(self.outside, group)
 
@@ -131,9 +141,15 @@ class FencedAccount:
         self.pace = RequestPace(clock)
         self.known: list[Action] = []
 
+    @property
+    def requests(self) -> Any:
+        return Requests(self.outside, self.pace)
+
     def writes(self, check: Callable[[], None]) -> DigitalOceanWrites:
-        requests: Any = Requests(self.outside, self.pace)
-        return DigitalOceanWrites(requests, check)
+        return DigitalOceanWrites(self.requests, check)
+
+    async def droplets(self) -> list[dict[str, Any]]:
+        return []
 
     async def pool(self, _pool: str) -> dict[str, Any]:
         return self.outside.pool
@@ -164,10 +180,13 @@ class RecordedShell:
             config_scripts.restore("s", PATH, "b", "a"): "put back",
             config_scripts.forget("s"): "forget",
             scripts.START_UNIT: "start",
+            scripts.DRILL_PROVE: "prove",
             **UPDATES,
         }
         method = ("script" if scripts.VENDOR in command else "signal",)
         name = names.get(command, "drain")
+        if command in scripts.READING:
+            return Output(0, "count=openvidu.rooms=12\nend")
         self.outside.arrives(name, host.droplet_id, *(method if name == "drain" else ()))
         done = {
             "fetch": "fetched",
@@ -217,7 +236,8 @@ class Setup:
         account: Any = FencedAccount(self.outside, clock)
         self.account: FencedAccount = account
         self.nodes = NodeAccess(RecordedShell(self.outside), clock)
-        droplets = (*cluster.masters, *(n.droplet for n in cluster.media))
+        copies = cluster.drill.droplets if cluster.drill else ()
+        droplets = (*cluster.masters, *(n.droplet for n in cluster.media), *copies)
         self.nodes.note_addresses({d.id: "192.0.2.1" for d in droplets})
         self.bucket = Bucket(self.outside)
         secrets: Any = self.bucket if bucket else None
@@ -274,6 +294,18 @@ def _put(config: dict[str, Any], template: dict[str, Any]) -> tuple[Any, ...]:
 TAGGED_FOR_DRAINING = ("tags.assign_resources", DRAIN_TAG, TAGS)
 UPDATE = "functions.update_trigger"
 PATH = "cluster/media_node/livekit.yaml"
+DRILL = "openvidu-bot-drill-acme-20261103t030000z"
+LABEL = "acme-backup-20261101T030000Z"
+SHUT = firewall_body(DRILL)
+WALL, NETWORK, DRILL_TAG = (
+    DrillPart("firewall", "w1", DRILL, shut=True),
+    DrillPart("network", "v1", DRILL),
+    DrillPart("tag", DRILL, DRILL),
+)
+PARTS = (NETWORK, WALL, DRILL_TAG)
+COPY = DrillDroplet(901, DRILL, "active", created_at="2026-11-03T03:00:00Z", shut=True)
+DRILLED = replace(POOL, drill=DrillSeen(PARTS, (COPY,)))
+NOWHERE = str(uuid.UUID(int=0))
 CONFIGURED = replace(POOL, configuration=configured(POOL.masters))
 OPERATIONS: dict[str, tuple[Cluster, Operation, list[tuple[Any, ...]]]] = {
     "request_droplet_action": (
@@ -367,6 +399,62 @@ OPERATIONS: dict[str, tuple[Cluster, Operation, list[tuple[Any, ...]]]] = {
         lambda w: w.delete_secrets_copy("l"),
         [("drop_from_backup", "l")],
     ),
+    "note_counts": (POOL, lambda w: w.note_counts(LABEL), []),
+    "create_drill_network": (
+        POOL,
+        lambda w: w.create_drill_network(DRILL, "ams3"),
+        [
+            # What is not there is deleted first: the token has to be able to.
+            ("droplets.destroy", NO_DROPLET),
+            ("vpcs.delete", NOWHERE),
+            ("firewalls.delete", NOWHERE),
+            ("tags.delete", DRILL),
+            ("tags.create", {"name": DRILL}),
+            ("firewalls.create", SHUT),
+            (
+                "vpcs.create",
+                {"name": DRILL, "region": "ams3", "description": "restore drill: may be deleted"},
+            ),
+        ],
+    ),
+    "create_drill_droplet": (
+        replace(POOL, drill=DrillSeen(PARTS)),
+        lambda w: w.create_drill_droplet(DRILL, "9", "s-2vcpu-4gb", "ams3"),
+        [
+            (
+                "droplets.create",
+                {
+                    "name": DRILL,
+                    "region": "ams3",
+                    "size": "s-2vcpu-4gb",
+                    "image": 9,
+                    "ssh_keys": ["7"],
+                    "tags": [DRILL],
+                    "vpc_uuid": "v1",
+                    "user_data": sealing_user_data(),
+                    "backups": False,
+                    "monitoring": False,
+                    "with_droplet_agent": False,
+                },
+            )
+        ],
+    ),
+    "open_drill_database": (
+        DRILLED,
+        lambda w: w.open_drill_database(COPY.id, LABEL),
+        [("check_backup", LABEL), ("prove", COPY.id)],
+    ),
+    "record_drill": (
+        DRILLED,
+        lambda w: w.record_drill("20261103t030000z", LABEL, "", proven=True, compared=False),
+        [],
+    ),
+    "delete_drills": (
+        replace(POOL, drill=DrillSeen(PARTS)),
+        lambda w: w.delete_drills(DrillSeen(PARTS)),
+        [("vpcs.delete", "v1"), ("firewalls.delete", "w1"), ("tags.delete", DRILL)],
+    ),
+    "save_backup_schedule": (POOL, lambda w: w.save_backup_schedule(SCHEDULE), []),
     "record_powered_on": (POOL, lambda w: w.record_powered_on((101,)), []),
     "save_window": (POOL, lambda w: w.save_window(WINDOW), []),
 }
@@ -432,7 +520,12 @@ NOTES = (
     "stop_node",
     "drain",
     "tag_for_draining",
+    "note_counts",
+    "record_drill",
+    "save_backup_schedule",
 )
+ONLY_NOTES = {name for name in NOTES if not OPERATIONS[name][2]}
+"""Of these nothing follows the note."""
 
 
 @pytest.mark.parametrize("name", NOTES)
@@ -447,7 +540,7 @@ def test_a_note_is_fenced_by_the_state_itself(name: str) -> None:
     play(story, cluster)
 
 
-@pytest.mark.parametrize("name", sorted({*NOTES} - {"record_powered_on", "save_window"}))
+@pytest.mark.parametrize("name", sorted({*NOTES} - ONLY_NOTES))
 def test_a_note_that_took_too_long_is_not_acted_on(name: str) -> None:
     cluster, operation, _ = OPERATIONS[name]
 
@@ -717,6 +810,21 @@ def test_the_lease_is_looked_at_once_more_inside(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "read"), [("write_config", "staged_content"), ("open_drill_database", "check_backup")]
+)
+def test_the_lease_is_looked_at_between_the_bucket_and_the_node(name: str, read: str) -> None:
+    cluster, operation, _ = OPERATIONS[name]
+
+    async def story(setup: Setup) -> None:
+        setup.bucket.meanwhile = setup.lease.release
+        with pytest.raises(Superseded):
+            await operation(setup.world)
+        assert [call[0] for call in setup.calls] == [read]
+
+    play(story, cluster)
+
+
+@pytest.mark.parametrize(
     "name", ["promote_secrets", "restore_secrets", "delete_staged", "break_secrets_lock"]
 )
 def test_without_a_bucket_it_is_refused(name: str) -> None:
@@ -738,6 +846,58 @@ def test_a_look_needs_no_lease() -> None:
         assert setup.calls == []
 
     play(story)
+
+
+# Restore drills
+
+ORDERED = ("create_drill_network", "delete_drills")
+OTHERS = (
+    "openvidu-bot-drill-globex-20261103t030000z",
+    "openvidu-bot-drill-acme-planned",
+    "acme-master-1",
+    "acme-vpc",
+)
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_the_lease_is_looked_at_before_each_request_of_a_drill(name: str) -> None:
+    cluster, operation, arrives = OPERATIONS[name]
+
+    async def story(setup: Setup) -> None:
+        setup.outside.after = setup.lease.release
+        with pytest.raises(Superseded):
+            await operation(setup.world)
+        assert setup.calls == arrives[:1]
+
+    play(story, cluster)
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_drill_touches_nothing_but_what_drills_of_its_stack_made(other: str) -> None:
+    parts = tuple(replace(part, name=other) for part in PARTS)
+    stray = replace(COPY, name=other)
+    operations: tuple[Operation, ...] = (
+        lambda w: w.create_drill_network(other, "ams3"),
+        lambda w: w.create_drill_droplet(other, "9", "s-2vcpu-4gb", "ams3"),
+        lambda w: w.delete_drills(DrillSeen(parts)),
+        lambda w: w.delete_drills(DrillSeen((), (stray,))),
+    )
+
+    async def story(setup: Setup) -> None:
+        for operation in operations:
+            with pytest.raises(Refused, match=f"{other} was not created by a drill of acme"):
+                await operation(setup.world)
+        assert setup.calls == []
+
+    play(story, replace(POOL, drill=DrillSeen(parts, (stray,))))
+
+
+def test_while_a_copy_of_a_master_is_there_its_firewall_stays() -> None:
+    async def story(setup: Setup) -> None:
+        await setup.world.delete_drills(DrillSeen(PARTS, (COPY,)))
+        assert setup.calls == [("droplets.destroy", COPY.id)]
+
+    play(story, DRILLED)
 
 
 # Every way out
@@ -792,10 +952,14 @@ WRITES = {
     if not n.startswith("_")
 }
 """The requests that change something at DigitalOcean."""
+NODE_WRITES = {"signal_drain", "systemctl", "run_update", "change_config"}
+# A run and an operation of the writer have these names too.
+OF_NODES = ("nodes.run", "nodes.forget_config")
 MAY_WRITE = {
     "services/cloud/writer.py",
     "services/cloud/droplet_actions.py",
     "services/cloud/pool_edit.py",
+    "services/cloud/drills.py",  # on a drill's own resources, behind the run's fence
     "bot/doctor/live_checks.py",  # an operator confirms each
     # On throw-away resources, with a token for that alone, after a confirmation.
     "bot/probe/pool.py",
@@ -807,23 +971,26 @@ MAY_WRITE = {
 
 def test_nothing_else_reaches_a_write() -> None:
     """`writes` makes writing requests; the others change nodes."""
-    doors = WRITES - {"delete_snapshot"} | {"writes", "signal_drain", "systemctl", "run_update"}
-    found = set()
-    for folder in ("bot", "handlers", "services"):
-        for path in (ROOT / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Attribute) and node.attr in doors:
-                    found.add(path.relative_to(ROOT).as_posix())
+    doors = WRITES - {"delete_snapshot"} | NODE_WRITES | {"writes"}
+    found = users(lambda node: node.attr in doors or ast.unparse(node).endswith(OF_NODES))
     clients = {f"services/cloud/clients/{name}.py" for name in ("digitalocean", "throwaway")}
     assert found - clients == MAY_WRITE
 
 
-def test_only_a_probe_creates_or_deletes_throw_away_resources() -> None:
-    users = {
+def test_only_a_probe_and_a_fenced_drill_create_or_delete_throw_away_resources() -> None:
+    """A drill's requests are made by `DrillWriter`, which a run's writer alone makes."""
+    makers = users(lambda node: node.id == "ThrowawayWrites", ast.Name)
+    assert {u for u in makers if not u.startswith("bot/probe/")} == {"services/cloud/drills.py"}
+    drills = users(lambda node: node.id == "DrillWriter", ast.Name)
+    assert drills == {"services/cloud/writer.py"}
+    assert users(lambda node: node.attr in ("ThrowawayWrites", "DrillWriter")) == set()
+
+
+def users(uses: Callable[[Any], bool], kind: type[ast.AST] = ast.Attribute) -> set[str]:
+    """Return the modules of the product with an expression of that kind that is such a use."""
+    return {
         path.relative_to(ROOT).as_posix()
         for folder in ("bot", "handlers", "services")
         for path in (ROOT / folder).rglob("*.py")
-        if "ThrowawayWrites" in path.read_text()
+        if any(isinstance(n, kind) and uses(n) for n in ast.walk(ast.parse(path.read_text())))
     }
-    allowed = {"services/cloud/clients/throwaway.py"}
-    assert {u for u in users - allowed if not u.startswith("bot/probe/")} == set()

@@ -29,6 +29,7 @@ from handlers.views.status import status_card
 from handlers.views.windows import windows_card
 from services.access.policy import ClusterPolicy
 from services.cluster.certificates import DAY, Certificate, CertificateSeen, NoCertificate
+from services.cluster.deployment import control_plane_of
 from services.cluster.model import Cluster, Fact, Load
 from services.cluster.service_state import service_state
 from services.common.errors import Refused
@@ -287,7 +288,11 @@ def missing(it: Situation) -> list[str]:
         if view in ("run", "request"):
             continue
         if view != "windows":
-            labels = ("state", "masters", "media nodes", "meetings now", "cost now")
+            plane = control_plane_of(it.cluster)
+            nodes = (plane.label.lower(), "media nodes")
+            if plane.hosts_meetings and len(it.cluster.masters) == 1:
+                nodes = ("node",)
+            labels = ("state", *nodes, "meetings now", "cost now")
             found += [f"{view}: no {label}" for label in labels if not facts.get(label)]
         if hold is not None and "hold" not in facts:
             found.append(f"{view}: no hold")
@@ -340,7 +345,7 @@ def test_they_are_true(it: Situation) -> None:
             assert meetings.startswith("unknown (")
         if cluster.snapshots is None and "backups" in facts:
             assert facts["backups"].startswith("unknown (")
-        if cluster.unseen and not cluster.media:
+        if cluster.unseen and not cluster.media and "node" not in facts:
             assert facts["media nodes"] == "unknown"
 
 

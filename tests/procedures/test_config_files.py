@@ -151,6 +151,22 @@ def test_what_is_refused_and_its_text(words: str, reason: str) -> None:
     play(story)
 
 
+def test_an_approver_can_read_every_line_of_the_difference() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.type_text("COPS", "/openvidu config file edit livekit.yaml rtc")
+        view = await scene.ana.wait_for(lambda: _form(scene))
+        servers = [f"stun-{n}.{'a' * 60}.example:3478" for n in range(28)]
+        items = "".join(f"    - {server}\n" for server in servers)
+        edited = f"{_content(view)}\n  stun_servers:\n{items}"
+        assert await scene.ana.fill_and_submit(view, {"Content": edited}) is None
+        card = await scene.card("Change livekit.yaml of acme")
+        shown = await in_full(scene.ben, card)
+        assert [server for server in servers if server not in shown] == []
+        assert "put back and verified, by itself" in shown
+
+    play(story)
+
+
 # What goes wrong is rolled back
 
 
@@ -182,6 +198,36 @@ def test_one_media_node_that_rejects_is_enough() -> None:
         assert run.state is State.ROLLED_BACK, run.stopped
         assert "nodes_errors.log" in run.recovering
         assert files(scene) == before
+        assert left_behind(scene) == []
+
+    play(story)
+
+
+def test_a_media_node_that_stops_answering_is_no_proof_that_it_serves() -> None:
+    async def story(scene: Scene) -> None:
+        before = files(scene)
+        node = scene.estate.media("acme")[1]
+        card = await set_value(scene, "room.max_participants 50")
+        await scene.ben.press(card, "Approve")
+        await scene.ana.wait_for(lambda: files(scene)[0] != before[0])
+        scene.environment.faults.make_ill(node.name, "docker-down")
+        run = await scene.run_is("acme-1", State.ROLLED_BACK, State.STOPPED, State.DONE)
+        assert run.state is State.STOPPED
+        assert "media-2 to answer" in run.stopped + run.recovering
+        assert files(scene) == before
+
+    play(story)
+
+
+def test_a_media_node_that_cannot_be_seen_is_named_before_anything_is_written() -> None:
+    async def story(scene: Scene) -> None:
+        node = scene.estate.media("acme")[1]
+        scene.environment.faults.make_ill(node.name, "docker-down")
+        await scene.ana.type_text(
+            "COPS", "/openvidu config file set livekit.yaml room.max_participants 50"
+        )
+        answer = await scene.ephemeral("UANA", "cannot be seen")
+        assert "media-2" in answer.text
         assert left_behind(scene) == []
 
     play(story)

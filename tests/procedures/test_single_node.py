@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from services.access.policy import AccessResult, Actor, ClusterPolicy, authorize
+from services.access.policy import (
+    AccessResult,
+    Actor,
+    ClusterPolicy,
+    approval_reasons,
+    authorize,
+)
 from services.billing.prices import hourly
 from services.cluster.model import EVERYTHING, Cluster, NodeStatus, SecretsUnread
 from services.cluster.service_state import service_state
@@ -30,6 +36,7 @@ from services.procedures import (
 )
 from services.procedures.plan import make_plan
 from services.procedures.secrets_env_check import file_problem
+from services.runs.run import State
 from services.steps import HealthyHost, PowerOffHost, RestartHost
 from tests.support import virtual
 from tests.support.clusters import DRAINING, IDLE, INSTALLING, SILENT, SOLD, down, single
@@ -48,6 +55,7 @@ BIG = "s-8vcpu-16gb"
 OPERATOR = Actor("UANA")
 RULES = ClusterPolicy(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
 NAMES = {"pro": "acme-vm-ce-pro", "community": "acme-vm-ce"}
+COUNTED = "Count the documents in the database"
 STOP = ["Drain node", "Power off the node"]
 START = [
     "Power on the node",
@@ -90,8 +98,9 @@ def test_every_stop_begins_with_the_drain_and_every_start_ends_in_service(name: 
         f"Resize the node to {BIG}, its disk to 320 GB",
         *START,
     ]
-    assert steps(cluster, BackupCreate()) == ["Snapshot the node"]
-    assert steps(cluster, BackupCreate(offline=True)) == [*STOP, "Snapshot the node", *START]
+    assert steps(cluster, BackupCreate()) == [COUNTED, "Snapshot the node"]
+    offline = steps(cluster, BackupCreate(offline=True))
+    assert offline == [COUNTED, *STOP, "Snapshot the node", *START]
     assert steps(cluster, DrainNodes()) == ["Drain node"]
     assert steps(cluster, DrainNodes("node")) == ["Drain node"]
 
@@ -224,6 +233,19 @@ def test_a_window_says_what_it_costs_people_and_that_it_saves_nothing() -> None:
     plan = make_plan(single(), AddWindow("nights Mon-Fri 20:00-07:30 --saves-nothing"))
     assert plan.notes[0] == "[[warning]] Saves nothing; people cannot meet in these hours"
     assert plan.money == "saves nothing: DigitalOcean bills powered-off droplets in full"
+
+
+def test_what_is_said_of_it_is_about_one_droplet() -> None:
+    cluster = single(sizes=SOLD, snapshots=())
+    resize = make_plan(cluster, ResizeMasters(BIG, snapshot=True))
+    assert resize.afterwards[0].startswith(f'Set `instanceType = "{BIG}"` in the Terraform')
+    with pytest.raises(Refused, match="drains the node first"):
+        make_plan(cluster, ResizeMasters(BIG, rolling=True))
+    window = make_plan(cluster, AddWindow("nights Mon-Fri 20:00-07:30 --saves-nothing"))
+    said = [*resize.notes, *resize.afterwards, resize.money, *window.notes, window.money]
+    said += make_plan(cluster, BackupCreate(offline=True)).money, *approval_reasons(resize, RULES)
+    for word in ("masters ", "media node", "each master", "month each", "master's"):
+        assert not [text for text in said if word in text.replace("resize masters", "")], word
 
 
 # Stories
@@ -412,5 +434,58 @@ def test_looks_at_it_see_the_droplet_as_both() -> None:
             assert cluster.masters[0].is_healthy, "asked on the node: no one else may"
             assert cluster.serving
             assert isinstance(cluster.media[0].look, NodeStatus)
+
+    virtual.run(story())
+
+
+def test_a_node_that_hangs_can_be_restarted_by_people_who_say_so() -> None:
+    """Its secrets.env is on its own disk: without an answer, no one can read it before."""
+
+    async def story() -> None:
+        async with node() as scene:
+            (droplet,) = scene.estate.masters("acme")
+            scene.estate.allow_disconnects = True
+            scene.estate.open_meeting(people=3, minutes=300)
+            execute, booted = scene.environment.shell.execute, droplet.node.boot_id
+
+            def hangs(*args: Any) -> Any:
+                if droplet.node.boot_id == booted:
+                    raise ConnectionRefusedError("connection refused")
+                return execute(*args)
+
+            scene.environment.shell.execute = hangs  # type: ignore[method-assign]
+            await scene.wait(60)
+            for words in ("shutdown", "shutdown --no-drain", "restart node"):
+                await scene.ana.type_text("COPS", f"/openvidu {words}")
+                refused = await scene.ephemeral("UANA", "is not stopped")
+                assert "secrets.env on the node could not be read" in refused.text
+                assert "`/openvidu restart node --no-drain` restarts it" in refused.text
+                await scene.wait(5)
+            await scene.ana.type_text("COPS", "/openvidu status")
+            status = await scene.ephemeral("UANA", "acme may or may not be in service")
+            assert "Whether the node takes meetings was not seen." in whole(status)
+            assert "media node" not in whole(status)
+            card = await request_and_approve(scene, "restart node --no-drain", "Restart node")
+            shown = await in_full(scene.ana, card)
+            assert "Ends 1 running meeting: 3 people" in shown
+            assert "secrets.env: it could not be read (connection refused)" in shown
+            await run_ended(scene)
+            assert scene.estate.open_meeting() is not None
+
+    virtual.run(story())
+
+
+def test_a_cancelled_run_says_what_became_of_the_one_droplet() -> None:
+    async def story() -> None:
+        async with node() as scene:
+            scene.estate.open_meeting(people=3, minutes=30)
+            await request_and_approve(scene, "restart node", "Restart node")
+            await scene.wait(60)
+            await scene.ana.type_text("COPS", "/openvidu cancel")
+            run = await run_ended(scene, State.CANCELLED)
+            (shown,) = scene.cards_of(run)
+            assert "acme needs you: the node takes no meetings" in whole(shown)
+            assert "No new meetings on acme: the node is draining or drained." in whole(shown)
+            assert "media node" not in whole(shown)
 
     virtual.run(story())

@@ -312,3 +312,18 @@ def test_a_cancel_leaves_a_state_that_is_named(after: float, node: str) -> None:
             assert recorded == {d.id for d in nodes if d.node.unit == "inactive"}
 
     virtual.run(story())
+
+
+@pytest.mark.parametrize(("deployment", "node"), [("elastic", "master"), ("single node", "node")])
+def test_the_only_master_that_does_not_stop_goes_on_holding_meetings(
+    deployment: str, node: str
+) -> None:
+    async def story() -> None:
+        async with Scene(media=1, deployment=deployment) as scene:
+            scene.estate.nodes.stop_unit = lambda _droplet: None  # type: ignore[method-assign]
+            await request_and_approve(scene, f"stop {node}", f"Stop OpenVidu on {node}")
+            await run_ended(scene, State.ROLLED_BACK)
+            assert scene.estate.open_meeting() is not None, "it was drained for nothing"
+            assert set(scene.estate.signals.values()) == {1}
+
+    virtual.run(story())

@@ -17,7 +17,7 @@ from services.procedures import Upgrade
 from services.procedures.plan import make_plan
 from services.runs.run import Run, State
 from services.secrets_env import SecretsFindings
-from services.steps import StartServices
+from services.steps import RestoreMaster, StartServices
 from simulators.cloud.nodes import version_of
 from tests.support import virtual
 from tests.support.clusters import NOW, autoscaled, down, fixed, ready
@@ -187,6 +187,14 @@ def test_after_a_rollback_the_same_version_can_be_tried_again() -> None:
             assert versions(scene) == {"3.7.0"}
 
     virtual.run(story())
+
+
+def test_a_master_that_others_updated_is_named_at_once_when_the_others_are_restored() -> None:
+    cluster = seen(ready(2), OLD, replace(OLD, version="3.8.0"), OLD, OLD)
+    master = cluster.masters[1].name
+    step = RestoreMaster(master, "3.6.1", "3.7.0")
+    assert "master-2 has OpenVidu 3.8.0, which the bot did not install" in step.blocker(cluster)
+    assert step.blocker(seen(ready(2))) == ""
 
 
 def test_a_reboot_in_the_middle_is_seen_and_update_sh_is_not_repeated() -> None:
@@ -457,6 +465,13 @@ REFUSALS: list[tuple[Cluster, str, str]] = [
         "an earlier update of master-2 to 3.7.0 ended, and it has 3.6.1 now",
     ),
     (replace(seen(ready(2)), problem="two fleets"), "3.7.0", "two fleets"),
+    (
+        replace(seen(ready(2)), secrets=SecretsState("d", version="3.6.1", lock_age=7200.0)),
+        "3.7.0",
+        "lock.lock has been in the bucket for 2 h",
+    ),
+    (seen(ready(2)), "3.8.٠", "is no release of OpenVidu"),
+    (seen(ready(2)), "3.08.0", "is no release of OpenVidu"),
 ]
 
 

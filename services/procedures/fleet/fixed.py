@@ -195,7 +195,7 @@ class FixedFleet(Fleet):
             if on:
                 if not harsh:
                     yield Drain(ids, number=1, who=name, floor=self.drain_floor((node,)))
-                yield NodesOff(ids, harsh=harsh, who=name)
+                yield NodesOff(ids, harsh=harsh, who=name, returns=True)
             yield NodeSize(node.id, size, who=name)
             if on:
                 yield NodesOn(ids, who=name)
