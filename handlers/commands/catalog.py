@@ -278,6 +278,8 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "cost": ("costs", "price", "prices", "money", "bill", "savings"),
     "window list": ("windows", "schedule", "hours"),
     "backup list": ("backups", "snapshots"),
+    "module list": ("modules",),
+    "webhook list": ("webhooks",),
     "config list": ("secrets", "keys"),
     "help": ("?", "h", "commands", "usage"),
     "whoami": ("me", "who am i", "roles", "permissions"),

@@ -154,6 +154,9 @@ def file_problem(cluster: Cluster) -> str:
 
     "" when there are none, or no bucket is configured.
     """
+    if control_plane_of(cluster).own_secrets and not any(m.active for m in cluster.masters):
+        # The file is on the disk of a droplet that is off: that is no fault.
+        return ""
     if why := unread_reason(cluster):
         return f"it could not be read ({why}); whether nodes can start with it is unknown"
     findings = _findings(cluster)

@@ -16,6 +16,7 @@ from services.procedures import (
     Unfreeze,
     Unpark,
 )
+from services.procedures.backup import AddBackupSchedule
 from services.procedures.configure import Configure
 from services.procedures.switch_module import SwitchModule
 
@@ -49,8 +50,14 @@ def undo_command(procedure: Procedure, cluster: Cluster) -> str:
             return "config rollback VERSION"
         case AddWindow():
             return _remove_window(procedure.parse(cluster).name, cluster)
+        case AddBackupSchedule() if not _has_schedule(procedure, cluster):
+            return f"backup unschedule {procedure.parse(cluster).name}"
         case _:
             return OPPOSITES.get(type(procedure), "")
+
+
+def _has_schedule(procedure: AddBackupSchedule, cluster: Cluster) -> bool:
+    return cluster.backup_notes.schedule(procedure.parse(cluster).name) is not None
 
 
 def _remove_window(name: str, cluster: Cluster) -> str:

@@ -14,7 +14,12 @@ from services.common.values import replace
 from services.steps.base import POOL_FACTS, Effects, Step, StepTiming, WriteOperations, request_each
 from services.steps.masters import are_here, master_names
 from services.steps.usual import usual
-from services.windows.backup_times import backup_schedule_text, parse_backup_schedule
+from services.windows.backup_times import (
+    backup_schedule_text,
+    clock_text,
+    parse_backup_schedule,
+)
+from services.windows.days import day_words
 
 SNAPSHOTS_UNREADABLE = (
     "DigitalOcean's list of snapshots cannot be read (the token lacks snapshot:read)"
@@ -196,8 +201,10 @@ class SaveBackupSchedule(Step):
         await world.save_backup_schedule(self.times)
 
     def effects(self, cluster: Cluster) -> Effects:
+        schedule = parse_backup_schedule(self.times, "UTC")
+        when = f"{day_words(schedule.days)} {clock_text(schedule.at)} ({schedule.zone})"
         special = (
-            f"takes backups of {cluster.name} at {self.times}, and deletes old ones, every time "
+            f"takes backups of {cluster.name} {when}, and deletes old ones, every time "
             "without further approval",
         )
         return Effects(standing=True, special=special)

@@ -14,7 +14,7 @@ from services.access.policy import (
     authorize,
 )
 from services.billing.prices import hourly
-from services.cluster.model import EVERYTHING, Cluster, NodeStatus
+from services.cluster.model import EVERYTHING, Cluster, NodeStatus, SecretsUnread
 from services.cluster.service_state import service_state
 from services.common.errors import Refused
 from services.procedures import (
@@ -35,6 +35,7 @@ from services.procedures import (
     Unpark,
 )
 from services.procedures.plan import make_plan
+from services.procedures.secrets_env_check import file_problem
 from services.runs.run import State
 from services.steps import HealthyHost, PowerOffHost, RestartHost
 from tests.support import virtual
@@ -220,6 +221,12 @@ def test_a_node_that_is_off_or_unseen_is_not_drained() -> None:
     for cluster, text in ((down(single()), "acme is shut down"), (looking(SILENT), "over SSH")):
         with pytest.raises(Refused, match=text):
             make_plan(cluster, DrainNodes())
+
+
+def test_secrets_env_of_a_powered_off_droplet_is_no_fault() -> None:
+    unread = replace(single(), lint=SecretsUnread("not observed"), has_bucket=True)
+    assert "could not be read (not observed)" in file_problem(unread)
+    assert file_problem(down(unread)) == ""
 
 
 def test_a_window_says_what_it_costs_people_and_that_it_saves_nothing() -> None:

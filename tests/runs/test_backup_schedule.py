@@ -96,6 +96,8 @@ def test_a_backup_is_taken_at_its_time_and_the_older_ones_go() -> None:
         async with Scene(policy={"keep_backups": 1}) as scene:
             await scene.ana.type_text("COPS", "/openvidu backup schedule soon daily 09:00 UTC")
             card = await scene.card("Add backup schedule soon")
+            assert "backup unschedule soon" in str(card.blocks)
+            assert " (UTC), and deletes old ones" in str(card.blocks)
             assert "without further approval" in str(card.blocks)
             assert "$0.06 a month" in str(card.blocks)
             await scene.ben.press(card, "Approve")
