@@ -17,6 +17,7 @@ from services.steps.backup import SaveBackupSchedule, Snapshots
 from services.steps.base import Step
 from services.steps.configuration import ApplyConfig, RestoreConfigFile, WriteConfigFile
 from services.steps.drain import Drain
+from services.steps.drill import RecordDrill
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
 from services.steps.host import PowerOffHost, RestartHost
 from services.steps.masters import Healthy, PowerOff, PowerOn, RestartService, powered_on
@@ -115,6 +116,8 @@ def subjects(step: Step) -> frozenset[str]:
             return frozenset({"secrets.env"})
         case SaveWindow(words=words):
             return _each("window", words.split(" ", 1)[:1])
+        case RecordDrill(label=label):
+            return _each("drill", (label,))
         case SaveBackupSchedule(times=times):
             return _each("backup schedule", times.split(" ", 1)[:1])
         case _:

@@ -196,5 +196,5 @@ def test_each_section_of_the_vendors_pages_has_a_command_or_a_reason() -> None:
     told = [c for c in told if c not in ("HA and Elastic", "command, or where to go")]
     assert len(told) > 40
     for cell in told:
-        says_why = cell.startswith(SAYS_WHY) or "prints the way back" in cell
+        says_why = cell.startswith(SAYS_WHY) or "prints the rollback" in cell
         assert "`/openvidu " in cell or says_why, cell
