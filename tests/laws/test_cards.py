@@ -90,7 +90,7 @@ APPROVERS = "<@UBEN> or <@UCARLA>"
 # What may stand before a sentence; names with which one begins in lower case: clusters, windows,
 # nodes, sizes, files, commands.
 LEADING = re.compile(r"^(?:[*_> •✓–○▸█░]|:[a-z_]+:|&gt;)*")
-NAME_FIRST = re.compile(r"(?:acme|far|lab|nights)\b|[a-z]+[-_.]\w")
+NAME_FIRST = re.compile(r"(?:acme|far|lab|nights)\b|[a-z]+[-_.]\w|(?:master|node) ·")
 CAPITALISED = re.compile(r"\b(?:Acme|Nights)\b")
 HELD = re.compile(r"<(@[A-Z0-9]+|!subteam\^[A-Z0-9]+|!date\^\d+\^[^|<>]*\|[^<>]*)>")
 DATE = re.compile(r"<!date\^\d+\^(\{time\}|\{date_short\}|\{date_short_pretty\} \{time\})\|[^<>]+>")
