@@ -259,7 +259,7 @@ def _spoken(words: list[Word]) -> _Spoken:
     if words[0].text.casefold() == "skip":
         words = [Word("window", 6), *words]
     texts = [w.text.casefold() for w in words]
-    means_cluster = texts[0] in WITHOUT_NODE and _names_no_node(words[1:2])
+    means_cluster = texts[0] in WITHOUT_NODE and _names_no_node(words[1:])
     for kind in sorted(COMMANDS, key=lambda s: -len(s.command.split())):
         name = kind.command.split()
         if texts[: len(name)] == name and not (means_cluster and name == texts[:1]):
@@ -276,8 +276,12 @@ def _spoken(words: list[Word]) -> _Spoken:
 
 
 def _names_no_node(words: Sequence[Word]) -> bool:
-    """Return whether the word after `stop` or `start` is none that can name a node."""
-    return all(w.is_option or NO_NODE.fullmatch(w.text) for w in words)
+    """Return whether the first word after `stop` or `start` is none that can name a node.
+
+    Options may stand before it.
+    """
+    plain = read_line(words, all_options=True).plain
+    return all(NO_NODE.fullmatch(word) for word in plain[:1])
 
 
 def _kind(command: str) -> type[Command]:

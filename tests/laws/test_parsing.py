@@ -21,6 +21,8 @@ from services.windows.times import parse_dates_typed, parse_length, parse_moment
 from tests.support.clusters import law, procedures
 
 REASONS = string.ascii_letters + " äé.!?;:,'"
+# What these mean without a node: the plan of another command.
+OF_THE_CLUSTER: dict[str, Procedure] = {"stop": Shutdown(), "start": Startup()}
 SAID = [p for p in PROCEDURES if not p.hidden]
 
 
@@ -94,7 +96,11 @@ def test_everything_that_can_be_said_is_found_by_its_command(
     kind: type[Procedure] | type[InstantCommand],
 ) -> None:
     for typed in (kind.command, kind.command.upper(), kind.command.title()):
-        if any(f.default is MISSING for f in kind.parameters()):
+        if kind.command in OF_THE_CLUSTER:
+            parsed = parse(typed)
+            assert (parsed.command, parsed.dry) == (OF_THE_CLUSTER[kind.command], True)
+            assert type(parse(f"{typed} media-1").command) is kind
+        elif any(f.default is MISSING for f in kind.parameters()):
             with pytest.raises(Refused, match="is missing") as refused:
                 parse(typed)
             assert kind.usage() in str(refused.value)
@@ -137,13 +143,14 @@ def test_a_typo_gets_the_nearest_command(command: str) -> None:
     }
     known = {k.command.split()[0] for k in COMMANDS}
     rest, hinted = command[len(first) :], 0
+    meant = OF_THE_CLUSTER[command].command if command in OF_THE_CLUSTER else command
     for typo in sorted(typos - known):
         with pytest.raises(Refused) as refused:
             parse(typo + rest)
         said = str(refused.value)
-        hinted += f"did you mean `/openvidu {command}`" in said
+        hinted += f"did you mean `/openvidu {meant}`" in said
         # None rather than one that may be the opposite: `upnark` is as near to `park`.
-        assert "did you mean" not in said or f"`/openvidu {command}`" in said
+        assert "did you mean" not in said or f"`/openvidu {meant}`" in said
     assert hinted >= len(typos - known) - 1
 
 

@@ -22,6 +22,7 @@ from simulators.cloud.boot_script import SECRETS
 from tests.campaign import goals, requests
 from tests.campaign.goals import BIG, KEY, VALUE, Goal
 from tests.campaign.ledger import RunRecord
+from tests.procedures.test_drill import leftovers
 from tests.support import virtual
 from tests.support.absence import restart_after_absence
 from tests.support.coverage_level import by_level, spread
@@ -104,6 +105,10 @@ def _without_module(scene: Scene, tale: RunRecord) -> str:
     return goals.serves(scene, tale)
 
 
+def _nothing_is_left(scene: Scene, tale: RunRecord) -> str:
+    return goals.serves(scene, tale) or ", ".join(leftovers(scene))
+
+
 def _scales(scene: Scene, tale: RunRecord) -> str:
     return goals.healthy(scene, tale) or goals.unfrozen(scene, tale)
 
@@ -161,6 +166,8 @@ PLAYS = (
     Play("ResizeMasters", f"resize masters {BIG} --snapshot", goals.sized, ALL),
     Play("BackupCreate", "backup create", goals.backed_up, ALL),
     Play("BackupCreate", "backup create --offline", goals.backed_up, ALL),
+    Play("AddBackupSchedule", "backup schedule weekly Sun 03:00", goals.nothing, ALL),
+    Play("Drill", "drill", _nothing_is_left, ALL, ("backup create",)),
     Play("BackupPrune", "backup prune", goals.pruned, ALL, prepare=_backups_exist),
     Play("AddWindow", WINDOW, goals.nothing, _of("pool", "autoscaler")),
     Play("AddWindow", f"{WINDOW} --saves-nothing", goals.nothing, _of("fixed", "co-located")),

@@ -293,6 +293,9 @@ NOT_OFFERED = {
     *("StartServices", "RestoreMaster", "VersionsSeen"),
     *("ChangeConfigFile", "SwitchModule", "WriteConfigFile", "RestoreConfigFile"),
     *("ApplyConfig", "ConfigAccepted", "ForgetConfig"),
+    *("AddBackupSchedule", "SaveBackupSchedule", "NoteCounts"),
+    *("Drill", "DrillNetwork", "CopyStarted", "DatabaseOpened", "RecordDrill"),
+    *("DrillGone",),
 }
 
 
