@@ -1,5 +1,6 @@
 """Checks the bucket of secrets.env: list, read, and with --write-probe also write an object."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -18,6 +19,8 @@ from services.store.port import new_id
 
 SECRETS = "secrets.env"
 SHOWN = 5
+# Seconds to look which deployment it is: a slow DigitalOcean does not keep the bucket unchecked.
+LOOK_SECONDS = 3.0
 PROBE = "openvidu-bot/doctor/"
 
 
@@ -68,8 +71,9 @@ async def _host(target: Target) -> tuple[ControlPlane, Droplet | None]:
     """
     unknown = CONTROL_PLANES[Deployment.UNKNOWN]
     try:
-        cluster = await target.world.observe(frozenset())
-    except BotError:
+        async with asyncio.timeout(LOOK_SECONDS):
+            cluster = await target.world.observe(frozenset())
+    except (BotError, TimeoutError):
         return unknown, None  # The check of the stack says why; the bucket can be checked.
     plane = control_plane_of(cluster)
     return plane, cluster.masters[0] if plane.own_secrets else None

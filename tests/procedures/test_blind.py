@@ -172,8 +172,9 @@ def test_a_node_that_refuses_the_key_affects_only_itself() -> None:
             scene.environment.faults.make_ill(last(scene).name, "key-refused")
             await scene.ana.type_text("COPS", "/openvidu status")
             status = await scene.ephemeral("UANA", "Media nodes")
-            assert "media-3 · on, not seen: " in status.text
+            assert "Not seen: media-3 (" in status.text
             assert "key was refused" in status.text
+            assert "media-3 · on, not seen: " in whole(status)
             assert "media-1 and media-2 · in service" in str(status.blocks)
             await request_and_approve(scene, "drain media-1", "Drain media-1 of acme")
             await run_ended(scene)
