@@ -174,6 +174,7 @@ def test_a_node_that_refuses_the_key_affects_only_itself() -> None:
             status = await scene.ephemeral("UANA", "Media nodes")
             assert "Not seen: media-3 (" in status.text
             assert "key was refused" in status.text
+            assert "media-3 · on, not seen: " in whole(status)
             assert "media-1 and media-2 · in service" in str(status.blocks)
             await request_and_approve(scene, "drain media-1", "Drain media-1 of acme")
             await run_ended(scene)
