@@ -117,14 +117,10 @@ class BackupCreate(Procedure):
 
     def cost_note(self, cluster: Cluster) -> str:
         last = next((b for b in backups(cluster) if b.complete and b.size), None)
-        estimate = "The size is known once it is taken"
         if last is not None:
-            estimate = f"The last one has {last.size:.1f} GB, ${last.monthly:.2f} a month"
-        plane = control_plane_of(cluster)
-        disks = f"{plane.all_masters}'s disk" if plane.masters == 1 else "the masters' disks"
-        return (
-            f"$0.06 a month for each GB in use on {disks}, until the backup is deleted. {estimate}"
-        )
+            size = f"the last one's size ({last.size:.1f} GB)"
+            return f"${last.monthly:.2f} a month at {size}, until it is deleted"
+        return "$0.06 a month for each GB in use, until it is deleted"
 
     def follow_up(self, cluster: Cluster) -> tuple[str, ...]:
         lines = []

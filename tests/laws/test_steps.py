@@ -381,7 +381,8 @@ def test_every_step_is_used_somewhere() -> None:
         Snapshot(f"{n}", f"acme-backup-20270101T000000Z-master-{n}", n) for n in range(1, 5)
     )
     collect(replace(up, snapshots=backup), Drill())
-    collect(replace(up, lint=SecretsFindings()), Upgrade("3.7.0"))
+    unlocked = SecretsState("d1", version=OLD.version)
+    collect(replace(up, secrets=unlocked, lint=SecretsFindings()), Upgrade("3.7.0"))
     for cluster in (ready(3, sizes=SOLD), fixed(2, sizes=SOLD), autoscaled(2)):
         for procedure in (
             Shutdown(),

@@ -286,7 +286,8 @@ OUT_OF_SIGHT = {
 # that it finds is unreadable for it alone.
 NOT_OPERATED = {"PowerOffHost", "RestartHost", "HealthyHost"}
 # Of commands that the version before does not offer. A request or run of them is unreadable for it
-# alone: a newer bot drives it, and the older one shows every other one.
+# alone: a newer bot drives it, and the older one shows every other one. So is a backup, which
+# counts documents first (CHANGELOG, upgrading).
 NOT_OFFERED = {
     *("Stop", "Start", "StopUnit", "StartUnit"),
     *("Upgrade", "FetchUpdater", "UpdateMaster", "RecordVersion"),
