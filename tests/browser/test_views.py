@@ -34,7 +34,7 @@ def test_a_window_by_its_form(desk: Watched) -> None:
     expect(form).to_have_count(0, timeout=PATIENCE)
     log = page.locator("#log")
     expect(log).to_contain_text("nights 21:15-07:30 (Mon-Sat, Europe/Madrid)", timeout=PATIENCE)
-    expect(log).to_contain_text("the masters stay")
+    expect(log).to_contain_text("only media nodes are shut down")
     log.get_by_role("button", name="Reject").click()
     expect(log.get_by_role("button", name="Approve")).to_have_count(0, timeout=PATIENCE)
     desk.has_no_complaints()
