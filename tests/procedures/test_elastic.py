@@ -161,7 +161,7 @@ def test_what_is_said_of_it_is_about_one_master() -> None:
     )
     assert resize.money.startswith("the master from s-4vcpu-8gb at ")
     assert approval_reasons(resize, ClusterPolicy())[-1] == "stops the master"
-    assert "in use on the master's disk" in make_plan(cluster, BackupCreate()).money
+    assert "for each GB in use" in make_plan(cluster, BackupCreate()).money
     service = make_plan(cluster, Restart("master", service=True))
     assert "while off" not in card.cost_change(service), "nothing is powered off"
     assert "The master stays billed while off" in card.cost_change(resize)

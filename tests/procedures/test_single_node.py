@@ -14,7 +14,7 @@ from services.access.policy import (
     authorize,
 )
 from services.billing.prices import hourly
-from services.cluster.model import EVERYTHING, Cluster, NodeStatus, SecretsUnread
+from services.cluster.model import EVERYTHING, Cluster, NodeStatus, from services.secrets_env import SecretsUnread
 from services.cluster.service_state import service_state
 from services.common.errors import Refused
 from services.procedures import (
