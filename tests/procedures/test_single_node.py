@@ -14,7 +14,7 @@ from services.access.policy import (
     authorize,
 )
 from services.billing.prices import hourly
-from services.cluster.model import EVERYTHING, Cluster, NodeStatus, from services.secrets_env import SecretsUnread
+from services.cluster.model import EVERYTHING, Cluster, NodeStatus
 from services.cluster.service_state import service_state
 from services.common.errors import Refused
 from services.procedures import (
@@ -37,6 +37,7 @@ from services.procedures import (
 from services.procedures.plan import make_plan
 from services.procedures.secrets_env_check import file_problem
 from services.runs.run import State
+from services.secrets_env import SecretsUnread
 from services.steps import HealthyHost, PowerOffHost, RestartHost
 from tests.support import virtual
 from tests.support.clusters import DRAINING, IDLE, INSTALLING, SILENT, SOLD, down, single
