@@ -244,3 +244,14 @@ def test_help_says_where_a_command_exists() -> None:
             await scene.ephemeral("UANA", "`--rolling` only in High Availability")
 
     virtual.run(story())
+
+
+def test_the_health_page_that_its_firewall_hides_is_asked_for_on_the_master() -> None:
+    async def story() -> None:
+        page = {"health_url": "http://{address}:7880/health/caddy"}
+        async with Scene(media=1, deployment="elastic", site=page) as scene:
+            await scene.ana.type_text("COPS", "/openvidu status")
+            shown = await scene.ephemeral("UANA", "Cost now")
+            assert "1 of 1 healthy" in str(shown.blocks)
+
+    virtual.run(story())
