@@ -9,8 +9,8 @@ from bot.doctor.context import DoctorContext, Target
 from services.cloud.node_access import NodeAccess
 from services.cloud.node_secrets import SecretsOnNode
 from services.cloud.secrets_bucket import ObjectStore
-from services.cluster.deployment import CONTROL_PLANES, ControlPlane, control_plane_of
-from services.cluster.model import Deployment, Droplet
+from services.cluster.deployment import ControlPlane, control_plane_of
+from services.cluster.model import Droplet
 from services.common.clock import Clock
 from services.common.errors import BotError, NotFound
 from services.secrets_env import Harm, SecretsFile, layout, remedy, worst_consequence
@@ -49,7 +49,11 @@ async def _bucket(
     plane, host = await _host(target)
     try:
         await target.bucket.list("openvidu-bot/")
-        if host is None:
+        if plane is None:
+            why = "which deployment it is, and so which file its nodes read, is not known now"
+            file = f"{target.name}: {SECRETS}"
+            findings = [fine(name, "can be listed"), skipped(file, why)]
+        elif host is None:
             findings = await _in_bucket(name, target, target.bucket, plane)
         else:
             findings = await _of_host(name, target, host, clock)
@@ -64,17 +68,16 @@ async def _bucket(
     return [*findings, skipped(writing, "only doctor --write-probe writes")]
 
 
-async def _host(target: Target) -> tuple[ControlPlane, Droplet | None]:
-    """Return the deployment, and the droplet that reads its own secrets.env.
+async def _host(target: Target) -> tuple[ControlPlane | None, Droplet | None]:
+    """Return the deployment (None: not known), and the droplet that reads its own secrets.env.
 
-    None: the bucket's is read.
+    No droplet: the bucket's is read.
     """
-    unknown = CONTROL_PLANES[Deployment.UNKNOWN]
     try:
         async with asyncio.timeout(LOOK_SECONDS):
             cluster = await target.world.observe(frozenset())
     except (BotError, TimeoutError):
-        return unknown, None  # The check of the stack says why; the bucket can be checked.
+        return None, None  # The check of the stack says why; the bucket can be checked.
     plane = control_plane_of(cluster)
     return plane, cluster.masters[0] if plane.own_secrets else None
 

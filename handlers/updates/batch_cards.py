@@ -254,19 +254,10 @@ class BatchCards:
         shown, self._shown = self._shown, {}
         for name, (_, place) in shown.items():
             card = lost_card(f"several clusters ({name})", loss.why, None)
-            self._tasks.start(self._say_lost(place, card), f"card of {name}, which is lost")
-
-    async def _say_lost(self, place: CardPlace, card: Card) -> None:
-        while True:
-            try:
-                await self._slack.edit(place.channel, place.ts, card)
-            except MessageGone:
-                return
-            except Unreachable as error:
-                log.warning("a card of a batch that is lost: %s", error)
-                await self._clock.sleep(TRY_AGAIN)
-            else:
-                return
+            self._tasks.start(
+                self._poster.edit_until_shown(place, card, self._clock),
+                f"card of {name}, which is lost",
+            )
 
     async def aclose(self) -> None:
         """Stop showing."""

@@ -9,6 +9,7 @@ from handlers.slack.channel_access import ChannelClosed, TokenRefused
 from handlers.slack.client import SlackClient
 from handlers.updates.direct_copies import OVER
 from services.common.bulkheads import Bulkheads
+from services.common.clock import Clock
 from services.common.errors import Unreachable
 from services.memory.message_refs import CardPlace
 
@@ -104,6 +105,19 @@ class CardPoster:
         if not first and (ts := await self.find(channel, card, marks, since)):
             return ts
         return await self._slack.post(channel, card, mark=marks[0])
+
+    async def edit_until_shown(self, place: CardPlace, card: Card, clock: Clock) -> None:
+        """Show a card in place of another, however long Slack is away; a deleted one stays so."""
+        while True:
+            try:
+                await self._slack.edit(place.channel, place.ts, card)
+            except MessageGone:
+                return
+            except Unreachable as error:
+                log.warning("a card that is lost: %s", error)
+                await clock.sleep(TRY_AGAIN)
+            else:
+                return
 
     async def find(self, channel: str, card: Card, marks: tuple[str, ...], since: float) -> str:
         """Update a card that is in the channel already, and return its ts.

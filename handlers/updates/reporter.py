@@ -8,9 +8,8 @@ from functools import partial
 
 from handlers import views
 from handlers.slack.api import MessageGone
-from handlers.slack.blocks import Card
 from handlers.slack.client import SlackClient
-from handlers.updates.card_poster import TRY_AGAIN, CardPoster, OpenCards, note_failure
+from handlers.updates.card_poster import CardPoster, OpenCards, note_failure
 from handlers.updates.direct_copies import DirectCopies
 from handlers.updates.outdated_copies import OutdatedCopies
 from handlers.updates.recipients import Recipients
@@ -19,9 +18,9 @@ from handlers.updates.run_cards import RunCards
 from handlers.views.links import ClusterLinks
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
-from services.common.errors import BadRecord, Refused, Unreachable
+from services.common.errors import BadRecord, Refused
 from services.common.tasks import Tasks
-from services.memory.message_refs import CardPlace, MessageRefs
+from services.memory.message_refs import MessageRefs
 from services.operations.continuity import StateLoss
 from services.operations.reader import ClusterReader
 from services.operations.subscribers import Subscribers
@@ -157,19 +156,11 @@ class Reporter:
         for name, (cluster, place) in self._open_cards.take_all().items():
             card = views.lost_card(cluster, loss.why, runs.get(name))
             failed = note_failure(self._bulkheads, cluster)
-            self._tasks.start(self._say_lost(place, card), f"card of {name}, which is lost", failed)
-
-    async def _say_lost(self, place: CardPlace, card: Card) -> None:
-        while True:
-            try:
-                await self._slack.edit(place.channel, place.ts, card)
-            except MessageGone:
-                return
-            except Unreachable as error:
-                log.warning("a card that is lost: %s", error)
-                await self._clock.sleep(TRY_AGAIN)
-            else:
-                return
+            self._tasks.start(
+                self._poster.edit_until_shown(place, card, self._clock),
+                f"card of {name}, which is lost",
+                failed,
+            )
 
     async def aclose(self) -> None:
         """Stop showing."""

@@ -102,7 +102,7 @@ HEALTH = (
     " || true"
 )
 """Prints the status of a master's health page, 000 where nothing answers, as its own script
-`check_app_ready.sh` asks for it: some deployments' firewalls let nobody else reach it."""
+`check_app_ready.sh` asks for it: some deployments' firewalls let no one else reach it."""
 
 SECRETS = "/opt/openvidu/secrets.env"
 READ_SECRETS = f"""

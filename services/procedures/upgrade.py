@@ -124,10 +124,12 @@ class Upgrade(Procedure):
             return
         for name in reversed(names):
             yield RestoreMaster(name, step.old, self.version)
-        yield RecordVersion(self.version, step.old)
+        # Service first: a bucket that cannot be read must not leave the masters stopped.
         yield StartServices(names, step.old)
         yield Healthy(names)
         yield FrontAnswers()
+        # Before new media nodes come, which install what it names.
+        yield RecordVersion(self.version, step.old)
         if step.media:
             yield from fleet.fleet_of(cluster).startup_steps(step.media)
 

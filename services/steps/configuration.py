@@ -81,11 +81,11 @@ def _silence(cluster: Cluster, name: str) -> str:
 
 
 @dataclass(frozen=True)
-class WriteConfigFile(Step):
-    """The staged file is in the place of a configuration file, on one master.
+class _ConfigFileStep(Step):
+    """A configuration file on one master, changed or put back.
 
     `before` and `after_digest` are digests of the whole file, so that no other change is
-    overwritten. The old file is kept there.
+    overwritten.
     """
 
     timing: ClassVar[StepTiming] = FILE_TIMING
@@ -102,6 +102,18 @@ class WriteConfigFile(Step):
     def is_waypoint(self) -> bool:
         # Written and not applied, it would surprise the operator who restarts a master next.
         return True
+
+    @override
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:
+        return _look(cluster, self.name) is not None and not self.is_done(cluster)
+
+
+@dataclass(frozen=True)
+class WriteConfigFile(_ConfigFileStep):
+    """The staged file is in the place of a configuration file, on one master.
+
+    The old file is kept there.
+    """
 
     def title(self) -> str:
         return f"Write the new {self.file} on {master_names((self.name,))} (the old file is kept)"
@@ -121,10 +133,6 @@ class WriteConfigFile(Step):
         kept = (*look.kept, KeptFile(self.staged, self.before, look.start))
         written = replace(_with_file(look, self.file, self.after_digest), kept=kept)
         return _with_look(cluster, cluster.master(self.name), written)
-
-    @override
-    def needs_ask(self, cluster: Cluster, again: int) -> bool:
-        return _look(cluster, self.name) is not None and not self.is_done(cluster)
 
     def blocker(self, cluster: Cluster) -> str:
         digest = _digest(cluster, self.name, self.file)
@@ -150,23 +158,8 @@ class WriteConfigFile(Step):
 
 
 @dataclass(frozen=True)
-class RestoreConfigFile(Step):
+class RestoreConfigFile(_ConfigFileStep):
     """A configuration file is again the one from before the change."""
-
-    timing: ClassVar[StepTiming] = FILE_TIMING
-    needs: ClassVar[frozenset[Fact]] = CONFIGURATION_FACTS
-    interruptible: ClassVar[bool] = False
-
-    name: str
-    file: str
-    staged: str
-    before: str
-    after_digest: str
-
-    @property
-    def is_waypoint(self) -> bool:
-        # The nodes do not run with it yet.
-        return True
 
     def title(self) -> str:
         return f"Restore the old {self.file} on {master_names((self.name,))}"
@@ -180,10 +173,6 @@ class RestoreConfigFile(Step):
             return cluster
         restored = _with_file(look, self.file, self.before)
         return _with_look(cluster, cluster.master(self.name), restored)
-
-    @override
-    def needs_ask(self, cluster: Cluster, again: int) -> bool:
-        return _look(cluster, self.name) is not None and not self.is_done(cluster)
 
     def blocker(self, cluster: Cluster) -> str:
         digest = _digest(cluster, self.name, self.file)
@@ -370,7 +359,9 @@ class ConfigAccepted(Step):
             faults.append(f"{master_names(unhealthy)} {verb} not healthy yet")
         if cluster.has_front and cluster.front is not True:
             faults.append("the public address does not answer")
-        down = [n for n in cluster.media if _is_down(n)]
+        down = [
+            n for n in cluster.media if _is_down(n) and cluster.stopped_by_request(n.id) is None
+        ]
         if down:
             names = join_words(short_name(n.name, cluster.stack) for n in down)
             faults.append(f"the media server of {names} is not in service")
@@ -411,9 +402,13 @@ class ConfigAccepted(Step):
 
 
 def _is_down(node: MediaNode) -> bool:
-    """Return whether a node that has OpenVidu, and is not draining, serves no one."""
+    """Return whether a node that is seen, and is not draining, serves no one.
+
+    One without a media server is installing it, or a new file has made it disappear: both serve
+    no one, and only its service tells them apart.
+    """
     look = node.look
-    if not isinstance(look, NodeStatus) or not node.droplet.active or not look.start:
+    if not isinstance(look, NodeStatus) or not node.droplet.active:
         return False
     is_leaving = node.member_status == "deleting" or look.drain_marked or node.draining
     return not is_leaving and not node.parked and not node.serving

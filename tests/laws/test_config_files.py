@@ -3,12 +3,14 @@
 import base64
 import hashlib
 import string
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.cloud.config_look import parse_configuration, parse_content
+from services.cluster.model import NodeStatus, StoppedNode
 from services.common.errors import Refused
 from services.config_files import (
     FILES,
@@ -27,6 +29,8 @@ from services.config_files.schema import TYPES
 from services.config_files.values import with_value
 from services.config_files.webhooks import added, removed, url_problem, webhooks
 from services.operations.staged_secrets import file_procedure
+from services.steps import ConfigAccepted
+from tests.support.clusters import configured, ready
 from tests.support.coverage_level import LAW
 
 SECRET = "Zq7vXk9Wm2"
@@ -317,3 +321,19 @@ def test_a_small_change_of_a_large_file_costs_little_and_shows_the_same() -> Non
         "+ level: b",
         "+ port: 3",
     )
+
+
+def test_a_media_node_without_a_media_server_has_not_accepted_anything() -> None:
+    """Unless people stopped it: its container may have ended because of the new file."""
+    cluster = ready(2)
+    masters = tuple(replace(m, healthy=True) for m in cluster.masters)
+    cluster = replace(cluster, masters=masters, configuration=configured(masters), front=True)
+    verified = ConfigAccepted("livekit.yaml", "d1")
+    assert verified.is_done(cluster)
+    first, second = cluster.media
+    gone = replace(second, look=NodeStatus(livekit=0))
+    without = replace(cluster, media=(first, gone))
+    assert not verified.is_done(without)
+    assert "media server of media-" in verified.waits_for(without)
+    stopped = StoppedNode(second.id, "UANA", 0.0)
+    assert verified.is_done(replace(without, stopped=(stopped,)))

@@ -17,7 +17,13 @@ from services.procedures import Upgrade
 from services.procedures.plan import make_plan
 from services.runs.run import Run, State
 from services.secrets_env import SecretsFindings
-from services.steps import RestoreMaster, StartServices
+from services.steps import (
+    MediaServing,
+    RecordVersion,
+    RestoreMaster,
+    StartServices,
+    UpdateMaster,
+)
 from simulators.cloud.nodes import version_of
 from tests.support import virtual
 from tests.support.clusters import NOW, autoscaled, down, fixed, ready
@@ -492,6 +498,16 @@ def test_openvidu_is_started_when_it_runs_on_every_master() -> None:
     assert "no two versions are started together" in step.blocker(
         seen(ready(2), OLD, newer, OLD, OLD)
     )
+
+
+def test_a_rollback_starts_openvidu_before_it_needs_the_bucket() -> None:
+    """A bucket that cannot be read must not leave the masters stopped with their old version."""
+    cluster = seen(ready(2))
+    plan = make_plan(cluster, Upgrade("3.7.0"))
+    (update, *_) = [s for s in plan.steps if isinstance(s, UpdateMaster)]
+    back = [type(step) for step in Upgrade("3.7.0").recover(cluster, update)]
+    assert back.index(StartServices) < back.index(RecordVersion)
+    assert back.index(RecordVersion) < back.index(MediaServing), "they install what it names"
 
 
 def test_a_newer_release_than_the_bot_knows_is_planned_with_a_warning() -> None:
