@@ -25,6 +25,7 @@ from handlers.views.batch import (
 from handlers.views.details import details_view
 from handlers.views.fleet import FleetRow, fleet_card
 from handlers.views.home_tab import ClusterOverview, UserActions, home_view
+from services.cluster.model import Cluster
 from services.operations.results import Status
 from services.procedures import AddWindow, Procedure, Shutdown
 from services.procedures.plan import Plan, make_plan
@@ -222,12 +223,12 @@ def test_fifty_clusters_fit_into_one_message_and_each_is_named(
 @law
 @given(st.lists(clusters(), min_size=1, max_size=3), st.integers(1, 120), st.text(max_size=200))
 def test_a_fleet_of_any_size_fits_and_counts_each_once(
-    seen: list[object], number: int, typed: str
+    seen: list[Cluster], number: int, typed: str
 ) -> None:
     rows = []
     for n in range(number):
-        cluster = replace(seen[n % len(seen)], name=f"c-{n}")  # type: ignore[type-var]
-        status = Status(cluster, None, None) if n % 4 else None  # type: ignore[arg-type]
+        cluster = replace(seen[n % len(seen)], name=f"c-{n}")
+        status = Status(cluster, None, None) if n % 4 else None
         rows.append(FleetRow(f"c-{n}", ("production",) if n % 2 else (), status, typed))
     card = fleet_card(rows, NOW)
     fits(card)

@@ -1,5 +1,6 @@
 """Laws of batches: never more than so many at once, each cluster once, none forgotten."""
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -69,10 +70,10 @@ def played(batch: Batch, choose: Callable[[int], int]) -> Batch:
 @LAW
 @given(st.integers(1, 50), st.integers(1, 6), st.integers(1, 4), st.randoms(use_true_random=False))
 def test_at_most_so_many_run_and_each_begins_once(
-    number: int, at_once: int, stop_after: int, luck: object
+    number: int, at_once: int, stop_after: int, luck: random.Random
 ) -> None:
     batch = batch_of_parts(number, at_once, stop_after)
-    end = played(batch, luck.randrange)  # type: ignore[attr-defined]
+    end = played(batch, luck.randrange)
     assert end.clusters == batch.clusters, "none is forgotten"
     if has_to_stop(end):
         # What ran beside the failure that was one too many may fail too.

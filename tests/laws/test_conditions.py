@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -44,8 +45,8 @@ def well(number: int) -> NodeCondition:
 HEALTHY = tuple(well(n) for n in (1, 2, 3, 4))
 
 
-def with_master(number: int, **change: object) -> tuple[NodeCondition, ...]:
-    return tuple(replace(n, **change) if n.id == number else n for n in HEALTHY)  # type: ignore[arg-type]
+def with_master(number: int, **change: Any) -> tuple[NodeCondition, ...]:
+    return tuple(replace(n, **change) if n.id == number else n for n in HEALTHY)
 
 
 def kinds(nodes: tuple[NodeCondition, ...], idle: tuple[int, ...] = ()) -> list[str]:
