@@ -107,7 +107,7 @@ class CardPoster:
         return await self._slack.post(channel, card, mark=marks[0])
 
     async def edit_until_shown(self, place: CardPlace, card: Card, clock: Clock) -> None:
-        """Show a card in place of another, however long Slack is away; a deleted one stays so."""
+        """Show a card in place of another, however long Slack is away. Not one that was deleted."""
         while True:
             try:
                 await self._slack.edit(place.channel, place.ts, card)
