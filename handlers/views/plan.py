@@ -65,7 +65,7 @@ LEVELS = range(4)  # how much a text leaves out
 
 def title(plan: Plan) -> str:
     """Return `Shut down acme`."""
-    return f"{plan.procedure.verb} {escape(plan.procedure.target_text(plan.cluster))}"
+    return escape(plan.title)
 
 
 def noun(procedure: Procedure) -> str:
