@@ -19,6 +19,7 @@ from services.procedures import (
     Shutdown,
     Start,
     Startup,
+    Stop,
 )
 from services.runs.run import Run, State
 
@@ -81,6 +82,8 @@ def next_step(run: Run, key: str) -> NextStep | None:
 def _after(run: Run, procedure: Procedure) -> tuple[NextStep, ...]:
     match procedure:
         case Shutdown():
+            return (NextStep("startup", f"Start up {run.cluster}", "startup"),)
+        case Stop() if run.plan.effects.down:
             return (NextStep("startup", f"Start up {run.cluster}", "startup"),)
         case DrainNodes(node=node):
             words = "startup"

@@ -179,6 +179,11 @@ def sentence(text: str, names: Container[str]) -> str:
     return full_stop(text)
 
 
+def one_line(text: str) -> str:
+    """Return a text of somebody else's without its line breaks."""
+    return " ".join(text.split())
+
+
 def full_stop(text: str) -> str:
     """End a text as a sentence. Unlike `sentence`, keep the case of its first word."""
     if text.endswith((".", "?", "!")):
