@@ -180,7 +180,7 @@ def sentence(text: str, names: Container[str]) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text of somebody else's without its line breaks."""
+    """Return a text of another program without its line breaks."""
     return " ".join(text.split())
 
 
