@@ -46,6 +46,7 @@ from handlers.updates.operator_alerts import OperatorAlerts
 from handlers.updates.recipients import Recipients
 from handlers.updates.reporter import Reporter
 from handlers.updates.weekly_digests import DigestPoster
+from handlers.updates.weekly_waste import WastePoster
 from handlers.views.links import ClusterLinks
 from services.access.user_groups import UserGroupCache
 from services.cloud.clients.oncall import OnCallPager, Webhook
@@ -73,6 +74,7 @@ from services.schedule.alerts import AutoscalerAlerts
 from services.schedule.backups import BackupKeeper
 from services.schedule.calendar_sync import CalendarSync
 from services.schedule.scheduler import WindowScheduler
+from services.schedule.waste import DAY_NAMES, WasteTime
 from services.schedule.weekly_digest import WeeklyDigests
 from services.store.gate import WriteGate
 from services.store.keys import BATCH_CARDS
@@ -108,6 +110,7 @@ class Bot:
     escalations: Escalations
     approval_calls: ApprovalCalls
     digests: DigestPoster
+    waste: WastePoster
     continuity: Continuity
     gate: WriteGate
     retention: Retention
@@ -148,6 +151,8 @@ class Bot:
             "cards of batches": self.batch_cards.sweep,
             "approvers": self.approval_calls.sweep,
             "weekly digest": self.digests.sweep,
+            "unused resources": self.scheduler.waste.tick,
+            "weekly unused resources": self.waste.sweep,
             "commands": self.dispatcher.sweep,
             "homes": self.home.sweep,
             "retention": self.retention.sweep,
@@ -333,6 +338,7 @@ def build(
         escalations=escalations,
         approval_calls=_approval_calls(base),
         digests=_digests(base),
+        waste=_waste(base),
         continuity=continuity,
         gate=store,
         retention=Retention(
@@ -478,6 +484,24 @@ def _digests(base: Base) -> DigestPoster:
         operations.bulkheads,
         zones,
         base.channels,
+    )
+
+
+def _waste(base: Base) -> WastePoster:
+    wanted = {n: c for n, c in base.settings.clusters.items() if c.waste.enabled}
+    times = {}
+    for name, cluster in wanted.items():
+        hour, minute = cluster.waste.time.split(":")
+        day = DAY_NAMES.index(cluster.waste.day)
+        times[name] = WasteTime(day, int(hour) * 60 + int(minute), cluster.timezone)
+    return WastePoster(
+        base.operations.clusters,
+        base.scheduler.waste,
+        base.poster,
+        base.operations.bulkheads,
+        base.adapters.clock,
+        times,
+        {**base.channels, **{n: c.waste.channel for n, c in wanted.items() if c.waste.channel}},
     )
 
 

@@ -354,6 +354,15 @@ class AccountFactsSettings(Value):
     seen: date | None = None
 
 
+class WasteSettings(Value):
+    """When what costs money without use is reported, and where. Local time of the cluster."""
+
+    enabled: bool = True
+    day: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"] = "mon"
+    time: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "09:00"
+    channel: ChannelId | None = None
+
+
 class LinksSettings(Value):
     """Pages that cards link to. Left out: those of OpenVidu below the public address."""
 
@@ -399,6 +408,7 @@ class ClusterSettings(Value):
     people_per_node: Annotated[int, Field(ge=1, le=100_000)] | None = None
     links: LinksSettings = LinksSettings()
     digest: bool = True
+    waste: WasteSettings = WasteSettings()
     secrets: Secrets = Secrets()
 
     def page(self, name: str) -> str:

@@ -35,6 +35,7 @@ from handlers.commands.scale_by import ScaleBy
 from handlers.commands.status import OneRun, Runs, ShowStatus
 from handlers.commands.waiting import HowToApprove, HowToReject
 from handlers.commands.wake_up import WakeUpCommand
+from handlers.commands.waste import CostKeep, CostWaste
 from handlers.commands.webhooks import WebhookAdd, WebhookList, WebhookRemove
 from handlers.commands.why import Why
 from handlers.commands.windows import Forecast, KeepUpCommand, ListWindows, RemoveWindow, SkipDays
@@ -55,6 +56,8 @@ INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
         HoldCommand,
         Unhold,
         Cost,
+        CostWaste,
+        CostKeep,
         Observed,
     ),
     *(ConfigList, ConfigSet, ConfigHistory, ConfigRollback),

@@ -80,6 +80,7 @@ TOPICS: Mapping[str, Topic] = {
     "logs": _look("logs master-2 caddy --since 2h"),
     "why": _look("why"),
     "cost": _look("cost 2026-10"),
+    "cost waste": _look("cost waste"),
     "observed": _look("observed 14"),
     "audit": _look("audit 20"),
     "whoami": _look("whoami"),
@@ -228,6 +229,13 @@ TOPICS: Mapping[str, Topic] = {
     "backup unschedule": _safe(CommandGroup.CONFIGURATION, "backup unschedule weekly"),
     "backup protect": _safe(CommandGroup.CONFIGURATION, "backup protect LABEL"),
     "backup unprotect": _safe(CommandGroup.CONFIGURATION, "backup unprotect LABEL"),
+    "cost delete": _ending(
+        CommandGroup.CONFIGURATION,
+        "cost delete volume:ID",
+        NO_DOWNTIME,
+        "Needed: what is deleted cannot be restored.",
+    ),
+    "cost keep": _safe(CommandGroup.CONFIGURATION, "cost keep volume:ID 30"),
     "drill": _safe(
         CommandGroup.CONFIGURATION,
         "drill",

@@ -84,6 +84,10 @@ def _title(command: str) -> str:
 # The form
 
 
+# Fields that begin with what the button was about.
+BEGINS = ("thing", "things")
+
+
 def command_form(kind: type[Command], cluster: Cluster, state: ModalState) -> Block:
     """Return the form with a command's fields; lists where there is something to pick."""
     blocks: list[Block] = [section(f"*{cluster.name}* · {kind.summary()}")]
@@ -93,7 +97,11 @@ def command_form(kind: type[Command], cluster: Cluster, state: ModalState) -> Bl
             _select(LENGTH, "For how long", LENGTHS, "2h"),
         ]
         return _form(kind, blocks, state, "Put on hold")
-    blocks += [_field(kind, f, cluster) for f in kind.parameters() if f.metadata["kind"] != "flag"]
+    blocks += [
+        _field(kind, f, cluster, state.words)
+        for f in kind.parameters()
+        if f.metadata["kind"] != "flag"
+    ]
     if flags := [f for f in kind.parameters() if f.metadata["kind"] == "flag"]:
         blocks.append(_flags(flags))
     if not issubclass(kind, Procedure):
@@ -116,12 +124,15 @@ def _form(kind: type[Command], blocks: list[Block], state: ModalState, submit: s
     )
 
 
-def _field(kind: type[Command], field: Field[Any], cluster: Cluster) -> Block:
+def _field(kind: type[Command], field: Field[Any], cluster: Cluster, begins: str) -> Block:
     optional = field.default is None or isinstance(field.default, str)
     offered = options_for(kind, field, cluster)
     label = LABELS.get(field.name, field.name.capitalize())
     if not offered:
-        return _line(field.name, label, field.metadata["help"], optional=optional)
+        line = _line(field.name, label, field.metadata["help"], optional=optional)
+        if begins and field.name in BEGINS:
+            line["element"]["initial_value"] = begins
+        return line
     return _select(
         field.name, label, offered, initial_value(kind, field, cluster), optional=optional
     )

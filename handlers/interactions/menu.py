@@ -57,6 +57,7 @@ class MenuHandler:
     ) -> None:
         """Handle a press.
 
+        A cluster may be followed by what its form begins with.
         `name` and `value` are `form:scale` or `say:status` and a cluster; or, from a list, `more`
         and both: `form:scale|acme`.
         """
@@ -68,7 +69,8 @@ class MenuHandler:
         kind = command_of_action(command)
         if kind is None:
             raise Refused(OLDER)
-        state = ModalState(kind.command, value, reply_to.channel)
+        value, _, words = value.partition(" ")
+        state = ModalState(kind.command, value, reply_to.channel, words)
         if how == "form":
             await self._open(state, body)
             return

@@ -12,6 +12,7 @@ from typing import Any
 from services.billing.prices import is_capped
 from services.cloud.clients.digitalocean import ApiRequests, DigitalOceanClient, DigitalOceanWrites
 from services.cloud.fields import Fields
+from services.cloud.parse import droplet_entry
 from services.cluster.fleet_kind import ResourceNames
 from services.cluster.leftovers import RESERVED_IP, VOLUME_GB, Leftover, LeftoversSeen, per_day
 from services.cluster.model import Droplet, FleetKind, MediaNode
@@ -138,7 +139,7 @@ async def reserved_ips(requests: ApiRequests) -> list[Json]:
 
 
 class LeftoverWrites(DigitalOceanWrites):
-    """Deletes single volumes and reserved IPs. `check` is called right before each request."""
+    """Deletes single droplets, volumes and reserved IPs. `check` is called right before each request."""
 
     def __init__(self, client: DigitalOceanClient, check: Callable[[], None]) -> None:
         super().__init__(client.requests, check)
@@ -156,6 +157,11 @@ class LeftoverWrites(DigitalOceanWrites):
 
     async def _now(self, shown: Leftover) -> Leftover:
         requests, of = self._api.requests, f"reading {shown.kind} {shown.id}"
+        if shown.kind == "droplet":
+            raw = await requests.one(
+                "droplet", of, "droplet:read", lambda a: a.droplets.get(int(shown.id))
+            )
+            return droplet_of(droplet_entry(raw).droplet)
         if shown.kind == "volume":
             raw = await requests.one(
                 "volume", of, "block_storage:read", lambda a: a.volumes.get(shown.id)
@@ -168,7 +174,9 @@ class LeftoverWrites(DigitalOceanWrites):
 
     async def _delete(self, thing: Leftover) -> None:
         what = f"deleting {thing.text}"
-        if thing.kind == "volume":
+        if thing.kind == "droplet":
+            await self.delete_droplet(int(thing.id))
+        elif thing.kind == "volume":
             scope = "block_storage:delete"
             await self._send(what, scope, lambda a: a.volumes.delete(thing.id))
         else:

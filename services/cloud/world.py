@@ -10,6 +10,7 @@ from services.cloud.clients.livekit import LivekitLoad
 from services.cloud.drills import DrillSurvey
 from services.cloud.fleet_survey import Age
 from services.cloud.health import HealthPages, health_page
+from services.cloud.leftovers import LeftoverSurvey
 from services.cloud.listings import SharedAccount
 from services.cloud.node_access import NodeAccess, Shell
 from services.cloud.node_secrets import SecretsOnNode
@@ -102,6 +103,7 @@ class ClusterWorld(ClusterGateway):
         self._survey = Survey(ResourceNames(place.stack), account, clock)
         self._nodes = NodeAccess(shell, clock)
         self._drills = DrillSurvey(place.stack, account, self._nodes)
+        self._leftovers = LeftoverSurvey(place.stack, account.api)
         # As last seen: the deployment, and its masters.
         self._seen: tuple[ControlPlane, tuple[Droplet, ...]] | None = None
         if bucket is not None:
@@ -192,6 +194,9 @@ class ClusterWorld(ClusterGateway):
             self._installations(droplets, needs),
             self._configuration(masters, needs),
         )
+        leftovers = None
+        if Fact.LEFTOVERS in needs:
+            leftovers = await self._leftovers.look(masters, media, seen.kind, seen.problem)
         return Cluster(
             name=self.config.name,
             stack=self.config.stack,
@@ -245,6 +250,7 @@ class ClusterWorld(ClusterGateway):
             has_shell=self._nodes.is_configured,
             drill=await self._drills.look(drills) if Fact.DRILL in needs else None,
             drill_droplets=drills,
+            leftovers=leftovers,
             zone=self.config.zone,
             timings=self.config.timings,
             account=self.config.account,

@@ -10,6 +10,7 @@ from services.cloud import node_scripts as scripts
 from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.drills import DrillWriter, counts_in
 from services.cloud.droplet_actions import DropletActions
+from services.cloud.leftovers import LeftoverWrites
 from services.cloud.listings import SharedAccount
 from services.cloud.node_access import NodeAccess
 from services.cloud.pool_edit import PoolEditor
@@ -32,6 +33,7 @@ from services.common.errors import NotFound, Refused, Rejected
 from services.common.text import strip_invisible
 from services.config_files import ConfigFile, known_file
 from services.steps import WriteOperations
+from services.steps.leftovers import why_not
 
 # Statuses by which DigitalOcean says that it does not accept 0 as a pool's number.
 ZERO_REFUSED = (400, 422)
@@ -94,6 +96,16 @@ class ClusterWriter(WriteOperations):
     async def delete_snapshot(self, snapshot_id: str) -> None:
         with suppress(NotFound):
             await self._requests.delete_snapshot(snapshot_id)
+
+    @override
+    async def delete_leftover(self, ref: str, shown: str) -> None:
+        seen = self._cluster.leftovers
+        thing = seen.find(ref) if seen is not None else None
+        if thing is None or thing.text != shown:
+            raise Refused(f"{shown} is not there as it was shown, so nothing of it was deleted")
+        if why := why_not(self._cluster, thing):
+            raise Refused(why)
+        await LeftoverWrites(self._account.api, self._fence.check).delete(thing)
 
     # The autoscale pool
 

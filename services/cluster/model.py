@@ -13,6 +13,7 @@ from services.cluster.backup_notes import NO_NOTES, BackupNotes
 from services.cluster.configuration import NodeConfiguration
 from services.cluster.drills import DrillDroplet, DrillSeen
 from services.cluster.installation import Installation
+from services.cluster.leftovers import NO_WASTE, LeftoversSeen, WasteNotes
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
 from services.common.values import replace
 from services.secrets_env.findings import SecretsFindings, SecretsUnread
@@ -51,6 +52,8 @@ class Fact(StrEnum):
     DRILL = "drill"
     # OpenVidu's version and updates on each node, by SSH.
     VERSIONS = "versions"
+    # Volumes, reserved IPs and droplets of the stack that nothing may use.
+    LEFTOVERS = "leftovers"
 
 
 # The longest run of the autoscaler, and the time from one run to the next.
@@ -59,7 +62,7 @@ TURN_SECONDS = 240.0
 # Without the facts that only one procedure needs.
 EVERYTHING = frozenset(Fact) - {
     *(Fact.SERVICES, Fact.UNITS, Fact.SECRETS),
-    *(Fact.VERSIONS, Fact.CONFIGURATION, Fact.DRILL),
+    *(Fact.VERSIONS, Fact.CONFIGURATION, Fact.DRILL, Fact.LEFTOVERS),
 }
 
 
@@ -692,6 +695,9 @@ class Cluster:
     drill_droplets: tuple[DrillDroplet, ...] = ()
     # What is kept of its backups: counts, proofs, protection.
     backup_notes: BackupNotes = NO_NOTES
+    # What it may pay for without use; None: not looked at. What is kept of that.
+    leftovers: LeftoversSeen | None = None
+    waste_notes: WasteNotes = NO_WASTE
     timings: Timings = field(default_factory=Timings)
     # What its account does where DigitalOcean's documents leave it open.
     account: AccountFacts = NO_FACTS

@@ -16,6 +16,7 @@ from services.memory.backups import BackupNotesRepository, read_notes
 from services.memory.bindings import account_of
 from services.memory.schedule import Fence, ScheduleRepository, read_book
 from services.memory.user_groups import StoredUserGroups
+from services.memory.waste import WasteNotesRepository, read_waste
 from services.store import Commit, Store
 from services.store.keys import (
     ACCOUNT_FACTS,
@@ -27,6 +28,7 @@ from services.store.keys import (
     pause_key,
     schedule_key,
     stopped_key,
+    waste_key,
     zero_refused_key,
 )
 
@@ -46,11 +48,24 @@ class ClusterMemory:
         self.books = ScheduleRepository(store, chain)
         self.groups = StoredUserGroups(store)
         self.backups = BackupNotesRepository(store, chain)
+        self.waste = WasteNotesRepository(store, chain)
 
     async def add_to(self, cluster: Cluster) -> Cluster:
         """Return the cluster with what is kept of it."""
         name, pool = cluster.name, cluster.pool.id if cluster.pool else ""
-        media, zero, book, paused, seen, evenings, who, facts, notes, stops = await self._store.get(
+        (
+            media,
+            zero,
+            book,
+            paused,
+            seen,
+            evenings,
+            who,
+            facts,
+            notes,
+            stops,
+            waste,
+        ) = await self._store.get(
             media_key(name),
             zero_refused_key(pool),
             schedule_key(name),
@@ -61,6 +76,7 @@ class ClusterMemory:
             ACCOUNT_FACTS,
             backups_key(name),
             stopped_key(name),
+            waste_key(name),
         )
         stored: dict[str, Any] = json.loads(media or NO_MEDIA)
         windows = read_book(book).windows
@@ -79,6 +95,7 @@ class ClusterMemory:
             last_seen=_seen(seen),
             past_closings=_evenings(evenings),
             backup_notes=read_notes(notes),
+            waste_notes=read_waste(waste),
             autoscaler=_with_pause(cluster.autoscaler, paused),
         )
 

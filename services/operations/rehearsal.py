@@ -16,6 +16,7 @@ from services.cluster.backup_notes import BackupNotes, BackupSchedule, CountsNot
 from services.cluster.configuration import KeptFile, NodeConfiguration
 from services.cluster.drills import DrillDroplet, DrillPart, DrillReport, DrillSeen
 from services.cluster.installation import Installation, Updater, UpdateRecord
+from services.cluster.leftovers import KeptThing, Leftover, LeftoversSeen, WasteNotes
 from services.common.observed import Unobserved
 from services.common.serialize import Classes
 from services.procedures import Procedure
@@ -303,6 +304,7 @@ CLASSES: Classes = {
             ),
             *(BackupNotes, BackupSchedule, CountsNoted, DrillResult),
             *(DrillSeen, DrillPart, DrillDroplet, DrillReport),
+            *(LeftoversSeen, Leftover, WasteNotes, KeptThing),
         )
     },
 }

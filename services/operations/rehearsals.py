@@ -20,6 +20,7 @@ from services.procedures import (
     AddWindow,
     ChangeConfigFile,
     Configure,
+    DeleteWaste,
     Drill,
     Procedure,
 )
@@ -34,7 +35,7 @@ MUST_SEE = frozenset({Fact.DROPLETS, Fact.POOL})
 NOT_REMEMBERED = (
     "What the bot remembers of this cluster is unknown: the state store does not answer."
 )
-NOT_REHEARSED = (AddWindow, Configure, ChangeConfigFile, Drill, AddBackupSchedule)
+NOT_REHEARSED = (AddWindow, Configure, ChangeConfigFile, Drill, AddBackupSchedule, DeleteWaste)
 NOT_HERE = "rehearsals are not available here"
 FACTS = {
     Fact.HEALTH: "the health of the masters",
@@ -82,7 +83,8 @@ class Rehearsals:
         if self._stage is None:
             raise Refused(NOT_HERE)
         if isinstance(
-            procedure, AddWindow | Configure | ChangeConfigFile | Drill | AddBackupSchedule
+            procedure,
+            AddWindow | Configure | ChangeConfigFile | Drill | AddBackupSchedule | DeleteWaste,
         ):
             raise Refused(
                 f"{command(procedure.command)} cannot be rehearsed; rehearse what it leads to, "

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from services.access.clusters import ClusterRegistry
 from services.access.policy import Actor, DecisionKind, Verdict
@@ -13,6 +14,7 @@ from services.cloud.node_report import NodeReport, read_inspection
 from services.cloud.node_scripts import SERVICE
 from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.backup_notes import BackupNotes
+from services.cluster.leftovers import KeptThing
 from services.cluster.model import EVERYTHING, Cluster, Droplet, Fact, short_name
 from services.common.clock import Clock
 from services.common.command import Command, CommandClass
@@ -465,6 +467,17 @@ class OperationsService:
             lambda notes: notes.with_protection(label, protected=protected),
             by=actor,
             about=about,
+        )
+
+    async def keep_unused(self, name: str, ref: str, actor: Actor, until: float) -> None:
+        """Keep something that nothing uses. `until`: epoch seconds; 0: for good."""
+        self.must_use(name, actor, CommandClass.CAPACITY)
+        kept = KeptThing(ref, actor.mention, self._clock.now(), until)
+        how = (
+            "kept for good" if not until else f"kept until {datetime.fromtimestamp(until, UTC):%F}"
+        )
+        await self._memory.waste.edit(
+            name, lambda notes: notes.with_kept(kept), by=actor, about=(ref, how)
         )
 
     # Decisions

@@ -30,6 +30,7 @@ from services.procedures.base import Procedure
 from services.procedures.config_file import ChangeConfigFile
 from services.procedures.configure import Configure
 from services.procedures.drill import Drill
+from services.procedures.leftovers import DeleteWaste
 from services.procedures.media_nodes import (
     DrainNodes,
     Freeze,
@@ -51,6 +52,7 @@ from services.procedures.windows import AddWindow
 PROCEDURES: tuple[type[Procedure], ...] = (
     *(Shutdown, Startup, Scale, DrainNodes, Restart, Stop, Start),
     *(ResizeMedia, ResizeMasters, BackupCreate, BackupPrune, Drill, AddBackupSchedule),
+    DeleteWaste,
     *(AddWindow, Configure, ChangeConfigFile, SwitchModule),
     *(Freeze, Unfreeze, Roll, Park, Unpark),
     Upgrade,
@@ -64,6 +66,7 @@ __all__ = [
     "BackupPrune",
     "ChangeConfigFile",
     "Configure",
+    "DeleteWaste",
     "DrainNodes",
     "Drill",
     "Freeze",

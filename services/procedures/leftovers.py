@@ -64,9 +64,7 @@ class DeleteWaste(Procedure):
             thing = seen.find(ref)
             if thing is None or not is_ours(cluster, thing):
                 there = ", ".join(f"`{t.ref}`" for t in unused(cluster)[:5]) or "nothing"
-                raise Refused(
-                    f"{cluster.name} has no unused resource “{ref}”; unused is: {there}"
-                )
+                raise Refused(f"{cluster.name} has no unused resource “{ref}”; unused is: {there}")
             if why := why_not(cluster, thing):
                 raise Refused(why)
             found.append(thing)

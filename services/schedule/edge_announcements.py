@@ -38,6 +38,8 @@ from services.windows import Due, Edge, MissedEdge, notice, too_late_at, will_mi
 
 log = logging.getLogger(__name__)
 REPORT = "report/"
+# Follows the name of a closing of which nothing came because people or a calendar decided so.
+DECIDED = "/decided"
 # Days of a month and hour (UTC) from which the report of the last month is announced.
 REPORT_DAYS, REPORT_HOUR = (1, 2, 3), 7
 LATE_BY = 60.0  # seconds of lateness worth a warning
@@ -91,6 +93,8 @@ class EdgeAnnouncer:
         turn.book = turn.book.with_done(edge.name)
         if edge.acts:  # what people or a calendar decided is no alert
             turn.missed.append(edge.kind)
+        else:
+            turn.book = turn.book.with_done(f"{edge.name}{DECIDED}")
 
     async def notice(self, turn: Evaluation, edge: Edge | None) -> None:
         """Announce a closing ahead, with buttons to keep the cluster up."""

@@ -36,6 +36,7 @@ from services.schedule.overrides import ScheduleOverrides
 from services.schedule.past_closings import closing_record_of
 from services.schedule.reading import PowerWatch, Schedule, ScheduleReader
 from services.schedule.usage import UsageRecorder
+from services.schedule.waste import WasteFinder
 from services.windows import (
     Due,
     Edge,
@@ -78,6 +79,7 @@ class WindowScheduler:
         self._clock = clock
         self.books: ScheduleRepository = operations.memory.books
         self.usage = UsageRecorder(operations.reader, operations.usage, clock)
+        self.waste = WasteFinder(operations, self.usage, clock)
         self.meetings = MeetingsRecorder(operations.reader, operations.meetings, clock)
         self.overrides = ScheduleOverrides(operations, clock, self.usage, self.look_after)
         self._gate = asyncio.Semaphore(AT_ONCE)

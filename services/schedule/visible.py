@@ -9,6 +9,7 @@ from services.access.policy import Actor
 from services.audit.entries import Entry, Head
 from services.billing.busy_hours import HourCounts
 from services.billing.savings import BillingFacts
+from services.billing.waste import WasteReport
 from services.cluster.model import Cluster
 from services.memory.schedule import Book
 from services.operations.service import OperationsService
@@ -136,3 +137,8 @@ class VisibleClusters:
         """Return what was billed and closed there; None if nothing was ever recorded."""
         self._operations.must_read(name, actor)
         return await self._hours.usage.facts(name)
+
+    async def waste(self, name: str, actor: Actor) -> WasteReport:
+        """Return what it pays for without use."""
+        self._operations.must_read(name, actor)
+        return await self._hours.waste.report(name)

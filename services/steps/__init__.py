@@ -61,6 +61,8 @@ The steps, each by the goal it reaches:
 - `KeepSecrets`: A private copy of the current secrets.env is stored with the backup of the run's
   label.
 - `DropBackups`: These snapshots, and their copies of secrets.env, are deleted permanently.
+- `DeleteLeftovers`: These droplets, volumes and reserved IPs that nothing uses are deleted
+  permanently.
 - `SaveBackupSchedule`: The schedule of backups is kept.
 - `NoteCounts`: The documents in the database are counted for the backup, as far as they can be.
 - `DrillNetwork`: A network of the drill's own exists, with a firewall that lets SSH in and nothing
@@ -99,6 +101,7 @@ from services.steps.drill import (
 )
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
 from services.steps.host import HealthyHost, PowerOffHost, RestartHost
+from services.steps.leftovers import DeleteLeftovers
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
 from services.steps.media_nodes import MediaServing, Revive, StopService
 from services.steps.node_service import StartUnit, StopUnit
@@ -125,7 +128,7 @@ STEPS: tuple[type[Step], ...] = (
     *(Autoscaling, RunsOver, Left, Uncounted, Deleted, FleetGone, Arrived),
     *(StopUnit, StartUnit),
     *(NodesOff, NodesOn, NodesServe, NodeSize),
-    *(Resize, Settled, Snapshots, KeepSecrets, DropBackups),
+    *(Resize, Settled, Snapshots, KeepSecrets, DropBackups, DeleteLeftovers),
     *(
         SaveBackupSchedule,
         NoteCounts,
@@ -148,6 +151,7 @@ __all__ = [
     "ConfigAccepted",
     "CopyStarted",
     "DatabaseOpened",
+    "DeleteLeftovers",
     "Deleted",
     "Drain",
     "DrillGone",

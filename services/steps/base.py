@@ -40,6 +40,12 @@ class WriteOperations(Protocol):
     async def delete_snapshot(self, snapshot_id: str) -> None:
         """Delete a snapshot."""
 
+    async def delete_leftover(self, ref: str, shown: str) -> None:
+        """Delete a droplet, volume or reserved IP that nothing uses, after a last look at it.
+
+        Refused when it is not what was `shown`, or something uses it.
+        """
+
     async def set_pool_target(self, number: int, *, remember: int) -> None:
         """Set the pool's number and nothing else.
 

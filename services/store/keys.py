@@ -105,6 +105,11 @@ def backups_key(cluster: str) -> str:
     return f"backups:{cluster}"
 
 
+def waste_key(cluster: str) -> str:
+    """What is kept of its unused resources: since when, and which people keep."""
+    return f"waste:{cluster}"
+
+
 def policy_key(cluster: str) -> str:
     """The text of its policy as the audit last recorded it."""
     return f"policy:{cluster}"

@@ -316,6 +316,19 @@ class SimulatedNetwork:
 
 
 @dataclass
+class SimulatedVolume:
+    """A block storage volume; attached to at most one droplet."""
+
+    id: str
+    name: str
+    size: int
+    region: str
+    created_at: float
+    droplet_id: int = 0
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass
 class SimulatedFirewall:
     """A cloud firewall: its rules as they were sent, in force for the droplets of its tags."""
 

@@ -18,6 +18,7 @@ from simulators.cloud.model import (
     SimulatedNetwork,
     SimulatedPool,
     SimulatedSnapshot,
+    SimulatedVolume,
     ZeroMode,
     not_found,
 )
@@ -47,6 +48,9 @@ class CloudState:
         self.snapshots: dict[int, SimulatedSnapshot] = {}
         self.networks: dict[str, SimulatedNetwork] = {}
         self.firewalls: dict[str, SimulatedFirewall] = {}
+        self.volumes: dict[str, SimulatedVolume] = {}
+        self.unassigned_ips: dict[str, str] = {}
+        """Reserved IPs that no droplet has, with their region."""
         self.meetings: dict[str, SimulatedMeeting] = {}
         self.tags: set[str] = set()
         self.canaries: list[str] = []

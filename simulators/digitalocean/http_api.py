@@ -15,13 +15,21 @@ from simulators.digitalocean import (
     network_routes,
     odd_answers,
     pool_routes,
+    storage_routes,
 )
 from simulators.digitalocean.limiter import RateLimiter, RateLimitHeaders
 from simulators.digitalocean.routing import MOST_PER_PAGE, ROUTES, ApiRequest, Route
 from simulators.faults import WorldFault, WorldFaults
 from simulators.responses import HttpResponse, json_response, send
 
-OPERATIONS = (droplet_routes, pool_routes, function_routes, image_routes, network_routes)
+OPERATIONS = (
+    droplet_routes,
+    pool_routes,
+    function_routes,
+    image_routes,
+    network_routes,
+    storage_routes,
+)
 """Their import registers their operations in `ROUTES`."""
 PLAIN = {
     500: ("server_error", "Unexpected server-side error"),

@@ -142,6 +142,9 @@ class Recorder:
     async def delete_snapshot(self, snapshot_id: str) -> None:
         self.gone.append(snapshot_id)
 
+    async def delete_leftover(self, ref: str, shown: str) -> None:
+        self.gone.append(ref)
+
     async def save_backup_schedule(self, words: str) -> None:
         self.asked.append(("backup schedule", words))
 

@@ -678,6 +678,8 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
         )
     ),
     "times": st.sampled_from(("weekly Sun 03:00", "nightly daily 23:30 Asia/Tokyo --drill")),
+    "things": st.sampled_from(("volume:v1", "ip:203.0.113.9 volume:v1", "droplet:103")),
+    "thing": st.sampled_from(("volume:v1", "backups")),
     "media": st.integers(1, 8),
     "size": st.sampled_from(SIZES),
     "version": st.sampled_from(("3.6.1", "3.7.0")),
@@ -771,6 +773,8 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
             for some in (slice(None), slice(1), slice(1, 3), slice(None))
         ]
     ),
+    "refs": lambda _: st.sampled_from([("volume:v1",), ("ip:203.0.113.9", "droplet:103")]),
+    "shown": lambda _: st.sampled_from([("volume a (10 GB, id v1)",)]),
     "name": lambda c: st.sampled_from([m.name for m in c.masters]),
     "ids": lambda c: st.sampled_from(
         [tuple(n.id for n in c.media), tuple(n.id for n in c.media[:1])]

@@ -17,7 +17,7 @@ PER_PAGE = 200
 MAX_PAGES = 50
 # Attempts to read a list of several pages before it is given up: others may change it all the time.
 PASSES = 3
-IDENTITIES = ("id", "droplet_id", "history_event_id", "slug")
+IDENTITIES = ("id", "droplet_id", "history_event_id", "slug", "ip")
 ReadPage = Callable[[int], Awaitable["ListPage"]]
 
 
