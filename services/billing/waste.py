@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from services.cluster.backups import Backup, deletable_backups
+from services.cluster.backups import deletable_backups
 from services.cluster.leftovers import DAY, KINDS, KeptThing, Leftover, WasteNotes, per_day
 from services.cluster.model import Cluster, Fact, FleetKind
 from services.common.text import count_of, join_words, plural
@@ -108,11 +108,23 @@ def _since(cluster: Cluster) -> Iterator[tuple[str, float]]:
 
 
 def report_of(
-    cluster: Cluster, nights: Sequence[OpenNight] = (), unknown: Sequence[str] = ()
+    cluster: Cluster,
+    nights: Sequence[OpenNight] = (),
+    unknown: Sequence[str] = (),
+    *,
+    asked: bool = False,
 ) -> WasteReport:
-    """Return what this look shows. `nights`: closing times of the last week with it up."""
+    """Return what this look shows. `nights`: closing times of the last week with it up.
+
+    `asked`: by a person, now. What has been unused for less than a day is then shown too.
+    """
     now, notes = cluster.seen_at, cluster.waste_notes
-    found = [*_leftovers(cluster), *_backups(cluster), *_doubled(cluster), *_nights(nights)]
+    found = [
+        *_leftovers(cluster, asked=asked),
+        *_backups(cluster, asked=asked),
+        *_doubled(cluster),
+        *_nights(nights),
+    ]
     kept = [(f, keeper) for f in found if (keeper := notes.keeper(f.ref, now)) is not None]
     findings = [f for f in found if notes.keeper(f.ref, now) is None]
     return WasteReport(
@@ -137,30 +149,36 @@ def _unknown(cluster: Cluster) -> Iterator[str]:
         yield f"snapshots: {cluster.missing_facts_reason(frozenset({Fact.SNAPSHOTS})) or 'no list'}"
 
 
-def is_old(cluster: Cluster, thing: Leftover) -> bool:
-    """Return whether it has been unused for a day: seen so, or created before that."""
-    since = cluster.waste_notes.first_seen(thing.ref)
+def _is_old(cluster: Cluster, ref: str, created: float | None, *, asked: bool) -> bool:
+    """Return whether it has been unused for a day.
+
+    `asked`: a person asks, and judges what was in use until a moment ago: its age is enough.
+    """
+    since = cluster.waste_notes.first_seen(ref)
     if since is not None and cluster.seen_at - since >= DAY:
         return True
-    created = thing.created()
-    return created is not None and since is None and cluster.seen_at - created >= DAY
+    return asked and created is not None and cluster.seen_at - created >= DAY
 
 
-def _leftovers(cluster: Cluster) -> Iterator[WasteFinding]:
+def _leftovers(cluster: Cluster, *, asked: bool) -> Iterator[WasteFinding]:
     words = {
         "droplet": "{} belongs to no pool, autoscaler or plan",
         "volume": "{} is attached to no droplet",
         "ip": "{} is assigned to no droplet",
     }
     for thing in unused(cluster):
-        if is_old(cluster, thing):
+        if _is_old(cluster, thing.ref, thing.created(), asked=asked):
             text = words[thing.kind].format(thing.text)
             delete = f"cost delete {thing.ref}"
             yield WasteFinding(thing.ref, thing.kind, text, thing.daily, delete)
 
 
-def _backups(cluster: Cluster) -> Iterator[WasteFinding]:
-    old = [b for b in deletable_backups(cluster) if _is_old_backup(cluster, b)]
+def _backups(cluster: Cluster, *, asked: bool) -> Iterator[WasteFinding]:
+    old = [
+        b
+        for b in deletable_backups(cluster)
+        if _is_old(cluster, f"backup:{b.label}", b.at, asked=asked)
+    ]
     if not old:
         return
     size = sum((b.size for b in old), Decimal(0))
@@ -170,11 +188,6 @@ def _backups(cluster: Cluster) -> Iterator[WasteFinding]:
         f"({size:.1f} GB of snapshots)"
     )
     yield WasteFinding(BACKUPS, BACKUPS, text, daily, "backup prune")
-
-
-def _is_old_backup(cluster: Cluster, backup: Backup) -> bool:
-    since = cluster.waste_notes.first_seen(f"backup:{backup.label}")
-    return cluster.seen_at - (backup.at if since is None else since) >= DAY
 
 
 def _doubled(cluster: Cluster) -> Iterator[WasteFinding]:

@@ -139,7 +139,7 @@ async def reserved_ips(requests: ApiRequests) -> list[Json]:
 
 
 class LeftoverWrites(DigitalOceanWrites):
-    """Deletes single droplets, volumes and reserved IPs. `check` is called right before each request."""
+    """Deletes single unused resources. `check` is called right before each request."""
 
     def __init__(self, client: DigitalOceanClient, check: Callable[[], None]) -> None:
         super().__init__(client.requests, check)

@@ -141,4 +141,4 @@ class VisibleClusters:
     async def waste(self, name: str, actor: Actor) -> WasteReport:
         """Return what it pays for without use."""
         self._operations.must_read(name, actor)
-        return await self._hours.waste.report(name)
+        return await self._hours.waste.report(name, asked=True)

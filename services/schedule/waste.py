@@ -79,7 +79,7 @@ class WasteFinder:
         notes = await self._memory.waste.edit(name, partial(_noted, cluster, steady=steady))
         return replace(cluster, waste_notes=notes)
 
-    async def report(self, name: str) -> WasteReport:
+    async def report(self, name: str, *, asked: bool = False) -> WasteReport:
         """Return what is found now. What could not be read is in the report, as unknown."""
         try:
             cluster = await self._observe(name)
@@ -91,7 +91,7 @@ class WasteFinder:
             nights = tuple(self._nights(cluster, book, await self._usage.facts(name)))
         except BotError as error:
             unknown = (f"the closing times of last week: {error}",)
-        return report_of(cluster, nights, unknown)
+        return report_of(cluster, nights, unknown, asked=asked)
 
     def _nights(
         self, cluster: Cluster, book: Book, facts: BillingFacts | None

@@ -329,6 +329,14 @@ class SimulatedVolume:
 
 
 @dataclass
+class SimulatedStorage:
+    """What stays when a droplet is gone. `addresses`: unassigned reserved IPs, with their region."""
+
+    volumes: dict[str, SimulatedVolume] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
 class SimulatedFirewall:
     """A cloud firewall: its rules as they were sent, in force for the droplets of its tags."""
 

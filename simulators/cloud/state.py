@@ -18,7 +18,7 @@ from simulators.cloud.model import (
     SimulatedNetwork,
     SimulatedPool,
     SimulatedSnapshot,
-    SimulatedVolume,
+    SimulatedStorage,
     ZeroMode,
     not_found,
 )
@@ -48,9 +48,7 @@ class CloudState:
         self.snapshots: dict[int, SimulatedSnapshot] = {}
         self.networks: dict[str, SimulatedNetwork] = {}
         self.firewalls: dict[str, SimulatedFirewall] = {}
-        self.volumes: dict[str, SimulatedVolume] = {}
-        self.unassigned_ips: dict[str, str] = {}
-        """Reserved IPs that no droplet has, with their region."""
+        self.storage = SimulatedStorage()
         self.meetings: dict[str, SimulatedMeeting] = {}
         self.tags: set[str] = set()
         self.canaries: list[str] = []
@@ -58,8 +56,7 @@ class CloudState:
         self.requests: list[tuple[str, str, int, float]] = []
         """Requests to the API: method, path, status, moment."""
         self.ssh_keys = [372862]
-        self.droplet_limit = 25
-        self.capacity = True
+        self.droplet_limit, self.capacity = 25, True
         self.pool_zero: ZeroMode = "yes"
         """What pools created over the API make of the number 0."""
         self.cooldown_gates_edits = False

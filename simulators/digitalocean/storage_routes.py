@@ -32,7 +32,7 @@ def _addresses(call: ApiRequest) -> dict[str, dict[str, Any]]:
         for d in estate.droplets.values()
         if d.reserved_ip
     }
-    return used | {ip: _address(ip, of, None) for ip, of in estate.unassigned_ips.items()}
+    return used | {ip: _address(ip, of, None) for ip, of in estate.storage.addresses.items()}
 
 
 def _address(ip: str, region: str, droplet: dict[str, Any] | None) -> dict[str, Any]:
@@ -47,25 +47,27 @@ def _address(ip: str, region: str, droplet: dict[str, Any] | None) -> dict[str, 
 
 @route("GET", "/v2/volumes", "block_storage:read")
 def _volumes(call: ApiRequest) -> HttpResponse:
-    shown = [_volume(v) for v in call.estate.volumes.values()]
+    shown = [_volume(v) for v in call.estate.storage.volumes.values()]
     return paged(call, "volumes", shown, "/v2/volumes")
 
 
 @route("GET", "/v2/volumes/{volume}", "block_storage:read")
 def _read_volume(call: ApiRequest) -> HttpResponse:
-    if call.params["volume"] not in call.estate.volumes:
+    if call.params["volume"] not in call.estate.storage.volumes:
         raise not_found()
-    return json_response(200, {"volume": _volume(call.estate.volumes[call.params["volume"]])})
+    return json_response(
+        200, {"volume": _volume(call.estate.storage.volumes[call.params["volume"]])}
+    )
 
 
 @route("DELETE", "/v2/volumes/{volume}", "block_storage:delete")
 def _delete_volume(call: ApiRequest) -> HttpResponse:
-    volume = call.estate.volumes.get(call.params["volume"])
+    volume = call.estate.storage.volumes.get(call.params["volume"])
     if volume is None:
         raise not_found()
     if volume.droplet_id:
         raise unprocessable("volume must be detached before it is deleted")
-    del call.estate.volumes[volume.id]
+    del call.estate.storage.volumes[volume.id]
     return empty(204)
 
 
@@ -85,7 +87,7 @@ def _read_reserved_ip(call: ApiRequest) -> HttpResponse:
 @route("DELETE", "/v2/reserved_ips/{ip}", "reserved_ip:delete")
 def _delete_reserved_ip(call: ApiRequest) -> HttpResponse:
     ip = call.params["ip"]
-    if call.estate.unassigned_ips.pop(ip, None) is not None:
+    if call.estate.storage.addresses.pop(ip, None) is not None:
         return empty(204)
     for droplet in call.estate.droplets.values():
         if droplet.reserved_ip == ip:
