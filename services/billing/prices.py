@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from services.cluster.leftovers import per_day
 from services.cluster.model import Cluster, Droplet
 
 CAP_HOURS = Decimal(672)  # billed at most in a month, for bundled plans
@@ -33,6 +34,13 @@ def is_capped(size: str, monthly: Decimal | None) -> bool:
     if not size:
         return bool(monthly)
     return not is_v5(size)
+
+
+def droplet_per_day(droplet: Droplet) -> Decimal | None:
+    """Return what a droplet that is never destroyed costs on an average day; None if unknown."""
+    if droplet.monthly and is_capped(droplet.size, droplet.monthly):
+        return per_day(droplet.monthly)
+    return None if droplet.hourly is None else droplet.hourly * 24
 
 
 @dataclass(frozen=True)

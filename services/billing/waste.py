@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from services.billing.prices import droplet_per_day
 from services.cluster.backups import deletable_backups
 from services.cluster.leftovers import DAY, KINDS, KeptThing, Leftover, WasteNotes, per_day
 from services.cluster.model import Cluster, Fact, FleetKind
@@ -199,8 +200,8 @@ def _doubled(cluster: Cluster) -> Iterator[WasteFinding]:
     if usual is None or len(cluster.members) < TIMES * usual:
         return
     surplus = len(cluster.members) - usual
-    prices = [n.droplet.hourly for n in cluster.members if n.droplet.hourly is not None]
-    price = min(prices, default=cluster.media_price)
+    prices = [droplet_per_day(n.droplet) for n in cluster.members]
+    price = min((p for p in prices if p is not None), default=None)
     sizes_now = sorted({n.droplet.size for n in cluster.members if n.droplet.size})
     of = f" of {join_words(sizes_now)}" if len(sizes_now) > 1 else ""
     text = (
@@ -208,7 +209,7 @@ def _doubled(cluster: Cluster) -> Iterator[WasteFinding]:
         f"usual {plural(usual, 'is', 'are')} {usual}"
     )
     yield WasteFinding(
-        POOL, POOL, text, None if price is None else price * 24 * surplus, f"scale {usual}"
+        POOL, POOL, text, None if price is None else price * surplus, f"scale {usual}"
     )
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
-from services.billing.prices import is_capped
+from services.billing.prices import droplet_per_day
 from services.cloud.clients.digitalocean import ApiRequests, DigitalOceanClient, DigitalOceanWrites
 from services.cloud.fields import Fields
 from services.cloud.parse import droplet_entry
@@ -19,7 +19,6 @@ from services.cluster.model import Droplet, FleetKind, MediaNode
 from services.common.errors import BotError, NotFound, Refused
 
 Json = dict[str, Any]
-HOURS = 24
 CHANGED = "{what} is not what was shown: {why}. Nothing of it was deleted"
 
 
@@ -81,13 +80,13 @@ def strays(media: Sequence[MediaNode], kind: FleetKind) -> list[Leftover]:
 
 def droplet_of(droplet: Droplet) -> Leftover:
     """Return a stray droplet."""
-    daily = None
-    if droplet.monthly and is_capped(droplet.size, droplet.monthly):
-        daily = per_day(droplet.monthly)
-    elif droplet.hourly is not None:
-        daily = droplet.hourly * HOURS
     return Leftover(
-        "droplet", str(droplet.id), droplet.name, droplet.created_at, droplet.size, daily
+        "droplet",
+        str(droplet.id),
+        droplet.name,
+        droplet.created_at,
+        droplet.size,
+        droplet_per_day(droplet),
     )
 
 

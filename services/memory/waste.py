@@ -46,7 +46,7 @@ class WasteNotesRepository:
         `about`: of a decision, for the audit: about what, and the new state.
         """
         key = waste_key(cluster)
-        records = ()
+        records: tuple[AuditRecord, ...] = ()
         if about is not None:
             records = (AuditRecord(AuditAction.WASTE, by, about[0], "", "", about[1]),)
 

@@ -85,7 +85,8 @@ class WasteFinder:
             cluster = await self._observe(name)
         except BotError as error:
             return WasteReport(name, unknown=(f"the account: {error}",))
-        nights, unknown = (), ()
+        nights: tuple[OpenNight, ...] = ()
+        unknown: tuple[str, ...] = ()
         try:
             _, book = await self._memory.books.read(name)
             nights = tuple(self._nights(cluster, book, await self._usage.facts(name)))

@@ -330,7 +330,7 @@ class SimulatedVolume:
 
 @dataclass
 class SimulatedStorage:
-    """What stays when a droplet is gone. `addresses`: unassigned reserved IPs, with their region."""
+    """What stays without a droplet. `addresses`: unassigned reserved IPs, with their region."""
 
     volumes: dict[str, SimulatedVolume] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)

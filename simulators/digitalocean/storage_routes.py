@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from simulators.cloud.catalog import region
 from simulators.cloud.model import SimulatedVolume, not_found, stamp, unprocessable
-from simulators.digitalocean import views
 from simulators.digitalocean.routing import ApiRequest, empty, paged, route
 from simulators.evidence import Source, rests_on
 from simulators.responses import HttpResponse, json_response
@@ -15,7 +15,7 @@ def _volume(thing: SimulatedVolume) -> dict[str, Any]:
         "name": thing.name,
         "description": "",
         "size_gigabytes": thing.size,
-        "region": views.region(thing.region),
+        "region": region(thing.region),
         "droplet_ids": [thing.droplet_id] if thing.droplet_id else [],
         "created_at": stamp(thing.created_at),
         "filesystem_type": "ext4",
@@ -35,11 +35,11 @@ def _addresses(call: ApiRequest) -> dict[str, dict[str, Any]]:
     return used | {ip: _address(ip, of, None) for ip, of in estate.storage.addresses.items()}
 
 
-def _address(ip: str, region: str, droplet: dict[str, Any] | None) -> dict[str, Any]:
+def _address(ip: str, where: str, droplet: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "ip": ip,
         "droplet": droplet,
-        "region": views.region(region),
+        "region": region(where),
         "locked": False,
         "project_id": "4de7ac8b-495b-4884-9a69-1050c6793cd6",
     }

@@ -19,6 +19,7 @@ from services.procedures import PROCEDURES
 from services.procedures.plan import Plan
 from services.runs.run import OVER, Run, State
 from simulators.cloud.boot_script import SECRETS
+from simulators.cloud.model import SimulatedVolume
 from tests.campaign import goals, requests
 from tests.campaign.goals import BIG, KEY, VALUE, Goal
 from tests.campaign.ledger import RunRecord
@@ -60,6 +61,7 @@ class Fleet:
         return self.deployment if self.is_single else f"{self.deployment}, {self.kind}"
 
 
+OLD_VOLUME = "506f78a4-e098-11e5-ad9f-000f53306ae1"
 KINDS = ("pool", "fixed", "autoscaler")
 FLEETS = (
     *(Fleet("high availability", kind) for kind in KINDS),
@@ -123,6 +125,16 @@ async def _set_secret(scene: Scene) -> None:
     )
 
 
+def _nothing_unused(scene: Scene, tale: RunRecord) -> str:
+    return goals.healthy(scene, tale) or ", ".join(scene.estate.storage.volumes)
+
+
+def _unused_volume(scene: Scene) -> None:
+    scene.estate.storage.volumes[OLD_VOLUME] = SimulatedVolume(
+        OLD_VOLUME, "acme-old", 10, "ams3", scene.estate.now
+    )
+
+
 def _backups_exist(scene: Scene) -> None:
     requests._old_backups(scene)
 
@@ -168,6 +180,13 @@ PLAYS = (
     Play("BackupCreate", "backup create --offline", goals.backed_up, ALL),
     Play("AddBackupSchedule", "backup schedule weekly Sun 03:00", goals.nothing, ALL),
     Play("Drill", "drill", _nothing_is_left, ALL, ("backup create",)),
+    Play(
+        "DeleteWaste",
+        f"cost delete volume:{OLD_VOLUME}",
+        _nothing_unused,
+        ALL,
+        prepare=_unused_volume,
+    ),
     Play("BackupPrune", "backup prune", goals.pruned, ALL, prepare=_backups_exist),
     Play("AddWindow", WINDOW, goals.nothing, _of("pool", "autoscaler")),
     Play("AddWindow", f"{WINDOW} --saves-nothing", goals.nothing, _of("fixed", "co-located")),
