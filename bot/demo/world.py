@@ -126,7 +126,14 @@ GUIDE: list[Json] = [
     {"text": "Watch it close an hour later", "done": {"fact": "down"}},
     {"text": "Watch it open again in time", "done": {"fact": "in service"}},
     {"text": "See what that saved", "fill": "/openvidu cost", "done": {"typed": "/openvidu cost"}},
+    {
+        "text": "See what costs money without use, and delete it",
+        "fill": "/openvidu cost waste",
+        "done": {"typed": "/openvidu cost waste"},
+    },
 ]
+# Seconds since the volume was used.
+LEFT_FOR = 40 * 86400.0
 DETOUR: Json = {
     "said": f"{STACK} needs a decision",
     "text": "The bot asks what to do: answer below its question",
@@ -193,10 +200,19 @@ class DemoWorld:
         self.estate = self.environment.estate
         built = DEPLOYMENTS.get(kind, {"kind": kind})
         self.cluster = self.environment.build_cluster(STACK, media=media, **built)
+        self._leave_a_volume()
         self.second: SimulatedCluster | None = None
         if second:
             self.second = self.environment.build_cluster(SECOND, media=1)
         self.guide = [dict(step) for step in GUIDE]
+
+    def _leave_a_volume(self) -> None:
+        """Leave a volume of an earlier experiment: `cost waste` finds it."""
+        estate = self.environment.estate
+        left = SimulatedVolume(
+            estate.uuid(), f"{STACK}-load-test", 200, "ams3", estate.now - LEFT_FOR
+        )
+        estate.storage.volumes[left.id] = left
 
     async def start(self, port: int = 0, page: SidePanel | None = None) -> None:
         """Start all servers and write the settings."""

@@ -25,6 +25,7 @@ from services.cloud.node_access import NodeAccess
 from services.cloud.parse import Action, pool_of
 from services.cloud.writer import ClusterWriter
 from services.cluster.drills import DrillDroplet, DrillPart, DrillSeen
+from services.cluster.leftovers import Leftover, LeftoversSeen
 from services.cluster.model import Cluster, NodeStatus
 from services.common.clock import Clock, loop_clock
 from services.common.errors import Refused, Rejected, Superseded
@@ -306,6 +307,7 @@ WALL, NETWORK, DRILL_TAG = (
 PARTS = (NETWORK, WALL, DRILL_TAG)
 COPY = DrillDroplet(901, DRILL, "active", created_at="2026-11-03T03:00:00Z", shut=True)
 DRILLED = replace(POOL, drill=DrillSeen(PARTS, (COPY,)))
+OLD_VOLUME = Leftover("volume", "v1", "acme-old", "2026-01-01T00:00:00Z", "10 GB")
 NOWHERE = str(uuid.UUID(int=0))
 CONFIGURED = replace(POOL, configuration=configured(POOL.masters))
 OPERATIONS: dict[str, tuple[Cluster, Operation, list[tuple[Any, ...]]]] = {
@@ -394,6 +396,11 @@ OPERATIONS: dict[str, tuple[Cluster, Operation, list[tuple[Any, ...]]]] = {
         [("record_version", "3.6.1", "3.7.0")],
     ),
     "delete_snapshot": (POOL, lambda w: w.delete_snapshot("9"), [("snapshots.delete", "9")]),
+    "delete_leftover": (
+        replace(POOL, leftovers=LeftoversSeen((OLD_VOLUME,))),
+        lambda w: w.delete_leftover(OLD_VOLUME.ref, OLD_VOLUME.text),
+        [("volumes.delete", "v1")],
+    ),
     "copy_secrets": (POOL, lambda w: w.copy_secrets("l"), [("copy_to_backup", "l")]),
     "delete_secrets_copy": (
         POOL,
@@ -960,6 +967,7 @@ MAY_WRITE = {
     "services/cloud/writer.py",
     "services/cloud/droplet_actions.py",
     "services/cloud/pool_edit.py",
+    "services/cloud/leftovers.py",  # on what is named and unused, behind the run's fence
     "services/cloud/drills.py",  # on a drill's own resources, behind the run's fence
     "bot/doctor/live_checks.py",  # an operator confirms each
     # On throw-away resources, with a token for that alone, after a confirmation.

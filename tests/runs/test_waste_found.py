@@ -65,9 +65,11 @@ def reports(scene: Scene) -> list[list[tuple[str, str]]]:
         for block in message.blocks:
             if block["type"] == "section":
                 text = block["text"]["text"]
-            for element in block.get("elements", ()):
-                if element.get("action_id") == "form:cost-keep":
-                    lines.append((element["value"].partition(" ")[2], text))
+            lines += [
+                (element["value"].partition(" ")[2], text)
+                for element in block.get("elements", ())
+                if element.get("action_id") == "form:cost-keep"
+            ]
         found.append(lines)
     return found
 
