@@ -16,6 +16,7 @@ import config
 from handlers.commands.parser import COMMANDS
 from simulators.clock import ScaledClock
 from simulators.cloud import SimulatedCluster, SimulatedDroplet
+from simulators.cloud.model import SimulatedVolume
 from simulators.dice import dice_of
 from simulators.environment import Addresses, SimulatedEnvironment
 from simulators.slack.screen import is_offered

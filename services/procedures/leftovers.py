@@ -32,7 +32,7 @@ class DeleteWaste(Procedure):
     required_facts: ClassVar[frozenset[Fact]] = EVERYTHING | {Fact.LEFTOVERS}
     repeatable: ClassVar[bool] = True
 
-    things: str = rest("volume:ID, ip:ADDRESS or droplet:ID; several with spaces")
+    things: str = rest("volume:ID, ip:ADDRESS or droplet:ID; several with spaces", syntax="KIND:ID")
 
     @override
     def target_text(self, name: str) -> str:

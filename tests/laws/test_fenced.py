@@ -129,6 +129,17 @@ class Requests:
         assert key == "ssh_keys"
         return [{"id": 7}]
 
+    async def one(self, key: str, *_: object) -> dict[str, Any]:
+        """Answer a read: the volume that nothing uses."""
+        assert key == "volume"
+        return {
+            "id": OLD_VOLUME.id,
+            "name": OLD_VOLUME.name,
+            "created_at": OLD_VOLUME.created_at,
+            "size_gigabytes": 10,
+            "droplet_ids": [],
+        }
+
     def __getattr__(self, group: str) -> OperationGroup:
         return OperationGroup(self.outside, group)
 

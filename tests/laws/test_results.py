@@ -13,6 +13,7 @@ from services.procedures.plan import Plan, make_plan
 from services.steps import (
     STEPS,
     BreakLock,
+    DeleteLeftovers,
     Drain,
     DropBackups,
     KeepSecrets,
@@ -28,7 +29,7 @@ from services.steps.results import changes, narrowed, remaining, subjects, tally
 from tests.support.clusters import clusters, folded, law, plans, ready, steps
 
 # What they leave stays whatever comes later.
-ALONE = {BreakLock, DropBackups, KeepSecrets, Snapshots}
+ALONE = {BreakLock, DeleteLeftovers, DropBackups, KeepSecrets, Snapshots}
 
 
 def hold(cluster: Cluster, taken: Iterable[Step]) -> None:

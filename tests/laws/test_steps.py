@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.cluster.drills import DrillSeen
+from services.cluster.leftovers import Leftover, LeftoversSeen
 from services.cluster.model import Cluster, Fact, NodeStatus, SecretsState, Snapshot
 from services.common.errors import Rejected
 from services.common.serialize import encode
 from services.procedures import (
     PROCEDURES,
     BackupPrune,
+    DeleteWaste,
     Drill,
     Procedure,
     ResizeMasters,
@@ -401,6 +403,8 @@ def test_every_step_is_used_somewhere() -> None:
     )
     collect(ready(3, snapshots=backups, secrets_copies=(), keep_backups=1), BackupPrune())
     collect(with_stopped(ready(3), 2), Start("master-2"))
+    unused = LeftoversSeen((Leftover("volume", "v1", "acme-old", size="10 GB"),))
+    collect(ready(3, leftovers=unused), DeleteWaste("volume:v1"))
     collect(ready(3, sizes=SOLD), ResizeMasters("s-8vcpu-16gb"))
     assert used == set(STEPS)
 

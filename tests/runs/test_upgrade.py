@@ -297,6 +297,7 @@ NOT_OFFERED = {
     *("AddBackupSchedule", "SaveBackupSchedule", "NoteCounts"),
     *("Drill", "DrillNetwork", "CopyStarted", "DatabaseOpened", "RecordDrill"),
     *("DrillGone",),
+    *("DeleteWaste", "DeleteLeftovers"),
 }
 
 

@@ -77,7 +77,10 @@ SEEN = {
     "views.publish",
     "views.push",
 }
-SAMPLES: dict[str, str] = {  # Samples for each field of a command.
+SAMPLES: dict[str, str] = {
+    "things": "volume:v1",
+    "thing": "volume:v1",
+    "keep_days": "7",  # Samples for each field of a command.
     "backup schedule.times": "weekly Sun 03:00",
     "backup unschedule.schedule": "weekly",
     "drill.backup": "20270101T020000Z",
