@@ -61,7 +61,7 @@ class WastePoster:
             await self._post(mark, channel, report, at)
             return
         if report.unknown:
-            # What cannot be read is said once, not each week.
+            # What cannot be read is reported once, not each week.
             told = hashlib.sha256("\n".join(report.unknown).encode()).hexdigest()[:16]
             await self._post(f"waste/{name}/unknown/{told}", channel, report, at)
         await self._poster.note_posted(mark)

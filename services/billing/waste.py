@@ -1,6 +1,6 @@
 """What a cluster costs without use, as findings with dollars a day. Pure.
 
-A finding is told only where the account was read: what is unknown is listed as unknown.
+A finding is reported only where the account was read: what is unknown is listed as unknown.
 """
 
 from collections.abc import Iterator, Sequence
@@ -97,7 +97,7 @@ def _counts(cluster: Cluster) -> bool:
 def _since(cluster: Cluster) -> Iterator[tuple[str, float]]:
     """Yield since when each unused thing is known; also of those that cannot be read now."""
     notes, seen = cluster.waste_notes, cluster.leftovers
-    assert seen is not None, "it was looked at"
+    assert seen is not None, "it was observed"
     now = {t.ref for t in unused(cluster)}
     if cluster.snapshots is not None:
         now |= {f"backup:{b.label}" for b in deletable_backups(cluster)}
@@ -141,7 +141,7 @@ def _unknown(cluster: Cluster) -> Iterator[str]:
     if cluster.problem:
         yield f"the media nodes: {cluster.problem}"
     if cluster.leftovers is None:
-        yield "volumes, reserved IPs and stray droplets: not looked at"
+        yield "volumes, reserved IPs and stray droplets: not observed"
     else:
         for kind, why in cluster.leftovers.unread:
             if not (kind == "droplet" and cluster.problem):

@@ -1,7 +1,7 @@
 """Looks for what a stack pays for and does not use, and deletes what is named, after a last look.
 
 Volumes are of a stack by name or tag. Reserved IPs have neither: they are of the stack whose
-droplet they were seen with, which the bot's memory knows, so every unassigned one is shown here.
+droplet they were seen with, which the state store knows, so every unassigned one is shown here.
 """
 
 from collections.abc import Callable, Sequence

@@ -54,13 +54,13 @@ class DeleteWaste(Procedure):
         yield from left
 
     def _found(self, cluster: Cluster) -> list[Leftover]:
-        """Return the things. Refused for what is used, gone, of someone else, or not readable."""
+        """Return the things. Refused for what is used, deleted, foreign or unread."""
         seen, found = cluster.leftovers, []
         if seen is None:
-            raise Refused("what nothing uses was not looked at")
+            raise Refused("what nothing uses was not observed")
         for ref in self._refs():
             if why := seen.why_unread(ref):
-                raise Refused(f"{ref} cannot be looked at: {why}")
+                raise Refused(f"{ref} cannot be observed: {why}")
             thing = seen.find(ref)
             if thing is None or not is_ours(cluster, thing):
                 there = ", ".join(f"`{t.ref}`" for t in unused(cluster)[:5]) or "nothing"

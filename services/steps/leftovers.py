@@ -42,7 +42,7 @@ class DeleteLeftovers(Step):
 
     def _unread(self, cluster: Cluster) -> str:
         if cluster.leftovers is None:
-            return "what is unused was not looked at"
+            return "what is unused was not observed"
         reasons = [cluster.leftovers.why_unread(ref) for ref in self.refs]
         return "; ".join(dict.fromkeys(why for why in reasons if why))
 

@@ -91,7 +91,7 @@ def _delete_reserved_ip(call: ApiRequest) -> HttpResponse:
         return empty(204)
     for droplet in call.estate.droplets.values():
         if droplet.reserved_ip == ip:
-            # An assigned one is unassigned and deleted: whoever has to know looks before.
+            # An assigned one is unassigned and deleted, too.
             droplet.reserved_ip = ""
             return empty(204)
     raise not_found()
