@@ -33,6 +33,7 @@ from handlers.commands.rehearse import Rehearse
 from handlers.commands.run_control import Abandon, Cancel, HowToCancel, Resume
 from handlers.commands.scale_by import ScaleBy
 from handlers.commands.status import OneRun, Runs, ShowStatus
+from handlers.commands.timeline import ShowTimeline
 from handlers.commands.waiting import HowToApprove, HowToReject
 from handlers.commands.wake_up import WakeUpCommand
 from handlers.commands.webhooks import WebhookAdd, WebhookList, WebhookRemove
@@ -42,7 +43,18 @@ from services.common.command import Command
 from services.procedures import PROCEDURES
 
 INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
-    *(Help, ShowStatus, Runs, Cancel, Resume, Abandon, OneRun, BackupList, BackupShow),
+    *(
+        Help,
+        ShowStatus,
+        Runs,
+        Cancel,
+        Resume,
+        Abandon,
+        OneRun,
+        ShowTimeline,
+        BackupList,
+        BackupShow,
+    ),
     *(BackupUnschedule, BackupProtect, BackupUnprotect),
     *(ListLater, CancelLater),
     *(

@@ -82,6 +82,7 @@ TOPICS: Mapping[str, Topic] = {
     "cost": _look("cost 2026-10"),
     "observed": _look("observed 14"),
     "audit": _look("audit 20"),
+    "timeline": _look("timeline acme-17"),
     "whoami": _look("whoami"),
     "version": _look("version"),
     "rehearse": _look("rehearse shutdown"),

@@ -77,7 +77,10 @@ def end_card(run: Run, links: ClusterLinks = NO_LINKS) -> Card:
         blocks.append(section("\n".join(more)))
     if steps := done_lines(run):
         blocks.append(section("\n".join(steps)))
-    blocks.append(context(f"{attribution(run)} · `{run.id}`"))
+    record = ""
+    if run.state is not State.DONE:
+        record = f" · `/openvidu timeline {run.id}` records what happened"
+    blocks.append(context(f"{attribution(run)} · `{run.id}`{record}"))
     return Card(_fitting_text(run, f"{label}: {changed}."), tuple(blocks))
 
 

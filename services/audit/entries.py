@@ -48,6 +48,7 @@ class AuditAction(StrEnum):
     CLOSING = "closing confirmed"
     POLICY = "policy changed"
     LOGS_READ = "logs read"
+    EXPORTED = "timeline exported"
     FORGOTTEN = "old runs removed"
     SHORTENED = "audit shortened"
 

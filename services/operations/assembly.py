@@ -39,6 +39,7 @@ from services.operations.service import OperationsService
 from services.operations.staged_secrets import StagedSecrets
 from services.operations.subscribers import Subscribers
 from services.operations.sweep import OperationsSweep
+from services.operations.timelines import Timelines
 from services.runs.authorization import beyond_approval
 from services.runs.drain_ledger import DrainLedger
 from services.runs.driver import RunDriver
@@ -237,6 +238,7 @@ def assemble(
         scheduled,
         Rehearsals(clusters, clock, journal, memory, guards, stage),
         batches,
+        Timelines(clusters, store, clock, journal, reader, cards),
     )
     return Operations(
         service=service,
