@@ -132,7 +132,7 @@ async def verify_timeline(store: Store, options: argparse.Namespace, names: list
     """Verify an exported timeline against the audit and the journals; print what is wrong."""
     path = Path(options.timeline)
     try:
-        found = read_export(path.read_text("utf-8"))
+        found = read_export(await asyncio.to_thread(path.read_text, "utf-8"))
     except (OSError, ValueError) as error:
         raise WrongArguments(f"--timeline {path}: {error}") from None
     name = str(found.head["cluster"])

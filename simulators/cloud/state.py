@@ -54,6 +54,8 @@ class CloudState:
         self.requests: list[tuple[str, str, int, float]] = []
         """Requests to the API: method, path, status, moment."""
         self.ssh_keys = [372862]
+        self.clock_ahead = 0.0
+        """Seconds that the times in DigitalOcean's actions and pool histories are ahead."""
         self.droplet_limit = 25
         self.capacity = True
         self.pool_zero: ZeroMode = "yes"
