@@ -1,0 +1,46 @@
+"""Where a cluster's Terraform variables are kept: read, and changed by a pull request alone."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A pull request. `state`: `open`, `closed` or `merged`."""
+
+    number: int
+    url: str
+    state: str = "open"
+
+
+@dataclass(frozen=True)
+class ProposedChange:
+    """A change of the file on a branch of its own, for people to merge.
+
+    `before`: the text that was shown; on another one nothing is proposed.
+    """
+
+    branch: str
+    before: str
+    after: str
+    title: str
+    body: str
+
+
+class TerraformSource(Protocol):
+    """A variables file. `takes_pulls` False: it can only be read."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def takes_pulls(self) -> bool: ...
+    async def read(self) -> str:
+        """Return the text of the base branch. Unreachable, Rejected: unknown."""
+        ...
+
+    async def propose(self, change: ProposedChange) -> PullRequest:
+        """Open the pull request of this branch, or find it.
+
+        Called again after a crash, or by two bots at once, it opens no second one.
+        """
+        ...
