@@ -38,6 +38,10 @@ class TerraformSource(Protocol):
         """Return the text of the base branch. Unreachable, Rejected: unknown."""
         ...
 
+    async def find(self, branch: str) -> PullRequest | None:
+        """Return the pull request of that branch, open or not; None for none."""
+        ...
+
     async def propose(self, change: ProposedChange) -> PullRequest:
         """Open the pull request of this branch, or find it.
 

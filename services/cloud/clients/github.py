@@ -52,7 +52,7 @@ class GitHubFile:
         """Open the pull request of this branch, or find it."""
         if not change.branch.startswith(BRANCHES) or change.branch == self._base:
             raise Rejected(f"{change.branch} is no branch of the bot")
-        if (found := await self._pull_of(change.branch)) is not None:
+        if (found := await self.find(change.branch)) is not None:
             return found
         if not await self._has(change.branch):
             await self._make_branch(change)
@@ -106,12 +106,13 @@ class GitHubFile:
         try:
             return _pull(await self._post("pulls", new))
         except Rejected as error:
-            found = await self._pull_of(change.branch) if error.status in CONFLICTS else None
+            found = await self.find(change.branch) if error.status in CONFLICTS else None
             if found is None:
                 raise
             return found
 
-    async def _pull_of(self, branch: str) -> PullRequest | None:
+    async def find(self, branch: str) -> PullRequest | None:
+        """Return the pull request of that branch, open or not; None for none."""
         owner = self._repository.partition("/")[0]
         found = await self._get("pulls", head=f"{owner}:{branch}", state="all")
         if not isinstance(found, list):
