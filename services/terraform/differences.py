@@ -95,9 +95,9 @@ def as_it_is(cluster: Cluster) -> dict[str, Value]:
         values[MEDIA_SIZE] = cluster.pool.size
         if cluster.pool.target and not cluster.is_down:
             values[NUMBER] = cluster.pool.target
-    elif cluster.kind is FleetKind.FIXED:
-        if size := _one_size(n.droplet for n in cluster.media):
-            values[MEDIA_SIZE] = size
+    nodes = _one_size(n.droplet for n in cluster.media)
+    if cluster.kind is FleetKind.FIXED and nodes:
+        values[MEDIA_SIZE] = nodes
     return values
 
 
