@@ -1,4 +1,4 @@
-"""A variables file: an edit leaves every other byte alone, and what is not understood is refused."""
+"""A variables file: an edit leaves all other bytes alone; what is not understood is refused."""
 
 import re
 from typing import Any
