@@ -21,8 +21,8 @@ from services.procedures import Procedure, ResizeMasters, ResizeMedia, Scale, St
 from services.runs.run import Run, State
 from services.terraform.differences import Difference
 
-SHOW_PATCH = "terraform-patch"
-OPEN_PULL = "terraform-pull"
+SHOW_PATCH = "patch"
+OPEN_PULL = "pull"
 # The procedures after which an apply would revert something that a variable can hold.
 PATCHED: tuple[type[Procedure], ...] = (Scale, ResizeMedia, ResizeMasters, Startup)
 # All others, each with the reason why no variable changes with them.
