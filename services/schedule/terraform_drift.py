@@ -63,7 +63,10 @@ class TerraformDrift:
     async def _tell(self, name: str, edge: str, report: TerraformReport) -> None:
         notes = await self._terraform.notes.read(name)
         present = tuple(d.key for d in report.lasting)
-        told = present
+        # While the cluster is shut down, what it differs in when it is up stays as it was.
+        passing = tuple(f"{d.variable}=" for d in report.differences if d.passing)
+        hidden = [key for key in notes.told if passing and key.startswith(passing)]
+        told = tuple(dict.fromkeys((*hidden, *present)))
         if report.unknown:
             told = tuple(dict.fromkeys((*notes.told, *present, UNKNOWN)))
         new = [d for d in report.lasting if d.key not in notes.told]

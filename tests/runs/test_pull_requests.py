@@ -16,6 +16,7 @@ from simulators.github import TOKEN, SimulatedRepository
 from simulators.slack.model import Message
 from tests.runs.test_terraform import PATH, REPOSITORY, SITES, repository, terraform
 from tests.support import virtual
+from tests.support.coverage_level import PARTS
 from tests.support.crash_injector import CrashPoint, assert_survives_any_crash
 from tests.support.scene import Scene
 from tests.support.stories import everything_read, run_ended, whole
@@ -152,12 +153,14 @@ def crashed(die_at: CrashPoint, *, second: bool) -> int:
     return int(tell(story, shared=second))
 
 
-def test_one_is_opened_whatever_point_the_bot_dies_at() -> None:
-    assert_survives_any_crash("a pull request", lambda at: crashed(at, second=False), 24)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_one_is_opened_whatever_point_the_bot_dies_at(part: int) -> None:
+    assert_survives_any_crash("a pull request", lambda at: crashed(at, second=False), 24, part)
 
 
-def test_two_bots_open_one() -> None:
-    assert_survives_any_crash("two bots", lambda at: crashed(at, second=True), 8)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_two_bots_open_one(part: int) -> None:
+    assert_survives_any_crash("two bots", lambda at: crashed(at, second=True), 8, part)
 
 
 def test_two_bots_at_the_same_moment_open_one() -> None:
