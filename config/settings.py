@@ -44,7 +44,8 @@ SECRET_KEYS = {
     "token": "an environment variable",
 }
 SECRET_LOOKS = re.compile(
-    r"xox[a-z]-|xapp-|xwfp-|do[po]_v1_[0-9a-f]|gh[pousr]_|github_pat_|-----BEGIN|^rediss?(\+sentinel)?://[^/]*@"
+    r"xox[a-z]-|xapp-|xwfp-|do[po]_v1_[0-9a-f]|gh[pousr]_|github_pat_|"
+    r"-----BEGIN|^rediss?(\+sentinel)?://[^/]*@"
 )
 # Chosen by people, so they may contain any printable character.
 PASSWORDS = {"REDIS_URL", "REDIS_SENTINEL_PASSWORD"}

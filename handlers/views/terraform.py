@@ -153,7 +153,7 @@ def _pull_part(report: TerraformReport, about: str) -> list[Block]:
     assert report.patch is not None, "there is one to show"
     pull, digest = report.pull, report.patch.digest
     if not report.takes_pulls:
-        return [context("Apply it with `git apply --unidiff-zero`, or set the lines by hand.")]
+        return [context("Apply it with `git apply --unidiff-zero`, or set the lines manually.")]
     if pull is not None and pull.state == DONE:
         link = link_button(f"Pull request #{pull.number}", f"{LINK}:pull", pull.url)
         return [actions(link)]

@@ -45,7 +45,7 @@ class AuditAction(StrEnum):
     WINDOW_REMOVED = "window removed"
     SKIPPED = "days off added"
     BACKUPS = "backups changed"
-    PULL_REQUEST = "pull request asked for"
+    PULL_REQUEST = "pull request requested"
     CLOSING = "closing confirmed"
     POLICY = "policy changed"
     LOGS_READ = "logs read"
@@ -59,7 +59,6 @@ TEXTS = {
     AuditAction.GLASS: "break-glass requested",
     AuditAction.CANCELLED: "cancel requested",
     AuditAction.VOTED: "voted",
-    AuditAction.PULL_REQUEST: "pull request requested",
 }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.schedule.terraform_drift import TerraformDrift
 from simulators.cloud import Terraform, Variables, variables_text
 from simulators.github import SimulatedRepository
 from tests.runs.test_terraform import (
@@ -61,23 +62,53 @@ def told(scene: Scene, text: str) -> list[str]:
     ]
 
 
+class Nights:
+    """The check before windows, at moments of a clock of its own: no night has to pass."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene, self.at = scene, scene.clock.now()
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Make the check anew, as a bot that was restarted."""
+        self._drift = TerraformDrift(self.scene.bot.operations, self)
+
+    def now(self) -> float:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError(f"the check waits for nothing, not {seconds} s")
+
+    async def pass_by(self, hours: float) -> None:
+        """Look every ten minutes for so long, and let the announcements be posted."""
+        for _ in range(round(hours * 6)):
+            self.at += HOUR / 6
+            await self._drift.tick()
+        await self.scene.wait(30)
+
+
 def test_a_difference_is_told_before_the_window_and_once() -> None:
     async def story(scene: Scene, git: SimulatedRepository) -> None:
         await windowed(scene)
+        nights = Nights(scene)
         set_to(git, fixedNumberOfMediaNodes=5)
-        await scene.wait(HOUR)
-        assert told(scene, "Terraform and acme differ") == [], "hours before, nothing is compared"
-        await scene.card("Terraform and acme differ", timeout=6 * HOUR)
+        reads = len(scene.environment.github.calls)
+        await nights.pass_by(2)
+        assert len(scene.environment.github.calls) == reads, "hours before, nothing is compared"
+        await nights.pass_by(48)
         (message,) = told(scene, "Terraform and acme differ")
         assert "an apply sets the pool from 2 to 5: adds 3 media nodes" in message
-        await scene.wait(48 * HOUR)
-        assert len(told(scene, "Terraform and acme differ")) == 1, "two nights later: once"
+        nights.start_again()
+        await nights.pass_by(24)
+        assert len(told(scene, "Terraform and acme differ")) == 1, "days later, and restarted"
         set_to(git, masterNodesInstanceType="s-8vcpu-16gb")
-        await scene.wait(24 * HOUR)
-        first, second = told(scene, "Terraform and acme differ")
+        await nights.pass_by(24)
+        _, second = told(scene, "Terraform and acme differ")
         assert "masterNodesInstanceType" in second
         assert "fixedNumberOfMediaNodes" not in second, "the old one is known"
-        assert first != second
 
     tell(story)
 
@@ -85,21 +116,33 @@ def test_a_difference_is_told_before_the_window_and_once() -> None:
 def test_what_went_away_and_comes_back_is_told_again() -> None:
     async def story(scene: Scene, git: SimulatedRepository) -> None:
         await windowed(scene)
+        nights = Nights(scene)
         for number, expected in ((5, 1), (2, 1), (5, 2)):
             set_to(git, fixedNumberOfMediaNodes=number)
-            await scene.wait(24 * HOUR)
+            await nights.pass_by(24)
             assert len(told(scene, "Terraform and acme differ")) == expected
 
     tell(story)
 
 
-def test_nights_without_a_difference_are_silent() -> None:
+@pytest.mark.parametrize("number", [2, 5])
+def test_a_cluster_that_is_shut_down_is_no_news(number: int) -> None:
     """At its opening the pool is at 0, as a closing leaves it: that is no drift."""
 
     async def story(scene: Scene, git: SimulatedRepository) -> None:
+        set_to(git, fixedNumberOfMediaNodes=number)
         await windowed(scene)
-        await scene.wait(72 * HOUR)
-        assert told(scene, "Terraform") == []
+        nights = Nights(scene)
+        await nights.pass_by(24)
+        before = told(scene, "Terraform and acme differ")
+        assert len(before) == (number == 5)
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene, run="acme-2")
+        await nights.pass_by(24)
+        await scene.ana.type_text("COPS", "/openvidu startup --now")
+        await run_ended(scene, run="acme-3")
+        await nights.pass_by(24)
+        assert told(scene, "Terraform and acme differ") == before
         reads = [c for c in scene.environment.github.calls if c.startswith("GET contents")]
         assert len(reads) == 6, "once before each closing and opening"
 
@@ -110,6 +153,7 @@ def test_nights_without_a_difference_are_silent() -> None:
 def test_what_cannot_be_read_is_unknown_and_told_once(why: str) -> None:
     async def story(scene: Scene, git: SimulatedRepository) -> None:
         await windowed(scene)
+        nights = Nights(scene)
         files = git.files("main")
         reasons = {
             "token": "does not accept the token",
@@ -127,14 +171,26 @@ def test_what_cannot_be_read_is_unknown_and_told_once(why: str) -> None:
         answer = await scene.ephemeral("UANA", "Whether Terraform and acme differ is unknown")
         assert reasons[why] in whole(answer)
         assert "agree" not in whole(answer)
-        await scene.wait(48 * HOUR)
+        await nights.pass_by(48)
         (message,) = told(scene, "Whether Terraform and acme differ is unknown")
         assert reasons[why] in message
         scene.environment.github.token = "github_pat_sim"
         scene.environment.faults.rules.clear()
         git.push("main", files)
-        await scene.wait(24 * HOUR)
+        await nights.pass_by(24)
         assert len(told(scene, "Terraform")) == 1
+
+    tell(story)
+
+
+@pytest.mark.thorough
+def test_whole_nights_are_silent() -> None:
+    async def story(scene: Scene, git: SimulatedRepository) -> None:
+        await windowed(scene)
+        await scene.wait(24 * HOUR)
+        assert told(scene, "Terraform") == []
+        reads = [c for c in scene.environment.github.calls if c.startswith("GET contents")]
+        assert len(reads) == 2, "once before the closing and once before the opening"
 
     tell(story)
 
