@@ -100,18 +100,20 @@ def drift_card(report: TerraformReport) -> Card:
 def pull_card(note: PullNote) -> Card:
     """Return what became of a press that opens a pull request."""
     if note.state == DONE:
-        text = f"Pull request #{note.number} is open: {note.url}"
-        if not note.url:
-            text = f"Pull request #{note.number} is open."
-    elif note.state == ASKED:
+        text = f"Pull request #{note.number} is open. Nothing is applied."
+        return Card(text, (section(text), actions(_link(note))))
+    text = f":warning: No pull request was opened: {escape(note.why)}."
+    if note.state == ASKED:
         until = time_of_day(note.until)
         text = (
             f"Not open yet: {escape(note.why)}. I try again until {until} and report in the "
             "cluster's channel."
         )
-    else:
-        text = f":warning: No pull request was opened: {escape(note.why)}."
     return Card(text, (section(text),))
+
+
+def _link(note: PullNote) -> Block:
+    return link_button(f"Pull request #{note.number}", f"{LINK}:pull", note.url)
 
 
 def escape_code(text: str) -> str:
@@ -155,8 +157,7 @@ def _pull_part(report: TerraformReport, about: str) -> list[Block]:
     if not report.takes_pulls:
         return [context("Apply it with `git apply --unidiff-zero`, or set the lines manually.")]
     if pull is not None and pull.state == DONE:
-        link = link_button(f"Pull request #{pull.number}", f"{LINK}:pull", pull.url)
-        return [actions(link)]
+        return [actions(_link(pull))]
     ask = button(
         "Open pull request",
         OPEN_PULL,
