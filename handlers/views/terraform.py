@@ -94,7 +94,7 @@ def drift_card(report: TerraformReport) -> Card:
     if report.patch is not None:
         blocks.append(context("`/openvidu terraform patch` shows the patch."))
     blocks.append(context("Sizes and numbers are compared. The version is in the templates."))
-    return Card(f"{title}. {' '.join(_texts(report))}", tuple(blocks))
+    return Card(f"{title}. {' '.join(_texts(report))}".strip(), tuple(blocks))
 
 
 def pull_card(note: PullNote) -> Card:

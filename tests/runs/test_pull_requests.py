@@ -6,20 +6,29 @@ from typing import Any
 
 import pytest
 
-from bot.clusters import variables_of
+from bot.clusters import guarded, variables_of
+from handlers.terminal.plaintext import TerminalReader, render_card
+from handlers.views.terraform import patch_card
 from services.access.policy import Actor
 from services.audit.entries import AuditAction
-from services.common.errors import Forbidden, NotFound, Rejected, Unreachable, Unreadable
+from services.common.errors import (
+    Forbidden,
+    NotFound,
+    ObservesOnly,
+    Rejected,
+    Unreachable,
+    Unreadable,
+)
 from services.memory.terraform import FAILED
 from services.terraform.port import ProposedChange
 from simulators.github import TOKEN, SimulatedRepository
 from simulators.slack.model import Message
-from tests.runs.test_terraform import PATH, REPOSITORY, SITES, repository, terraform
 from tests.support import virtual
 from tests.support.coverage_level import PARTS
 from tests.support.crash_injector import CrashPoint, assert_survives_any_crash
 from tests.support.scene import Scene
 from tests.support.stories import everything_read, run_ended, whole
+from tests.support.terraform import PATH, REPOSITORY, SITES, repository, terraform
 
 SITE = SITES["acme"]
 
@@ -300,5 +309,35 @@ def test_the_client_tells_each_refusal_apart_and_never_shows_a_body() -> None:
         github.handle = odd  # type: ignore[method-assign]
         with pytest.raises(Unreadable):
             await client.read()
+
+    tell(story)
+
+
+def test_the_wall_of_a_bot_that_observes_refuses_a_pull_request() -> None:
+    """Also where nothing in front of the client has refused it."""
+
+    async def story(scene: Scene, git: SimulatedRepository) -> None:
+        ways = guarded(scene.settings, scene.bot.adapters)
+        client = variables_of(scene.settings.clusters["acme"], ways)
+        assert client is not None
+        before = await client.read()
+        change = ProposedChange("openvidu-bot/x", before, f"# x\n{before}", "x", "x")
+        with pytest.raises(ObservesOnly):
+            await client.propose(change)
+        assert [c for c in scene.environment.github.calls if c.startswith("POST")] == []
+        assert git.branches.keys() == {"main"}
+
+    tell(story, settings={"mode": "observe"})
+
+
+def test_a_terminal_shows_what_to_type_for_the_button() -> None:
+    async def story(scene: Scene, git: SimulatedRepository) -> None:
+        await scaled(scene)
+        report = await scene.bot.operations.terraform.reading("acme")
+        assert report.patch is not None
+        shown = render_card(patch_card(report), TerminalReader())
+        assert f"openvidu-bot say terraform open {report.patch.digest}" in shown
+        assert "+fixedNumberOfMediaNodes  = 4" in shown
+        assert git.pulls == []
 
     tell(story)

@@ -8,16 +8,10 @@ import pytest
 from services.schedule.terraform_drift import TerraformDrift
 from simulators.cloud import Terraform, Variables, variables_text
 from simulators.github import SimulatedRepository
-from tests.runs.test_terraform import (
-    PATH,
-    SITES,
-    repository,
-    says_what_the_plan_does,
-    terraform,
-)
 from tests.support import virtual
 from tests.support.scene import Scene
 from tests.support.stories import everything_read, request_and_approve, run_ended, whole
+from tests.support.terraform import PATH, SITES, repository, says_what_the_plan_does, terraform
 
 SITE = SITES["acme"]
 # The scene begins at 08:00 UTC.
