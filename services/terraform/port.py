@@ -43,7 +43,7 @@ class TerraformSource(Protocol):
         ...
 
     async def propose(self, change: ProposedChange) -> PullRequest:
-        """Open the pull request of this branch, or find it.
+        """Open the pull request of this branch, or return the open one.
 
         Called again after a crash, or by two bots at once, it opens no second one.
         """

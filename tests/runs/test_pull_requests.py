@@ -206,6 +206,22 @@ def test_an_outage_is_told_and_the_rounds_continue(kind: str) -> None:
     tell(story)
 
 
+def test_what_is_there_is_not_made_again() -> None:
+    """The branch is there, and only the pull request is missing."""
+
+    async def story(scene: Scene, git: SimulatedRepository) -> None:
+        patch = await shown_patch(scene)
+        scene.environment.faults.add("github", "503", "POST pulls", times=3)
+        await scene.ana.press(patch, "Open pull request")
+        await scene.card("Pull request #1 of", timeout=300.0)
+        calls = scene.environment.github.calls
+        assert [calls.count(f"POST git/{what}") for what in ("trees", "commits", "refs")] == [1] * 3
+        assert calls.count("POST pulls") == 4
+        one_pull(git)
+
+    tell(story)
+
+
 def test_after_ten_minutes_it_says_so_and_stops() -> None:
     async def story(scene: Scene, git: SimulatedRepository) -> None:
         patch = await shown_patch(scene)
@@ -272,6 +288,7 @@ def test_a_bot_that_observes_sends_nothing() -> None:
         patch = await scene.ephemeral("UANA", "Terraform patch for acme")
         await scene.ana.press(patch, "Open pull request")
         await scene.ephemeral("UANA", "only observes")
+        assert (await scene.bot.operations.terraform.notes.read("acme")).pulls == ()
         await scene.wait(60)
         assert [c for c in scene.environment.github.calls if c.startswith("POST")] == []
 
@@ -292,6 +309,10 @@ def test_the_client_tells_each_refusal_apart_and_never_shows_a_body() -> None:
         for branch in ("main", "other", "openvidu-bot"):
             with pytest.raises(Rejected, match="no branch of the bot"):
                 await client.propose(ProposedChange(branch, "", "", "", ""))
+        stale = ProposedChange("openvidu-bot/x", "other = 1\n", "other = 2\n", "", "")
+        with pytest.raises(Rejected, match="has changed since the patch was shown"):
+            await client.propose(stale)
+        assert git.branches.keys() == {"main"}
         github.repositories.clear()
         with pytest.raises(NotFound, match="no such repository, branch or file"):
             await client.read()

@@ -49,11 +49,9 @@ class GitHubFile:
         return await self._read(self._base)
 
     async def propose(self, change: ProposedChange) -> PullRequest:
-        """Open the pull request of this branch, or find it."""
+        """Open the pull request of this branch, or return the open one."""
         if not change.branch.startswith(BRANCHES) or change.branch == self._base:
             raise Rejected(f"{change.branch} is no branch of the bot")
-        if (found := await self.find(change.branch)) is not None:
-            return found
         if not await self._has(change.branch):
             await self._make_branch(change)
         if await self._read(change.branch) != change.after:
