@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from handlers.terminal.plaintext import TerminalReader, render_card
 from handlers.views.terraform import patch_card
 from services.access.policy import Actor
 from services.audit.entries import AuditAction
+from services.cloud.clients.github import GitHubFile
 from services.common.errors import (
     Forbidden,
     NotFound,
@@ -19,7 +21,7 @@ from services.common.errors import (
     Unreachable,
     Unreadable,
 )
-from services.memory.terraform import FAILED
+from services.memory.terraform import ASKED, FAILED
 from services.terraform.port import ProposedChange
 from simulators.github import TOKEN, SimulatedRepository
 from simulators.slack.model import Message
@@ -222,6 +224,53 @@ def test_what_is_there_is_not_made_again() -> None:
     tell(story)
 
 
+def test_one_whose_answer_was_lost_and_that_was_merged_meanwhile_is_found() -> None:
+    async def story(scene: Scene, git: SimulatedRepository) -> None:
+        patch = await shown_patch(scene)
+        scene.environment.faults.add("github", "reset-after", "POST pulls")
+        await scene.ana.press(patch, "Open pull request")
+        await scene.ephemeral("UANA", "Not open yet")
+        git.merge(1)
+        await scene.card("Pull request #1 of", timeout=300.0)
+        assert len(git.pulls) == 1
+        assert "No pull request was opened" not in everything_read(scene)
+
+    tell(story)
+
+
+def test_what_changes_during_an_outage_is_never_pushed() -> None:
+    async def story(scene: Scene, git: SimulatedRepository) -> None:
+        patch = await shown_patch(scene)
+        rule = scene.environment.faults.add("github", "503", "POST", times=-1)
+        await scene.ana.press(patch, "Open pull request")
+        await scene.ephemeral("UANA", "Not open yet")
+        files = git.files("main")
+        git.push("main", {**files, PATH: f"# mine\n{files[PATH]}"})
+        scene.environment.faults.remove(rule)
+        card = await scene.card("No pull request was opened", timeout=300.0)
+        assert "has changed since the patch was shown" in whole(card)
+        assert git.pulls == []
+        assert git.branches.keys() == {"main"}
+
+    tell(story)
+
+
+def test_a_bot_that_is_late_does_not_undo_what_another_has_done() -> None:
+    async def story(scene: Scene, git: SimulatedRepository) -> None:
+        await scene.ana.press(await shown_patch(scene), "Open pull request")
+        await scene.card("Pull request #1 of")
+        part = scene.bot.operations.terraform
+        (done,) = (await part.notes.read("acme")).pulls
+        scene.environment.github.token = "other"
+        late = await part._open("acme", replace(done, state=ASKED, number=0, url=""))
+        assert late == done
+        await scene.wait(30)
+        assert "No pull request was opened" not in everything_read(scene)
+        assert (await part.notes.read("acme")).pulls == (done,)
+
+    tell(story)
+
+
 def test_after_ten_minutes_it_says_so_and_stops() -> None:
     async def story(scene: Scene, git: SimulatedRepository) -> None:
         patch = await shown_patch(scene)
@@ -309,6 +358,10 @@ def test_the_client_tells_each_refusal_apart_and_never_shows_a_body() -> None:
         for branch in ("main", "other", "openvidu-bot"):
             with pytest.raises(Rejected, match="no branch of the bot"):
                 await client.propose(ProposedChange(branch, "", "", "", ""))
+        own = "openvidu-bot/base"
+        odd_base = GitHubFile(scene.bot.adapters.http, TOKEN, "", REPOSITORY, PATH, own)
+        with pytest.raises(Rejected, match="no branch of the bot"):
+            await odd_base.propose(ProposedChange(own, "", "", "", ""))
         stale = ProposedChange("openvidu-bot/x", "other = 1\n", "other = 2\n", "", "")
         with pytest.raises(Rejected, match="has changed since the patch was shown"):
             await client.propose(stale)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from services.common.clock import Clock
+from services.runs.run import State
 from services.schedule.terraform_drift import TerraformDrift
 from simulators.cloud import Terraform, Variables, variables_text
 from simulators.github import SimulatedRepository
@@ -96,6 +97,23 @@ def test_a_difference_is_told_before_the_window_and_once() -> None:
         _, second = told(scene, "Terraform and acme differ")
         assert "masterNodesInstanceType" in second
         assert "fixedNumberOfMediaNodes" not in second, "the old one is known"
+
+    tell(story)
+
+
+def test_while_a_run_is_open_nothing_is_compared() -> None:
+    async def story(scene: Scene, git: SimulatedRepository) -> None:
+        await windowed(scene)
+        nights = Nights(scene)
+        await nights.pass_by(3)
+        await scene.ana.type_text("COPS", "/openvidu scale 4 --now")
+        await scene.run_is("acme-2", State.RUNNING)
+        await nights.pass_by(0.5)
+        assert (await scene.journal.run("acme-2")).state is State.RUNNING
+        assert told(scene, "Terraform and acme differ") == []
+        await run_ended(scene, run="acme-2")
+        await nights.pass_by(0.5)
+        assert len(told(scene, "Terraform and acme differ")) == 1
 
     tell(story)
 
