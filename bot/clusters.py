@@ -188,7 +188,13 @@ def variables_of(cluster: ClusterSettings, adapters: ClusterAdapters) -> Terrafo
         return None if place.file is None else LocalFile(place.file)
     secret = "" if token is None else token.get_secret_value()
     return GitHubFile(
-        adapters.http, secret, place.api_url, place.repository, place.path, place.branch
+        adapters.http,
+        secret,
+        place.api_url,
+        place.repository,
+        place.path,
+        place.branch,
+        place.template or "",
     )
 
 

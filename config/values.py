@@ -373,6 +373,7 @@ class TerraformSettings(Value):
     file: Path | None = None
     repository: Repository | None = None
     path: Text = "terraform.tfvars"
+    template: Text | None = None
     branch: Branch = "main"
     api_url: SecureUrl = "https://api.github.com"
 

@@ -93,7 +93,6 @@ def drift_card(report: TerraformReport) -> Card:
         blocks.append(section(agree))
     if report.patch is not None:
         blocks.append(context("`/openvidu terraform patch` shows the patch."))
-    blocks.append(context("Sizes and numbers are compared. The version is in the templates."))
     return Card(f"{title}. {' '.join(_texts(report))}".strip(), tuple(blocks))
 
 

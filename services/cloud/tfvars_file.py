@@ -12,6 +12,7 @@ class LocalFile:
     """A file that other programs keep current, such as a checkout."""
 
     takes_pulls = False
+    template = ""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -20,6 +21,10 @@ class LocalFile:
     async def read(self) -> str:
         """Return the text. NotFound, Unreadable: what it says is unknown."""
         return await asyncio.to_thread(self._read)
+
+    async def read_template(self) -> str:
+        """Refuse: beside a file no template is configured."""
+        raise NotFound(f"no template is configured beside {self.path}")
 
     def _read(self) -> str:
         try:

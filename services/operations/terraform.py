@@ -13,6 +13,7 @@ from functools import partial
 
 from services.access.clusters import ClusterRegistry
 from services.access.policy import Actor
+from services.cluster.model import Cluster, Fact
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.command import CommandClass
@@ -30,7 +31,14 @@ from services.memory.terraform import (
 )
 from services.operations.permissions import Permissions
 from services.operations.reader import ClusterReader
-from services.terraform.differences import SEES, Comparison, Difference, as_it_is, compare
+from services.terraform.differences import (
+    SEES,
+    Comparison,
+    Difference,
+    as_it_is,
+    compare,
+    compare_version,
+)
 from services.terraform.patches import TerraformPatch, patch_of
 from services.terraform.port import ProposedChange, PullRequest, TerraformSource
 from services.terraform.tfvars import Value, read_variables
@@ -97,7 +105,7 @@ class TerraformVariables:
 
     def source(self, name: str) -> TerraformSource | None:
         """Return where a cluster's variables are kept; None where that is not configured."""
-        return self._clusters.cluster(name).variables
+        return self._clusters[name].variables
 
     async def report(self, name: str, actor: Actor) -> TerraformReport:
         """Return what differs, for someone who may see the cluster."""
@@ -121,16 +129,38 @@ class TerraformVariables:
         except BotError as error:
             return TerraformReport(name, source.path, unknown=(str(error),))
         notes = await self.notes.read(name)
+        differences, unknown = comparison.differences, comparison.unknown
+        version = await self._version(name, source, cluster)
+        if isinstance(version, Difference):
+            differences = (*differences, version)
+        elif version is not None:
+            unknown = (*unknown, version)
         return TerraformReport(
             name,
             source.path,
             patch.values,
-            comparison.differences,
-            comparison.unknown,
+            differences,
+            unknown,
             patch if patch.values else None,
             source.takes_pulls,
             _pull_for(notes, patch.digest),
         )
+
+    async def _version(
+        self, name: str, source: TerraformSource, cluster: Cluster
+    ) -> Difference | str | None:
+        """Return how the template's version differs; a text where it is unknown.
+
+        A master that is powered off tells no version, and none is missed.
+        """
+        if not source.template or not cluster.is_up:
+            return None
+        try:
+            template = await source.read_template()
+            seen = await self._reader.look(name, SEES | {Fact.VERSIONS})
+        except BotError as error:
+            return f"the version: {error}"
+        return compare_version(source.template, template, seen)
 
     # Pull requests
 

@@ -5,15 +5,19 @@ nodes at their first boot (token, licence, domain, engine) is never proposed: a 
 replaces every master. The version of OpenVidu is no variable: it is in the templates.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from services.cluster.deployment import control_plane_of
 from services.cluster.model import Cluster, Droplet, Fact, FleetKind
+from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words
 from services.steps import Healthy, PowerOff, PowerOn, Resize, Step
 from services.terraform.tfvars import Value, VariablesFile
 
+VERSION = "OPENVIDU_VERSION"
+_IN_TEMPLATE = re.compile(rf"^\s*{VERSION}=\"?v?([^\"\s]+)\"?\s*$", re.MULTILINE)
 # What a comparison has to see.
 SEES = frozenset({Fact.DROPLETS, Fact.POOL})
 NUMBER, MEDIA_SIZE = "fixedNumberOfMediaNodes", "mediaNodeInstanceType"
@@ -82,6 +86,33 @@ def compare(file: VariablesFile, cluster: Cluster) -> Comparison:
             else:
                 unknown_parts.append(one)
     return Comparison(tuple(found), tuple(unknown_parts))
+
+
+def compare_version(path: str, template: str, cluster: Cluster) -> Difference | str | None:
+    """Compare the version in the vendor's template with that of the masters; None: the same.
+
+    A text says why it is unknown.
+    """
+    stated = set(_IN_TEMPLATE.findall(template))
+    if len(stated) != 1:
+        return f"the version: {path} has {count_of(len(stated), 'value')} of {VERSION}"
+    seen = set[str]()
+    for master in cluster.masters:
+        if isinstance(master.installation, Unobserved):
+            return f"the version: {master.name} was not read ({master.installation.reason})"
+        seen.add(master.installation.version)
+    actual = join_words(sorted(seen))
+    if not seen or seen == stated:
+        return None
+    version = stated.pop()
+    return Difference(
+        VERSION,
+        version,
+        actual,
+        f"changes nothing by itself; a node that it creates or replaces gets {version}",
+        "the version is in the templates. Those of another version replace every master: read the "
+        "plan first",
+    )
 
 
 def as_it_is(cluster: Cluster) -> dict[str, Value]:

@@ -28,14 +28,23 @@ class ProposedChange:
 
 
 class TerraformSource(Protocol):
-    """A variables file. `takes_pulls` False: it can only be read."""
+    """A variables file. `takes_pulls` False: it can only be read.
+
+    `template`: the vendor's template beside it, by its path; "" where that is not configured.
+    """
 
     @property
     def path(self) -> str: ...
     @property
     def takes_pulls(self) -> bool: ...
+    @property
+    def template(self) -> str: ...
     async def read(self) -> str:
         """Return the text of the base branch. Unreachable, Rejected: unknown."""
+        ...
+
+    async def read_template(self) -> str:
+        """Return the text of the template. Unreachable, Rejected: unknown."""
         ...
 
     async def find(self, branch: str) -> PullRequest | None:

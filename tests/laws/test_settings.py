@@ -99,6 +99,7 @@ def test_what_the_example_shows_as_default_is_the_default(tmp_path: Path) -> Non
         "terraform",
         "repository",
         "path: acme",
+        "template:",
         "branch:",
         "api_url: https://api.github",
         "file:",

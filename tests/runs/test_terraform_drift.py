@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from services.cluster.installation import Installation
+from services.cluster.model import Fact
 from services.common.clock import Clock
 from services.runs.run import State
 from services.schedule.terraform_drift import TerraformDrift
@@ -293,6 +295,45 @@ def test_masters_of_different_sizes_have_no_patch_yet() -> None:
         assert report.patch is None
 
     tell(story)
+
+
+VERSIONED = {"terraform": {**SITE["terraform"], "template": "acme/main.tf"}}
+TEMPLATE = "locals {\n  user_data = <<-EOF\nset -e\n\nOPENVIDU_VERSION=%s\nDOMAIN=\nEOF\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (TEMPLATE % "3.6.0", "a node that it creates or replaces gets 3.6.0"),
+        (TEMPLATE % "VERSION", ""),
+        ("locals {}", "acme/main.tf has 0 values of OPENVIDU_VERSION"),
+        (TEMPLATE % "1" + TEMPLATE % "2", "acme/main.tf has 2 values of OPENVIDU_VERSION"),
+        (None, "no such repository, branch or file"),
+    ],
+)
+def test_the_version_of_the_template_is_compared(text: str | None, said: str) -> None:
+    async def story(scene: Scene, git: SimulatedRepository) -> None:
+        cluster = await scene.bot.operations.reader.look("acme", frozenset({Fact.VERSIONS}))
+        installed = cluster.masters[0].installation
+        assert isinstance(installed, Installation)
+        if text is not None:
+            template = text.replace("VERSION\n", f"{installed.version}\n")
+            git.push("main", {**git.files("main"), "acme/main.tf": template})
+        await scene.ana.type_text("COPS", "/openvidu terraform")
+        answer = await scene.ephemeral("UANA", "Terraform and acme")
+        report = await scene.bot.operations.terraform.reading("acme")
+        if said:
+            assert said in whole(answer)
+            assert report.differences or report.unknown
+        else:
+            assert "Terraform and acme agree" in whole(answer)
+        assert report.patch is None
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene)
+        report = await scene.bot.operations.terraform.reading("acme")
+        assert report.unknown == (), "a cluster that is shut down tells no version"
+
+    tell(story, site=VERSIONED)
 
 
 def test_without_a_file_the_lines_are_those_of_the_cluster() -> None:

@@ -27,12 +27,22 @@ LATER = frozenset({403, 429})
 
 
 class GitHubFile:
-    """One file of a repository. `repository`: `owner/name`; `base`: the branch that is applied."""
+    """One file of a repository. `repository`: `owner/name`; `base`: the branch that is applied.
+
+    `template`: the vendor's template there, which is only read; "" for none.
+    """
 
     takes_pulls = True
 
     def __init__(
-        self, http: HttpClient, token: str, api_url: str, repository: str, path: str, base: str
+        self,
+        http: HttpClient,
+        token: str,
+        api_url: str,
+        repository: str,
+        path: str,
+        base: str,
+        template: str = "",
     ) -> None:
         self._http = http
         self._token = token
@@ -40,13 +50,18 @@ class GitHubFile:
         self._repository = repository
         self._base = base
         self.path = path
+        self.template = template
 
     def __repr__(self) -> str:
         return f"GitHubFile({self._repository}, {self.path})"
 
     async def read(self) -> str:
         """Return the text on the base branch."""
-        return await self._read(self._base)
+        return await self._read(self._base, self.path)
+
+    async def read_template(self) -> str:
+        """Return the text of the template on the base branch."""
+        return await self._read(self._base, self.template)
 
     async def propose(self, change: ProposedChange) -> PullRequest:
         """Open the pull request of this branch, or return the open one."""
@@ -54,7 +69,7 @@ class GitHubFile:
             raise Rejected(f"{change.branch} is no branch of the bot")
         if not await self._has(change.branch):
             await self._make_branch(change)
-        if await self._read(change.branch) != change.after:
+        if await self._read(change.branch, self.path) != change.after:
             raise Rejected(
                 f"the branch {change.branch} holds something else. Delete it at GitHub to try again"
             )
@@ -71,7 +86,7 @@ class GitHubFile:
         """Create the branch with its commit, in one write that others can see."""
         base = await self._get(f"git/ref/heads/{quote(self._base)}")
         head = _text(base, "object", "sha")
-        if await self._read(head) != change.before:
+        if await self._read(head, self.path) != change.before:
             raise Rejected(f"{self.path} has changed since the patch was shown")
         commit = await self._get(f"git/commits/{head}")
         entry = {"path": self.path, "mode": FILE_MODE, "type": "blob", "content": change.after}
@@ -119,14 +134,14 @@ class GitHubFile:
         ours = [p for p in found if _text(p, "head", "ref") == branch]
         return _pull(ours[0]) if ours else None
 
-    async def _read(self, ref: str) -> str:
-        found = await self._get(f"contents/{quote(self.path)}", ref=ref)
+    async def _read(self, ref: str, path: str) -> str:
+        found = await self._get(f"contents/{quote(path)}", ref=ref)
         if not isinstance(found, dict) or found.get("encoding") != "base64":
-            raise Unreadable(f"{self.path} at GitHub", "content")
+            raise Unreadable(f"{path} at GitHub", "content")
         try:
             return base64.b64decode(_text(found, "content")).decode()
         except (binascii.Error, UnicodeDecodeError):
-            raise Unreadable(f"{self.path} at GitHub", "content") from None
+            raise Unreadable(f"{path} at GitHub", "content") from None
 
     async def _get(self, what: str, **query: str) -> Any:
         tail = f"?{urlencode(query)}" if query else ""
