@@ -156,7 +156,10 @@ def _pull_part(report: TerraformReport, about: str) -> list[Block]:
     if not report.takes_pulls:
         return [context("Apply it with `git apply --unidiff-zero`, or set the lines manually.")]
     if pull is not None and pull.state == DONE:
-        return [actions(_link(pull))]
+        return [
+            actions(_link(pull)),
+            context(f"Closed without a merge? `/openvidu terraform open {digest}` opens another"),
+        ]
     ask = button(
         "Open pull request",
         OPEN_PULL,

@@ -18,7 +18,7 @@ from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.command import CommandClass
 from services.common.errors import BotError, Refused, Rejected, Unreachable
-from services.common.markers import WARNING, person, strong
+from services.common.markers import WARNING, strong
 from services.common.text import duration
 from services.memory.schedule import Announcement, Book, ScheduleRepository
 from services.memory.terraform import (
@@ -128,6 +128,7 @@ class TerraformVariables:
             patch = patch_of(file, comparison)
         except BotError as error:
             return TerraformReport(name, source.path, unknown=(str(error),))
+        run = await self._reader.open_run(name)
         notes = await self.notes.read(name)
         differences, unknown = comparison.differences, comparison.unknown
         version = await self._version(name, source, cluster)
@@ -135,13 +136,16 @@ class TerraformVariables:
             differences = (*differences, version)
         elif version is not None:
             unknown = (*unknown, version)
+        if run is not None:
+            # Such as a pool that is doubled for a while: no patch holds what is between.
+            unknown = (*unknown, f"{run.id} is changing {name}")
         return TerraformReport(
             name,
             source.path,
             patch.values,
             differences,
             unknown,
-            patch if patch.values else None,
+            patch if patch.values and run is None else None,
             source.takes_pulls,
             _pull_for(notes, patch.digest),
         )
@@ -267,7 +271,7 @@ class TerraformVariables:
 
     async def _end(self, name: str, note: PullNote) -> PullNote:
         """Announce the end once, then note it: a crash in between repeats what has a name."""
-        by, what = person(note.by.user), _assignments(note)
+        by, what = note.by.mention, _assignments(note)
         text = f"Pull request #{note.number} of {by} for Terraform: `{what}`. {note.url}"
         if note.state == FAILED:
             text = (

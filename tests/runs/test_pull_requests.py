@@ -374,6 +374,14 @@ def test_the_client_tells_each_refusal_apart_and_never_shows_a_body() -> None:
             await client.read()
         github.create(REPOSITORY, {PATH: "a = 1\n"})
         handle = github.handle
+        change = ProposedChange("openvidu-bot/x", "a = 1\n", "a = 2\n", "", "")
+
+        def elsewhere(*call: Any, **_: Any) -> Any:
+            return handle(*call, origin="javascript:x <!channel>")
+
+        github.handle = elsewhere  # type: ignore[method-assign]
+        with pytest.raises(Unreadable, match="html_url"):
+            await client.propose(change)
 
         def odd(*call: Any, **more: Any) -> Any:
             answer = handle(*call, **more)

@@ -112,6 +112,10 @@ def test_while_a_run_is_open_nothing_is_compared() -> None:
         await scene.run_is("acme-2", State.RUNNING)
         await nights.pass_by(0.5)
         assert (await scene.journal.run("acme-2")).state is State.RUNNING
+        report = await scene.bot.operations.terraform.reading("acme")
+        assert report.differences
+        assert report.patch is None, "what is between is no patch"
+        assert report.unknown == ("acme-2 is changing acme",)
         assert told(scene, "Terraform and acme differ") == []
         await run_ended(scene, run="acme-2")
         await nights.pass_by(0.5)

@@ -9,6 +9,7 @@ moved; the base branch is only read.
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -24,6 +25,8 @@ BRANCHES = "openvidu-bot/"
 CONFLICTS = frozenset({409, 422})
 FILE_MODE = "100644"
 LATER = frozenset({403, 429})
+# An address that may stand in a message as it is.
+PAGE = re.compile(r"https?://[\w.:/-]{3,300}", re.ASCII)
 
 
 class GitHubFile:
@@ -205,4 +208,7 @@ def _pull(answer: Any) -> PullRequest:
     if not isinstance(number, int):
         raise Unreadable("GitHub's pull request", "number")
     state = "merged" if answer.get("merged_at") else _text(answer, "state")
-    return PullRequest(number, _text(answer, "html_url"), state)
+    url = _text(answer, "html_url")
+    if not PAGE.fullmatch(url):
+        raise Unreadable("GitHub's pull request", "html_url")
+    return PullRequest(number, url, state)
