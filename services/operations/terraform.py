@@ -120,8 +120,9 @@ class TerraformVariables:
         except BotError as error:
             return TerraformReport(name, source.path if source else "", unknown=(str(error),))
         if source is None:
-            unknown = (cluster.problem,) if cluster.problem else ()
-            return TerraformReport(name, values=tuple(as_it_is(cluster).items()), unknown=unknown)
+            values = tuple(as_it_is(cluster).items())
+            problem = (cluster.problem,) if cluster.problem else ()
+            return TerraformReport(name, values=values, unknown=problem)
         try:
             file = read_variables(source.path, await source.read())
             comparison = compare(file, cluster)

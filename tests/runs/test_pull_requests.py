@@ -377,7 +377,7 @@ def test_the_client_tells_each_refusal_apart_and_never_shows_a_body() -> None:
         change = ProposedChange("openvidu-bot/x", "a = 1\n", "a = 2\n", "", "")
 
         def elsewhere(*call: Any, **_: Any) -> Any:
-            return handle(*call, origin="javascript:x <!channel>")
+            return handle(*call[:5], "javascript:x <!channel>")
 
         github.handle = elsewhere  # type: ignore[method-assign]
         with pytest.raises(Unreadable, match="html_url"):
