@@ -373,7 +373,7 @@ def test_the_client_tells_each_refusal_apart_and_never_shows_a_body() -> None:
         with pytest.raises(Unreachable, match="rate limit"):
             await client.read()
         github.create(REPOSITORY, {PATH: "a = 1\n"})
-        handle = github.handle
+        handle: Any = github.handle
         change = ProposedChange("openvidu-bot/x", "a = 1\n", "a = 2\n", "", "")
 
         def elsewhere(*call: Any, **_: Any) -> Any:
