@@ -73,6 +73,7 @@ from services.schedule.alerts import AutoscalerAlerts
 from services.schedule.backups import BackupKeeper
 from services.schedule.calendar_sync import CalendarSync
 from services.schedule.scheduler import WindowScheduler
+from services.schedule.terraform_drift import TerraformDrift
 from services.schedule.weekly_digest import WeeklyDigests
 from services.store.gate import WriteGate
 from services.store.keys import BATCH_CARDS
@@ -95,6 +96,7 @@ class Bot:
     scheduler: WindowScheduler
     calendars: CalendarSync
     autoscaler_alerts: AutoscalerAlerts
+    terraform_drift: TerraformDrift
     backups: BackupKeeper
     announcements: Announcements
     dispatcher: CommandDispatcher
@@ -141,6 +143,8 @@ class Bot:
             "calendars": self.calendars.sweep,
             "hours": self.scheduler.tick,
             "lookouts": self.autoscaler_alerts.tick,
+            "pull requests": self.operations.terraform.sweep,
+            "Terraform": self.terraform_drift.tick,
             "backups": self.backups.tick,
             "announcements": self.announcements.sweep,
             "escalations": self.escalations.sweep,
@@ -316,6 +320,7 @@ def build(
             calendars_of(settings), scheduler.books, clock, operations.bulkheads, clusters
         ),
         autoscaler_alerts=AutoscalerAlerts(operations, clock),
+        terraform_drift=TerraformDrift(operations, clock),
         backups=BackupKeeper(
             operations, clock, lambda name: settings.clusters[name].policy.backup_alarm_days
         ),

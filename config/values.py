@@ -138,6 +138,19 @@ Bucket = Annotated[
 Command = Annotated[
     str, _matching(r"/[a-z0-9_-]{1,31}", "a slash and lower-case letters, such as /openvidu")
 ]
+Repository = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+", "owner/name, as in a repository's address"
+    ),
+]
+Branch = Annotated[
+    str,
+    _matching(
+        r"(?!openvidu-bot/)[A-Za-z0-9][A-Za-z0-9._/-]{0,199}",
+        "the branch that is applied, and none of the bot's own (openvidu-bot/...)",
+    ),
+]
 SPACES = ".digitaloceanspaces.com"
 Whole = Annotated[int, _no_bool("a whole number")]
 Number = Annotated[float, _no_bool("a number")]
@@ -354,6 +367,24 @@ class AccountFactsSettings(Value):
     seen: date | None = None
 
 
+class TerraformSettings(Value):
+    """Where a cluster's Terraform variables are kept: a file, or a repository at GitHub."""
+
+    file: Path | None = None
+    repository: Repository | None = None
+    path: Text = "terraform.tfvars"
+    template: Text | None = None
+    branch: Branch = "main"
+    api_url: SecureUrl = "https://api.github.com"
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "TerraformSettings":
+        if (self.file is None) == (self.repository is None):
+            found = "neither" if self.file is None else "both"
+            raise ValueError(f"found {found} of file and repository; allowed: one of them")
+        return self
+
+
 class LinksSettings(Value):
     """Pages that cards link to. Left out: those of OpenVidu below the public address."""
 
@@ -369,6 +400,7 @@ class Secrets(Value):
     spaces_secret_access_key: SecretStr | None = None
     livekit_api_key: SecretStr | None = None
     livekit_api_secret: SecretStr | None = None
+    github_token: SecretStr | None = None
 
 
 class ClusterSettings(Value):
@@ -386,6 +418,7 @@ class ClusterSettings(Value):
     policy: PolicySettings = PolicySettings()
     drain: DrainSettings = DrainSettings()
     autoscaler: AutoscalerSettings = AutoscalerSettings()
+    terraform: TerraformSettings | None = None
     wake: WakeSettings = WakeSettings()
     timings: TimingSettings = TimingSettings()
     account_facts: AccountFactsSettings = AccountFactsSettings()

@@ -33,6 +33,7 @@ from handlers.commands.rehearse import Rehearse
 from handlers.commands.run_control import Abandon, Cancel, HowToCancel, Resume
 from handlers.commands.scale_by import ScaleBy
 from handlers.commands.status import OneRun, Runs, ShowStatus
+from handlers.commands.terraform import TerraformDriftCommand, TerraformOpen
 from handlers.commands.timeline import ShowTimeline
 from handlers.commands.waiting import HowToApprove, HowToReject
 from handlers.commands.wake_up import WakeUpCommand
@@ -70,6 +71,7 @@ INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
         Observed,
     ),
     *(ConfigList, ConfigSet, ConfigHistory, ConfigRollback),
+    *(TerraformDriftCommand, TerraformOpen),
     Logs,
     *(ConfigFileList, ConfigFileShow, ConfigFileEdit, ConfigFileSet),
     *(ModuleList, ModuleOn, ModuleOff, WebhookList, WebhookAdd, WebhookRemove),

@@ -229,6 +229,12 @@ TOPICS: Mapping[str, Topic] = {
     "backup unschedule": _safe(CommandGroup.CONFIGURATION, "backup unschedule weekly"),
     "backup protect": _safe(CommandGroup.CONFIGURATION, "backup protect LABEL"),
     "backup unprotect": _safe(CommandGroup.CONFIGURATION, "backup unprotect LABEL"),
+    "terraform": _look("terraform patch", CommandGroup.CONFIGURATION),
+    "terraform open": _safe(
+        CommandGroup.CONFIGURATION,
+        "terraform open 3f2a90c1b7d4",
+        "None: it opens a pull request. Nothing is applied.",
+    ),
     "drill": _safe(
         CommandGroup.CONFIGURATION,
         "drill",
@@ -282,6 +288,7 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "module list": ("modules",),
     "webhook list": ("webhooks",),
     "config list": ("secrets", "keys"),
+    "terraform": ("drift", "tfvars"),
     "help": ("?", "h", "commands", "usage"),
     "whoami": ("me", "who am i", "roles", "permissions"),
     "why": ("reason", "why down", "why is it down"),

@@ -35,6 +35,7 @@ from services.operations.results import Outcome, Planned, Status
 from services.operations.run_control import RunControl
 from services.operations.scheduled_changes import ScheduledChanges
 from services.operations.staged_secrets import StagedSecrets
+from services.operations.terraform import TerraformVariables
 from services.operations.timelines import TimelineReport, Timelines
 from services.procedures import Configure, Procedure
 from services.procedures.find_node import master_or_media
@@ -81,6 +82,7 @@ class OperationsService:
         rehearsals: Rehearsals,
         batches: BatchService,
         timelines: Timelines,
+        terraform: TerraformVariables,
     ) -> None:
         self.clusters = clusters
         self.cautions: tuple[str, ...] = ()  # what the state store may lose, in sentences
@@ -101,6 +103,7 @@ class OperationsService:
         # Changes of several clusters; each of its methods takes the actor, too.
         self.batches = batches
         self._timelines = timelines
+        self.terraform = terraform
 
     def now(self) -> float:
         """The time (epoch seconds) by the clock that events are written with."""

@@ -105,6 +105,11 @@ def backups_key(cluster: str) -> str:
     return f"backups:{cluster}"
 
 
+def terraform_key(cluster: str) -> str:
+    """Its pull requests of Terraform variables, and which differences were reported."""
+    return f"terraform:{cluster}"
+
+
 def policy_key(cluster: str) -> str:
     """The text of its policy as the audit last recorded it."""
     return f"policy:{cluster}"

@@ -19,7 +19,7 @@ from services.timeline import (
     read_export,
 )
 from services.timeline.skew import RESOLUTION
-from tests.support.coverage_level import LAW as law
+from tests.support.coverage_level import LAW
 
 T0 = 1_800_000_000.0
 
@@ -62,7 +62,7 @@ def histories(draw: Any) -> Told:
     return Told(draw(st.permutations(moments)), true, ahead)
 
 
-@law
+@LAW
 @given(histories())
 def test_every_cause_comes_before_its_effect(told: Told) -> None:
     found = ordered(told.moments)
@@ -77,7 +77,7 @@ def test_every_cause_comes_before_its_effect(told: Told) -> None:
         assert asked < at[f"power_off {step}"] < seen
 
 
-@law
+@LAW
 @given(histories())
 def test_a_corrected_time_is_as_exact_as_it_says(told: Told) -> None:
     found = ordered(told.moments)
@@ -188,5 +188,5 @@ def test_a_line_that_the_audit_has_otherwise_is_named() -> None:
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "x", '{"format":"openvidu-bot timeline 1"}'])
 def test_what_is_no_export(text: str) -> None:
-    with pytest.raises(ValueError, match="it|line"):
+    with pytest.raises(ValueError, match=r"it|line"):
         read_export(text)

@@ -78,6 +78,7 @@ SEEN = {
     "views.push",
 }
 SAMPLES: dict[str, str] = {  # Samples for each field of a command.
+    "terraform open.patch": "3f2a90c1b7d4",
     "backup schedule.times": "weekly Sun 03:00",
     "backup unschedule.schedule": "weekly",
     "drill.backup": "20270101T020000Z",
