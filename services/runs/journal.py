@@ -17,6 +17,7 @@ from services.runs.audit_entries import (
     of_end,
     of_opening,
     of_policy,
+    of_progress,
     of_request,
     of_vote,
     policy_words,
@@ -228,12 +229,11 @@ class Journal:
         )
 
     async def _write(self, run: Run, event: Event, checks: Checks, puts: Checks) -> bool:
-        """Write what the worker did or saw; only the end of the run is in the audit too."""
+        """Write what the worker did or saw, with its audit entries."""
         if isinstance(event, Ended):
             return await self._write_end(run, event, checks, puts)
-        return await self._store.commit(
-            Commit(checks=checks, puts=puts, appends=[(run_log_key(run.id), to_text(event))])
-        )
+        commit = Commit(checks=checks, puts=puts, appends=[(run_log_key(run.id), to_text(event))])
+        return await self.chain.commit(commit, run.cluster, *of_progress(run, event))
 
     async def _write_end(self, run: Run, event: Ended, checks: Checks, puts: Checks) -> bool:
         """Write the last entry, sealed with the digest of the whole journal.

@@ -24,6 +24,7 @@ from services.common.clock import Clock
 from services.common.errors import BotError
 from services.common.metrics import METRICS
 from services.memory.schedule import Book, ScheduleRepository, read_book, write_book
+from services.memory.schedule_audit import edge_events
 from services.operations.assembly import SWEEP_INTERVAL, Operations
 from services.runs.run import Run
 from services.schedule import edge_announcements
@@ -303,14 +304,23 @@ class WindowScheduler:
         self._evenings[name] = frozenset(run.id for run in runs if run.over)
 
     async def _write(self, turn: Evaluation, opening: RunToOpen | None) -> bool:
+        if opening is not None and edge_events(turn.before, turn.book):
+            # Written on its own: the commit of a run has no entries about other times of windows.
+            if await self.books.put(turn.name, turn.text, turn.book):
+                self._count_missed(turn)
+            return False
         if opening is not None:
             if not await self._edge_runs.open(turn, opening):
                 return False
         elif turn.book != turn.before and not await self.books.put(turn.name, turn.text, turn.book):
             return False
+        self._count_missed(turn)
+        return True
+
+    @staticmethod
+    def _count_missed(turn: Evaluation) -> None:
         for kind in turn.missed:
             METRICS.add("openvidu_bot_missed_edges_total", cluster=turn.name, kind=kind)
-        return True
 
     @staticmethod
     def _until(turn: Evaluation, wanted: Due | None) -> float:
