@@ -18,6 +18,7 @@ from services.store import Commit, Store
 from services.store.edit import retried, too_fast
 from services.store.keys import promises_log_key, service_key
 
+ANSWERED, UNANSWERED = "answered", "unanswered"
 IN, OUT, UNKNOWN = "in service", "out of service", "unknown"
 # Seconds between two writes that say that nothing has changed.
 HEARTBEAT = 600.0
@@ -29,8 +30,9 @@ GAP = HEARTBEAT + 300.0
 class PromiseRecord:
     """One record. `at` in epoch seconds.
 
-    `what`: `asked`, `answered` or `missed`, about a time of a window; or `service`, whose `state`
-    holds from `since` on. `people`: in meetings when the service was lost; None: not counted.
+    `what`: `asked`, `answered` or `missed`, about a time of a window; `request`, one that was made
+    at `since`, by its id; or `service`, whose `state` holds from `since` on. `people`: in meetings
+    when the service was lost; None: not counted.
     """
 
     at: float
@@ -54,6 +56,17 @@ def edge_appends(cluster: str, events: Iterable[EdgeEvent], at: float) -> list[t
     """Return the records of what became of times of windows, for a commit."""
     key = promises_log_key(cluster)
     return [(key, _text(PromiseRecord(at, e.what, e.edge, e.until))) for e in events]
+
+
+def request_appends(
+    cluster: str, request: str, made_at: float, at: float, *, answered: bool | None
+) -> list[tuple[str, str]]:
+    """Return the record of a request that was answered, or expired; nothing for None."""
+    if answered is None:
+        return []
+    state = ANSWERED if answered else UNANSWERED
+    record = PromiseRecord(at, "request", request, state=state, since=made_at)
+    return [(promises_log_key(cluster), _text(record))]
 
 
 def _text(record: PromiseRecord) -> str:

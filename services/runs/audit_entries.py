@@ -167,9 +167,11 @@ def of_progress(run: Run, event: Event) -> tuple[AuditRecord, ...]:
     """The entries for what the driving worker did: what promises to people are measured by."""
     match event:
         case Questioned():
-            return (AuditRecord(AuditAction.WAITS, None, run.id, "", "", event.question.text),)
+            asks = f"question: {event.question.text}"
+            return (AuditRecord(AuditAction.WAITS, None, run.id, "", "", asks),)
         case Stopped():
-            return (AuditRecord(AuditAction.WAITS, None, run.id, "", "", event.reason),)
+            why = f"paused: {event.reason}"
+            return (AuditRecord(AuditAction.WAITS, None, run.id, "", "", why),)
         case Answered(by=None):
             return (_settled(run, event),)
         case Asked(ends=ends) if ends is not None:

@@ -27,7 +27,9 @@ def named(run: Run) -> int | None:
     asked = {question.id: question for question in run.asked}
     for answer in run.answers:
         question = asked.get(answer.question)
-        if question is not None and any(c.id == answer.choice and c.loses for c in question.choices):
+        if question is not None and any(
+            c.id == answer.choice and c.loses for c in question.choices
+        ):
             counts.append(_people(question.at_stake))
     seen = [count for count in counts if count is not None]
     return max(seen) if len(seen) == len(counts) else None
