@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from services.audit.entries import AuditAction, Entry
 
@@ -108,36 +109,18 @@ def audited(entries: Iterable[Entry], since: float, until: float, now: float) ->
 
 
 def _enter(book: _Book, entry: Entry) -> None:
-    run, person = book.runs.get(entry.about), entry.user
-    window = person.startswith(("window:", "backups:"))
+    run = book.runs.get(entry.about)
     match entry.what:
         case AuditAction.OPENED:
             book.runs[entry.about] = _opened(entry)
-        case AuditAction.WAITS if run is not None:
-            run.waiting = entry.at if run.waiting is None else run.waiting
-            if entry.after.startswith("paused: "):
-                run.paused.append([entry.at, float("inf")])
+        case _ if run is not None:
+            _enter_run(book, run, entry)
         case AuditAction.WAITS:
             end = UNTIL.search(entry.after)
             book.asked[entry.about] = (entry.at, _time(end[1]) if end else entry.at)
         case AuditAction.CLOSING if entry.about in book.asked:
             book.replied.add(entry.about)
             book.answers.append((entry.at, entry.at - book.asked[entry.about][0], True))
-        case AuditAction.SETTLED if run is not None:
-            by_default = entry.after.startswith("default: ")
-            _over(book, run, entry.at, answered=False if by_default else None)
-        case AuditAction.ANSWERED if run is not None:
-            _over(book, run, entry.at, answered=True)
-        case AuditAction.RESUMED if run is not None:
-            _over(book, run, entry.at, answered=True)
-            run.paused[-1:] = [[pause[0], entry.at] for pause in run.paused[-1:]]
-        case AuditAction.CANCELLED if run is not None:
-            _over(book, run, entry.at, answered=not window)
-        case AuditAction.ENDED if run is not None:
-            _over(book, run, entry.at, answered=(not window) if person else None)
-            run.ended, run.ender, run.how = entry.at, person, entry.after.partition(":")[0]
-        case AuditAction.ENDS_MEETINGS if run is not None:
-            _disconnects(run, entry)
         case AuditAction.MISSED:
             book.missed.setdefault(entry.about, entry.at)
         case AuditAction.SERVICE:
@@ -148,6 +131,30 @@ def _enter(book: _Book, entry: Entry) -> None:
                 book.service.append((_time(said["at"]), said["state"], number))
         case _:
             _request(book, entry)
+
+
+def _enter_run(book: _Book, run: _Run, entry: Entry) -> None:
+    window = entry.user.startswith(("window:", "backups:"))
+    match entry.what:
+        case AuditAction.WAITS:
+            run.waiting = entry.at if run.waiting is None else run.waiting
+            if entry.after.startswith("paused: "):
+                run.paused.append([entry.at, float("inf")])
+        case AuditAction.SETTLED:
+            by_default = entry.after.startswith("default: ")
+            _over(book, run, entry.at, answered=False if by_default else None)
+        case AuditAction.ANSWERED:
+            _over(book, run, entry.at, answered=True)
+        case AuditAction.RESUMED:
+            _over(book, run, entry.at, answered=True)
+            run.paused[-1:] = [[pause[0], entry.at] for pause in run.paused[-1:]]
+        case AuditAction.CANCELLED:
+            _over(book, run, entry.at, answered=not window)
+        case AuditAction.ENDED:
+            _over(book, run, entry.at, answered=(not window) if entry.user else None)
+            run.ended, run.ender, run.how = entry.at, entry.user, entry.after.partition(":")[0]
+        case AuditAction.ENDS_MEETINGS:
+            _disconnects(run, entry)
 
 
 def _opened(entry: Entry) -> _Run:
@@ -268,7 +275,7 @@ def _outages(book: _Book, now: float) -> list[tuple[float, float, int | None, bo
         if state != "out of service":
             continue
         cuts = sorted({start, end, *(m for m in marks if start < m < end)})
-        for a, b in zip(cuts, cuts[1:], strict=False):
+        for a, b in pairwise(cuts):
             if _explained(book, (a + b) / 2, now):
                 continue
             if found and found[-1][1] == a and found[-1][0] >= start:
@@ -285,11 +292,11 @@ def _explained(book: _Book, at: float, now: float) -> bool:
 
 def _works(run: _Run, at: float, now: float) -> bool:
     """Return whether a run with downtime is being driven at that moment."""
-    if not run.opened <= at < (run.ended or now) or not (run.down or run.opens()):
+    if not run.opened <= at < (run.ended or now):
         return False
-    if run.opens() and run.by and at >= run.by:
-        return False
-    return run.closes() or not any(a <= at < b for a, b in run.paused)
+    if run.closes():
+        return True
+    return run.down and not run.opens() and not any(a <= at < b for a, b in run.paused)
 
 
 def _is_closed(book: _Book, run: _Run, at: float, now: float) -> bool:

@@ -147,7 +147,8 @@ def _changes(
 def _entries(before: LastSeen, records: Sequence[PromiseRecord]) -> list[AuditRecord]:
     entries = []
     for record in records:
-        now = f"{record.state} since {datetime.fromtimestamp(record.since, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        since = datetime.fromtimestamp(record.since, UTC)
+        now = f"{record.state} since {since:%Y-%m-%d %H:%M:%S} UTC"
         if record.state == OUT:
             counted = "unknown" if record.people is None else f"{record.people}"
             now += f"; people: {counted}"

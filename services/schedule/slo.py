@@ -435,7 +435,8 @@ def planned(
     """Return the times in which the cluster may be out of service, by approved plans.
 
     From a shutdown to the opening that is promised after it, and while a run with downtime is
-    driven; while such a run is paused, its plan says nothing. `runs`: in order.
+    driven; while such a run is paused, its plan says nothing. A start-up explains no outage: it
+    ends one. `runs`: in order.
     """
     found = list[tuple[float, float]]()
     missed = [r.at for r in records if r.what == "missed" and OPENS in r.edge]
@@ -447,9 +448,7 @@ def planned(
                 opened = _opened_after(runs[number + 1 :], now)
                 until = min([opened, *(m for m in missed if m > ended)])
             found.append((run.opened, max(until, ended)))
-        elif run.opens:
-            found += subtract(run.opened, min(ended, run.by or ended), run.pauses)
-        elif run.down:
+        elif run.down and not run.opens:
             found += subtract(run.opened, ended, run.pauses)
     return found
 
