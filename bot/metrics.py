@@ -137,12 +137,8 @@ class MetricsCollector:
             if objective == DISCONNECTED:
                 METRICS.add("openvidu_bot_unnamed_disconnects_total", worse, cluster=name)
                 continue
-            METRICS.add(
-                "openvidu_bot_slo_events_total", more, cluster=name, objective=objective
-            )
-            METRICS.add(
-                "openvidu_bot_slo_breaches_total", worse, cluster=name, objective=objective
-            )
+            METRICS.add("openvidu_bot_slo_events_total", more, cluster=name, objective=objective)
+            METRICS.add("openvidu_bot_slo_breaches_total", worse, cluster=name, objective=objective)
             target = report.shares[objective][1]
             METRICS.set("openvidu_bot_slo_target", target, cluster=name, objective=objective)
 

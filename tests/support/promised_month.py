@@ -10,20 +10,19 @@ from dataclasses import dataclass, field, replace
 
 from services.access.policy import Actor
 from services.common.clock import Clock
-from services.memory.announcements import AsksToClose, NotOpened
 from services.memory.promises import IN, OUT, PromiseLog
-from services.memory.schedule import Announcement, Book, ScheduleRepository, announcement
+from services.memory.schedule import Announcement, ScheduleRepository
 from services.procedures import Restart, Shutdown, Startup
 from services.procedures.plan import Plan, make_plan
 from services.runs.journal import Journal, to_text
-from services.runs.locks import Lease, Locks
+from services.runs.locks import Locks
 from services.runs.request import Request, RequestState
 from services.runs.run import (
     Answered,
     Asked,
     CancelAsked,
-    EndedMeetings,
     Ended,
+    EndedMeetings,
     Event,
     Opened,
     Questioned,
@@ -44,7 +43,7 @@ DAY, HOUR, MINUTE = 86400.0, 3600.0, 60.0
 UNASKED = (Choice("wait", "Wait", wait=600.0), Choice("up", "Keep it up"))
 CLOSING = make_plan(ready(2, rooms=1), Shutdown())
 OPENING = make_plan(down(ready(2)), Startup())
-RESTARTING = make_plan(elastic(), Restart('master'))
+RESTARTING = make_plan(elastic(), Restart("master"))
 
 
 @dataclass
@@ -82,7 +81,7 @@ class Month:
     async def until(self, at: float) -> None:
         """Let time pass; the service is observed meanwhile, unless no bot is there."""
         while self.at < at:
-            self.at = min(at, self.at + 600.0)
+            self.at = min(at, self.at + 240.0)
             await self.look()
 
     async def look(self, people: int | None = 0) -> None:
@@ -95,21 +94,20 @@ class Month:
 
     # Runs
 
-    async def opens_run(self, plan: Plan, edge: str = "", by: float = 0.0) -> tuple[Run, Lease]:
+    async def opens_run(self, plan: Plan, edge: str = "", by: float = 0.0) -> Run:
         name, counter = await self.journal.next_name(NAME)
         who = WINDOW if edge else ANA
         opened = Opened(self.at, name, plan, who, (BEN,), "", edge=edge, by=by)
         assert await self.journal.open(opened, counter)
-        return await self.journal.run(name), await self.lease(name)
-
-    async def lease(self, name: str) -> Lease:
-        lease = await self.locks.take(name)
-        assert lease is not None
-        return lease
+        return await self.journal.run(name)
 
     async def adds(self, run: Run, event: Event) -> Run:
-        """Write what the worker did, after its lease was lost to the passing of time."""
-        return await self.journal.append(run, event, await self.lease(run.id))
+        """Write what a worker did, which has the lease for that long only."""
+        lease = await self.locks.take(run.id)
+        assert lease is not None, "no other worker is there"
+        run = await self.journal.append(run, event, lease)
+        await lease.release()
+        return run
 
     async def decides(self, run: Run, event: CancelAsked | Answered | Resumed | Ended) -> Run:
         assert await self.journal.append_decision(run, event)
@@ -184,20 +182,18 @@ async def no_bot(month: Month) -> None:
 
 async def restarted(month: Month) -> None:
     """A restart with downtime, as planned; sometimes it pauses, and nothing explains that."""
-    run, _ = await month.opens_run(RESTARTING)
+    run = await month.opens_run(RESTARTING)
     await month.becomes(OUT)
     await month.until(month.at + 5 * MINUTE)
     if month.dice.random() < 0.5:
         run = await month.adds(run, Stopped(month.at, "no answer"))
         paused = float(month.dice.randint(1, 40) * 60)
         await month.until(month.at + paused)
-        month.planted.outages += RESTARTING.effects.down
-        month.planted.unplanned += paused * RESTARTING.effects.down
+        month.planted.outages += 1
+        month.planted.unplanned += paused
         month.planted.answers.append(paused)
         run = await month.decides(run, Resumed(month.at, BEN, run.position))
         await month.until(month.at + 2 * MINUTE)
-    if not RESTARTING.effects.down:
-        raise AssertionError("this restart has downtime")
     await month.becomes(IN)
     await month.ends(run)
 
@@ -232,7 +228,7 @@ DAYTIME: list[Callable[[Month], Awaitable[None]]] = [
 
 async def closes(month: Month, edge: str) -> bool:
     """A closing that needs no one."""
-    run, _ = await month.opens_run(CLOSING, edge)
+    run = await month.opens_run(CLOSING, edge)
     await month.until(month.at + 20 * MINUTE)
     await month.becomes(OUT)
     await month.ends(run)
@@ -243,7 +239,7 @@ async def closes(month: Month, edge: str) -> bool:
 
 async def in_time_after_all(month: Month, edge: str) -> bool:
     """The meetings end before anyone answers the question: no one was needed."""
-    run, _ = await month.opens_run(CLOSING, edge)
+    run = await month.opens_run(CLOSING, edge)
     run = await month.questions(run)
     await month.until(month.at + 10 * MINUTE)
     run = await month.answers(run, "", None)
@@ -256,7 +252,7 @@ async def in_time_after_all(month: Month, edge: str) -> bool:
 
 async def asks(month: Month, edge: str) -> bool:
     """A person answers, and ends meetings: with more people than the question named, or as many."""
-    run, _ = await month.opens_run(CLOSING, edge)
+    run = await month.opens_run(CLOSING, edge)
     run = await month.questions(run, stake=10)
     await month.until(month.at + month.dice.randint(1, 60) * MINUTE)
     run = await month.answers(run, "force", BEN)
@@ -273,7 +269,7 @@ async def asks(month: Month, edge: str) -> bool:
 
 async def gives_up(month: Month, edge: str) -> bool:
     """No one answers, and it stays in service."""
-    run, _ = await month.opens_run(CLOSING, edge)
+    run = await month.opens_run(CLOSING, edge)
     run = await month.questions(run, default="up")
     await month.until(month.at + 30 * MINUTE)
     run = await month.answers(run, "up", None)
@@ -285,7 +281,7 @@ async def gives_up(month: Month, edge: str) -> bool:
 
 async def cancelled(month: Month, edge: str) -> bool:
     """A person cancels it, unasked: no promise was made about that."""
-    run, _ = await month.opens_run(CLOSING, edge)
+    run = await month.opens_run(CLOSING, edge)
     await month.until(month.at + 2 * MINUTE)
     run = await month.decides(run, CancelAsked(month.at, ANA))
     await month.ends(run, State.CANCELLED, ANA)
@@ -294,7 +290,7 @@ async def cancelled(month: Month, edge: str) -> bool:
 
 async def abandoned(month: Month, edge: str) -> bool:
     """It pauses, and a person abandons it."""
-    run, _ = await month.opens_run(CLOSING, edge)
+    run = await month.opens_run(CLOSING, edge)
     run = await month.adds(run, Stopped(month.at, "no answer"))
     waited = float(month.dice.randint(1, 3000))
     await month.until(month.at + waited)
@@ -306,10 +302,8 @@ async def abandoned(month: Month, edge: str) -> bool:
 
 async def asks_first(month: Month, edge: str) -> bool:
     """The window asks before it closes: a person says yes, or no one answers."""
-    facts = {"cluster": NAME, "window": "nights", "at": month.at, "clock": "20:00"}
     asked = _announced(f"{edge}/ask", month.at + 1800.0)
     await month.books.edit(NAME, lambda b: b.with_announcement(asked))
-    assert facts
     month.planted.unattended[1] += 1
     if month.dice.random() < 0.5:
         waited = float(month.dice.randint(1, 1700))
@@ -318,7 +312,7 @@ async def asks_first(month: Month, edge: str) -> bool:
             NAME, lambda b: replace(b, answers=(*b.answers, (f"{edge}/ask", BEN)))
         )
         month.planted.answers.append(waited)
-        run, _ = await month.opens_run(CLOSING, edge)
+        run = await month.opens_run(CLOSING, edge)
         await month.until(month.at + 10 * MINUTE)
         await month.becomes(OUT)
         await month.ends(run)
@@ -353,7 +347,7 @@ async def opens_late(month: Month, edge: str, begins: float) -> None:
 async def pauses(month: Month, edge: str, begins: float) -> None:
     """The start-up pauses; a person resumes it, too late."""
     by = begins + 31.5 * HOUR
-    run, _ = await month.opens_run(OPENING, edge, by)
+    run = await month.opens_run(OPENING, edge, by)
     run = await month.adds(run, Stopped(month.at, "no capacity"))
     waited = by + 300.0 - month.at
     await month.until(month.at + waited)
@@ -371,7 +365,7 @@ async def by_hand(month: Month, edge: str, begins: float) -> None:
     since = month.at
     month.planted.ready[1] += 1
     await month.until(month.at + month.dice.randint(1, 120) * MINUTE)
-    run, _ = await month.opens_run(OPENING)
+    run = await month.opens_run(OPENING)
     await month.until(month.at + 10 * MINUTE)
     await month.becomes(IN)
     await month.ends(run)
@@ -381,7 +375,7 @@ async def by_hand(month: Month, edge: str, begins: float) -> None:
 
 async def _opening(month: Month, edge: str, begins: float, ready_at: float) -> None:
     by = begins + 31.5 * HOUR
-    run, _ = await month.opens_run(OPENING, edge, by)
+    run = await month.opens_run(OPENING, edge, by)
     await month.until(ready_at)
     await _ready(month, run, by)
 
@@ -403,6 +397,3 @@ MORNINGS: list[Callable[[Month, str, float], Awaitable[None]]] = [
 
 def _announced(name: str, until: float = 0.0, *, calls: bool = False) -> Announcement:
     return Announcement(name, "text", until=until, calls=calls)
-
-
-__all__ = ["NAME", "AsksToClose", "Book", "Month", "NotOpened", "Planted", "announcement"]
