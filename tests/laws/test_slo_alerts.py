@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from services.schedule.slo import SloReport, Span
 from services.schedule.slo import Objectives as Targets
+from services.schedule.slo import SloReport, Span
 from tests.support.promql import evaluate, seconds, series_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"

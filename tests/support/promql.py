@@ -61,7 +61,8 @@ def evaluate(expression: str, series: Sequence[Series], at: float) -> Vector:
     assert "".join(tokens) == re.sub(r"\s", "", expression), "every character is understood"
     parser = _Parser(tokens, series, at)
     value = parser.conjunction()
-    assert parser.done and isinstance(value, dict)
+    assert parser.done
+    assert isinstance(value, dict)
     return value
 
 
@@ -165,9 +166,10 @@ class _Parser:
         return found
 
     def _increase(self, token: str) -> Vector:
-        """Prometheus extrapolates to the ends of the window; the ratios of our rules cancel that."""
+        """Without extrapolation to the ends of the window: in the ratios of our rules it cancels."""
         match = SERIES.fullmatch(token)
-        assert match and match["span"], token
+        assert match, token
+        assert match["span"], token
         since, found = self._at - seconds(match["span"]), Vector()
         for one in self._series:
             values = [v for t, v in one.samples if since <= t <= self._at]
