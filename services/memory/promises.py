@@ -11,37 +11,24 @@ from datetime import UTC, datetime
 
 from services.audit.chain import AuditChain
 from services.audit.entries import AuditAction, AuditRecord
-from services.common.errors import BadRecord
 from services.common.serialize import read_json
+from services.memory.promise_records import (
+    ANSWERED,
+    OUT,
+    UNANSWERED,
+    UNKNOWN,
+    PromiseRecord,
+    read_record,
+)
 from services.memory.schedule_audit import EdgeEvent
 from services.store import Commit, Store
 from services.store.edit import retried, too_fast
 from services.store.keys import promises_log_key, service_key
 
-ANSWERED, UNANSWERED = "answered", "unanswered"
-IN, OUT, UNKNOWN = "in service", "out of service", "unknown"
 # Seconds between two writes that say that nothing has changed.
 HEARTBEAT = 600.0
 # Seconds without an observation after which the time in between is unknown.
 GAP = HEARTBEAT + 300.0
-
-
-@dataclass(frozen=True)
-class PromiseRecord:
-    """One record. `at` in epoch seconds.
-
-    `what`: `asked`, `answered` or `missed`, about a time of a window; `request`, one that was made
-    at `since`, by its id; or `service`, whose `state` holds from `since` on. `people`: in meetings
-    when the service was lost; None: not counted.
-    """
-
-    at: float
-    what: str
-    edge: str = ""
-    until: float = 0.0
-    state: str = ""
-    since: float = 0.0
-    people: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,15 +58,6 @@ def request_appends(
 
 def _text(record: PromiseRecord) -> str:
     return json.dumps(asdict(record), sort_keys=True, separators=(",", ":"))
-
-
-def read_record(text: str) -> PromiseRecord:
-    """Return a stored record. BadRecord where it cannot be read."""
-    try:
-        raw = json.loads(text)
-        return PromiseRecord(**{k: raw[k] for k in PromiseRecord.__dataclass_fields__ if k in raw})
-    except (ValueError, TypeError, KeyError) as error:
-        raise BadRecord("what promises are measured by cannot be read: it is damaged") from error
 
 
 class PromiseLog:

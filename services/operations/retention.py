@@ -17,7 +17,7 @@ from services.common.serialize import read_json
 from services.memory.inbox import CommandInbox
 from services.memory.message_refs import card_keys
 from services.memory.notifications import NotificationRepository
-from services.memory.promises import read_record
+from services.memory.promise_records import read_record
 from services.operations.accounts import Accounts
 from services.operations.assembly import Operations
 from services.runs.request import RequestState

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from services.cluster.model import Cluster, Fact
 from services.common.clock import Clock
-from services.memory.promises import IN, OUT, UNKNOWN, PromiseLog
+from services.memory.promise_records import IN, OUT, UNKNOWN
+from services.memory.promises import PromiseLog
 from services.operations.reader import ClusterReader
 from services.schedule.meetings import MeetingsRecorder
 

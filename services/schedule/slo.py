@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from services.memory.promises import ANSWERED, IN, OUT, UNKNOWN, PromiseRecord
+from services.memory.promise_records import ANSWERED, IN, OUT, UNKNOWN, PromiseRecord
 from services.memory.schedule_audit import OPENS
 from services.procedures import Shutdown, Startup
 from services.runs.run import (

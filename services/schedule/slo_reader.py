@@ -10,7 +10,8 @@ from services.audit.entries import read_entry
 from services.audit.promises import AuditedPromises, audited
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused
-from services.memory.promises import PromiseLog, PromiseRecord
+from services.memory.promise_records import PromiseRecord
+from services.memory.promises import PromiseLog
 from services.operations.reader import ClusterReader
 from services.schedule.slo import DAY, Objectives, RunFacts, SloReport, Span, measure, run_facts
 

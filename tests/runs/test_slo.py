@@ -8,7 +8,7 @@ import pytest
 
 from services.audit.entries import AuditAction, Entry, read_entry
 from services.audit.promises import AuditedPromises, audited
-from services.memory.promises import PromiseRecord
+from services.memory.promise_records import PromiseRecord
 from services.schedule.slo import Objectives, RunFacts, SloReport, Span, measure, run_facts
 from services.schedule.slo_reader import differences
 from tests.support import virtual

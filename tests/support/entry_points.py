@@ -89,6 +89,7 @@ SAMPLES: dict[str, str] = {  # Samples for each field of a command.
     "size": "s-8vcpu-16gb",
     "days": "30d",
     "observed.days": "30",
+    "slo.span": "30",
     "name": WINDOW_NAME,
     "length": "1h",
     "window": "late Mon-Fri 21:00-07:00",

@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from services.access.policy import Actor
+from services.cluster.model import Load
 from services.common.clock import Clock
-from services.memory.promises import IN, OUT, PromiseLog
+from services.memory.promise_records import IN, OUT
+from services.memory.promises import PromiseLog
 from services.memory.schedule import Announcement, ScheduleRepository
 from services.procedures import Restart, Shutdown, Startup
 from services.procedures.plan import Plan, make_plan
@@ -121,8 +123,7 @@ class Month:
         choices = (*UNASKED, Choice("force", "End meetings", skip=True, loses="meetings end"))
         question = Question(f"drain.{self._number}", "Now what?", choices, default=default)
         if stake:
-            load = ready(2).load
-            question = replace(question, stake=replace(load, people=stake))  # type: ignore[type-var]
+            question = replace(question, stake=Load(2, stake, 0))
         return await self.adds(run, Questioned(self.at, question))
 
     async def answers(self, run: Run, choice: str, by: Actor | None, *, counts: bool = True) -> Run:

@@ -166,7 +166,7 @@ class _Parser:
         return found
 
     def _increase(self, token: str) -> Vector:
-        """Without extrapolation to the ends of the window: in the ratios of our rules it cancels."""
+        """Without extrapolation to the window's ends: it cancels in the ratios of our rules."""
         match = SERIES.fullmatch(token)
         assert match, token
         assert match["span"], token
