@@ -156,6 +156,7 @@ Whole = Annotated[int, _no_bool("a whole number")]
 Number = Annotated[float, _no_bool("a number")]
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 Seconds = Annotated[Number, Field(gt=0, le=86400)]
+Objective = Annotated[Number, Field(gt=0, lt=1)]
 Share = Annotated[Number, Field(ge=0.05, le=1)]
 FactSeconds = Annotated[Whole, Field(ge=0, le=86400)]
 
@@ -313,6 +314,19 @@ class WakeSettings(Value):
     per_cluster: Annotated[Whole, Field(ge=0, le=100)] = 5
 
 
+class ObjectiveSettings(Value):
+    """Service level objectives of a cluster: which share of each kind is to be good.
+
+    `answer_minutes`: an answer within them is in time.
+    """
+
+    ready: Objective = 0.99
+    unattended: Objective = 0.95
+    service: Objective = 0.999
+    answers: Objective = 0.95
+    answer_minutes: Annotated[Number, Field(gt=0, le=1440)] = 15
+
+
 class AutoscalerSettings(Value):
     """Terraform's settings of the function that scales media nodes, which no API returns."""
 
@@ -420,6 +434,7 @@ class ClusterSettings(Value):
     autoscaler: AutoscalerSettings = AutoscalerSettings()
     terraform: TerraformSettings | None = None
     wake: WakeSettings = WakeSettings()
+    objectives: ObjectiveSettings = ObjectiveSettings()
     timings: TimingSettings = TimingSettings()
     account_facts: AccountFactsSettings = AccountFactsSettings()
     channel: ChannelId | None = None

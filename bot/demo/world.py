@@ -129,6 +129,11 @@ GUIDE: list[Json] = [
     {"text": "Watch it close an hour later", "done": {"fact": "down"}},
     {"text": "Watch it open again in time", "done": {"fact": "in service"}},
     {"text": "See what that saved", "fill": "/openvidu cost", "done": {"typed": "/openvidu cost"}},
+    {
+        "text": "See which promises were kept",
+        "fill": "/openvidu slo",
+        "done": {"typed": "/openvidu slo"},
+    },
 ]
 DETOUR: Json = {
     "said": f"{STACK} needs a decision",

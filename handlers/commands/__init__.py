@@ -32,6 +32,7 @@ from handlers.commands.observed import Observed
 from handlers.commands.rehearse import Rehearse
 from handlers.commands.run_control import Abandon, Cancel, HowToCancel, Resume
 from handlers.commands.scale_by import ScaleBy
+from handlers.commands.slo import Slo
 from handlers.commands.status import OneRun, Runs, ShowStatus
 from handlers.commands.terraform import TerraformDriftCommand, TerraformOpen
 from handlers.commands.timeline import ShowTimeline
@@ -68,6 +69,7 @@ INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
         HoldCommand,
         Unhold,
         Cost,
+        Slo,
         Observed,
     ),
     *(ConfigList, ConfigSet, ConfigHistory, ConfigRollback),

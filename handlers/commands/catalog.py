@@ -80,6 +80,7 @@ TOPICS: Mapping[str, Topic] = {
     "logs": _look("logs master-2 caddy --since 2h"),
     "why": _look("why"),
     "cost": _look("cost 2026-10"),
+    "slo": _look("slo 30"),
     "observed": _look("observed 14"),
     "audit": _look("audit 20"),
     "timeline": _look("timeline acme-17"),

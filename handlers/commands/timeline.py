@@ -53,6 +53,7 @@ class ShowTimeline(InstantCommand):
         now = ctx.clock.now()
         if self.since:
             if self.what:
+                ctx.operations.must_operate(ctx.cluster(), ctx.actor)
                 raise Refused(f"a run or a day, or `--since`: {EXAMPLES}")
             begins = now - parse_length(self.since, "")
             return await ctx.operations.timeline_of_span(ctx.cluster(), begins, now, ctx.actor)

@@ -16,7 +16,8 @@ from services.audit.chain import AuditChain
 from services.common.errors import BadRecord, Superseded
 from services.common.serialize import Classes, read, write
 from services.memory.announcements import Subject, SubjectFacts, facts_of, subject_of, summary
-from services.memory.schedule_audit import schedule_audit_records
+from services.memory.promises import edge_appends
+from services.memory.schedule_audit import edge_events, schedule_audit_records
 from services.store import Commit, Store
 from services.store.edit import retried, too_fast
 from services.store.keys import schedule_key
@@ -266,10 +267,13 @@ class ScheduleRepository:
     ) -> bool:
         """Write it with its audit entries, in one commit."""
         key = schedule_key(cluster)
-        commit = Commit(checks={key: text, **fence}, puts={key: write_book(book, text)})
-        return await self._chain.commit(
-            commit, cluster, *schedule_audit_records(read_book(text), book, by)
+        before = read_book(text)
+        commit = Commit(
+            checks={key: text, **fence},
+            puts={key: write_book(book, text)},
+            appends=edge_appends(cluster, edge_events(before, book), self._chain.now()),
         )
+        return await self._chain.commit(commit, cluster, *schedule_audit_records(before, book, by))
 
     async def edit(
         self,

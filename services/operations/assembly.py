@@ -19,6 +19,7 @@ from services.memory.cluster import ClusterMemory
 from services.memory.meeting_counts import MeetingCounts
 from services.memory.message_refs import MessageRefs
 from services.memory.observed import ObservedRepository
+from services.memory.promises import PromiseLog
 from services.memory.terraform import TerraformNotesRepository
 from services.memory.usage_log import UsageLog
 from services.operations.accounts import Accounts, Lookup
@@ -74,6 +75,7 @@ class Operations:
     journal: Journal
     memory: ClusterMemory
     usage: UsageLog
+    promises: PromiseLog
     observed: ObservedRepository
     meetings: MeetingCounts
     message_refs: MessageRefs
@@ -265,6 +267,7 @@ def assemble(
         journal=journal,
         memory=memory,
         usage=UsageLog(store),
+        promises=PromiseLog(store, journal.chain),
         observed=ObservedRepository(store),
         meetings=MeetingCounts(store),
         message_refs=cards,

@@ -24,6 +24,7 @@ from services.common.clock import Clock
 from services.common.errors import BotError
 from services.common.metrics import METRICS
 from services.memory.schedule import Book, ScheduleRepository, read_book, write_book
+from services.memory.schedule_audit import edge_events
 from services.operations.assembly import SWEEP_INTERVAL, Operations
 from services.runs.run import Run
 from services.schedule import edge_announcements
@@ -35,6 +36,9 @@ from services.schedule.openings import EdgeRuns, with_next_opening
 from services.schedule.overrides import ScheduleOverrides
 from services.schedule.past_closings import closing_record_of
 from services.schedule.reading import PowerWatch, Schedule, ScheduleReader
+from services.schedule.service_watch import ServiceWatch
+from services.schedule.slo import Objectives
+from services.schedule.slo_reader import SloReader
 from services.schedule.usage import UsageRecorder
 from services.windows import (
     Due,
@@ -61,7 +65,8 @@ AHEAD = SWEEP_INTERVAL * 2.5
 class WindowScheduler:
     """Looks after the windows of every cluster of a desk.
 
-    `per_node`: people that a media node is meant for, by cluster.
+    `per_node`: people that a media node is meant for, by cluster. `objectives`: how well promises
+    are to be kept, by cluster.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class WindowScheduler:
         clock: Clock,
         per_node: Mapping[str, int] = MappingProxyType({}),
         report_days: int = 14,
+        objectives: Mapping[str, Objectives] = MappingProxyType({}),
     ) -> None:
         self._reader = operations.reader
         self._clusters = operations.clusters
@@ -79,6 +85,9 @@ class WindowScheduler:
         self.books: ScheduleRepository = operations.memory.books
         self.usage = UsageRecorder(operations.reader, operations.usage, clock)
         self.meetings = MeetingsRecorder(operations.reader, operations.meetings, clock)
+        promises, chain = operations.promises, operations.journal.chain
+        self.service_watch = ServiceWatch(operations.reader, promises, self.meetings, clock)
+        self.slo = SloReader(operations.reader, promises, chain, clock, objectives)
         self.overrides = ScheduleOverrides(operations, clock, self.usage, self.look_after)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -155,6 +164,8 @@ class WindowScheduler:
             if seen is not None:
                 self._power.saw(name, seen)
                 await self.meetings.count(name, seen)
+                if not self._clusters.observes:
+                    await self.service_watch.observe(name, seen)
 
     def is_late(self, name: str) -> bool:
         """Return whether the last tick found that it should be in service and is not."""
@@ -164,7 +175,7 @@ class WindowScheduler:
         """Drop everything that was read from the state: the state is lost."""
         for cache in (self._obstacles, self._quiet, self._evenings, self._late):
             cache.clear()
-        for part in (self._schedules.runs, self._power, self._announcer, self.usage):
+        for part in (self._schedules.runs, self._power, self._announcer, self.usage, self.slo):
             part.forget()
 
     async def aclose(self) -> None:
@@ -303,14 +314,23 @@ class WindowScheduler:
         self._evenings[name] = frozenset(run.id for run in runs if run.over)
 
     async def _write(self, turn: Evaluation, opening: RunToOpen | None) -> bool:
+        if opening is not None and edge_events(turn.before, turn.book):
+            # Written on its own: the commit of a run has no entries about other times of windows.
+            if await self.books.put(turn.name, turn.text, turn.book):
+                self._count_missed(turn)
+            return False
         if opening is not None:
             if not await self._edge_runs.open(turn, opening):
                 return False
         elif turn.book != turn.before and not await self.books.put(turn.name, turn.text, turn.book):
             return False
+        self._count_missed(turn)
+        return True
+
+    @staticmethod
+    def _count_missed(turn: Evaluation) -> None:
         for kind in turn.missed:
             METRICS.add("openvidu_bot_missed_edges_total", cluster=turn.name, kind=kind)
-        return True
 
     @staticmethod
     def _until(turn: Evaluation, wanted: Due | None) -> float:
