@@ -190,9 +190,6 @@ def _ended(window: Window, hours: Closure, serves: float) -> Window:
 
 
 def _begins_after(window: Window, now: float) -> bool:
-    zone = ZoneInfo(window.zone)
-    today = wall(zone, now)
-    return (window.dates[0], window.close) > (
-        today.date().isoformat(),
-        today.hour * 60 + today.minute,
-    )
+    local = wall(ZoneInfo(window.zone), now)
+    today = local.date().isoformat()
+    return (window.dates[0], window.close) > (today, local.hour * 60 + local.minute)

@@ -129,9 +129,11 @@ class _Drawing:
             if begin < end:
                 yield CalendarGap(begin, end, why)
 
-    def quiet_until(self, moment: float) -> Closure | None:
-        """Return the quiet hours whose opening begins at that moment."""
-        return next((c for c in self.quiet if self.starts(c) == moment), None)
+    def quiet_before(self, span: Span) -> Closure | None:
+        """Return the quiet hours whose opening begins with that span."""
+        if span.state != "open":
+            return None
+        return next((c for c in self.quiet if self.starts(c) == span.since), None)
 
     def starts(self, closure: Closure) -> float:
         """Return when the start-up begins, so that it serves at the opening time."""
@@ -224,9 +226,11 @@ def draw_timeline(
             edges.append(_close(span, acts=False, reason=_short_words(span)))
             shown = Span(span.since, span.until, "open", span.closure)
         elif span.state not in ("no opinion", last) or span.planned is not None:
-            quiet_hours = drawing.quiet_until(span.since) if span.state == "open" else None
             before = (
-                span.closure or quiet_hours or before or _earlier(windows, low, exceptions.days_off)
+                span.closure
+                or drawing.quiet_before(span)
+                or before
+                or _earlier(windows, low, exceptions.days_off)
             )
             marks = (ALREADY,) if span.state == last else ()
             edges += _close_or_open(span, before, drawing, marks)

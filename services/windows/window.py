@@ -205,11 +205,9 @@ def check(window: Window) -> Window:
 
 def _check_quiet(window: Window, empty: float) -> None:
     if not SHORTEST_EMPTY <= empty <= LONGEST_EMPTY:
-        raise Refused(
-            f"it closes after 10 minutes to 12 hours without a meeting; found {empty:g} s"
-        )
-    if not 0 <= window.stays <= LONGEST_STAY:
-        raise Refused(f"after a wake-up it stays open for up to 12 hours; found {window.stays:g} s")
+        raise Refused(f"--when-empty is 10 minutes to 12 hours; found {empty:g} s")
+    if not SHORTEST_EMPTY <= window.stays <= LONGEST_STAY:
+        raise Refused(f"--stays is 10 minutes to 12 hours; found {window.stays:g} s")
     if not 1 <= window.closings <= MOST_CLOSINGS:
         raise Refused(f"it closes 1 to {MOST_CLOSINGS} times a night; found {window.closings}")
     if (window.meetings, window.wait_limit) != ("wait", WAIT_LIMIT):
