@@ -79,8 +79,8 @@ class QuietWindows:
         watched = self._watched.setdefault(name, _Watched())
         return now - watched.looked >= EVERY - EARLY
 
-    async def look(self, name: str, *, locked: bool) -> None:
-        """Look whether it is empty. `locked`: a run is changing it, so what is seen says nothing.
+    async def look(self, name: str, *, counts: bool) -> None:
+        """Look whether it is empty. Not `counts`: a run is changing it, or it is kept up anyway.
 
         A look that fails is no look; after three minutes without one the time begins anew.
         """
@@ -92,7 +92,7 @@ class QuietWindows:
             log.info("whether %s is empty: %s", name, error)
             return
         watched.is_up = seen.is_up
-        watched.emptiness = watched.emptiness.after(seen.seen_at, empty=not locked and empty(seen))
+        watched.emptiness = watched.emptiness.after(seen.seen_at, empty=counts and empty(seen))
 
     async def look_at_all(self, name: str) -> Cluster | None:
         """Look at everything before a closing. None where it is not surely empty."""

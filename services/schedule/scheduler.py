@@ -43,9 +43,11 @@ from services.windows import (
     Edge,
     Exceptions,
     Hold,
+    Manual,
     ScheduleDecision,
     SchedulePolicy,
     decide,
+    due,
     notices,
 )
 
@@ -157,8 +159,10 @@ class WindowScheduler:
             return
         _, holder, _ = await self._reader.stamp(name)
         async with self._gate:
-            await self._empty.look(name, locked=holder is not None)
             exceptions, terms = await self.exceptions(name, book), await self.terms(name)
+            why = due(book.all_windows, self._clock.now(), exceptions, terms).why
+            kept = why is not None and not isinstance(why, Manual)
+            await self._empty.look(name, counts=holder is None and not kept)
             state = self._empty.state(name, book, exceptions, terms)
             seen = None
             if state is not None and state.closes and holder is None:

@@ -26,7 +26,7 @@ SHORTEST_SPAN = 3600.0  # seconds of a span beyond the time without a meeting
 # Of a window that closes when it is empty: seconds without a meeting, seconds that it stays open
 # after a wake-up, and closings a night.
 SHORTEST_EMPTY, LONGEST_EMPTY = 600.0, 12 * 3600.0
-STAYS, LONGEST_STAY = 3600.0, 12 * 3600.0
+STAYS, LONGEST_STAY = 1800.0, 12 * 3600.0
 CLOSINGS, MOST_CLOSINGS = 3, 12
 KIND_WORDS: dict[Kind, str] = {
     "shutdown": (
