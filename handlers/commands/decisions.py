@@ -187,8 +187,7 @@ def _about(decision: DecisionKind, subject: Request | Run | Batch) -> str:
         if subject.later:
             head += f" on {subject.moment}"
         return f"{head}\n{views.impact(subject.plan)}"
-    procedure = subject.plan.procedure
-    doing = f"*{procedure.doing} {escape(procedure.target_text(subject.cluster))}*"
+    doing = f"*{escape(subject.plan.doing)}*"
     head = f"{doing} · run `{subject.id}`"
     if decision is DecisionKind.TAKE_OVER:
         return f"{head}\nPaused: {escape(subject.stopped)}."

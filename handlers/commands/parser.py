@@ -30,6 +30,7 @@ NEVER_PROPOSED = ("now", "no-drain", "grow-disk", "all", "media-only")
 # Commands about a node, and what they mean without one: the whole cluster.
 WITHOUT_NODE = ("stop", "start")
 NO_NODE = re.compile(r"\d{1,3}|up|down|now", re.IGNORECASE)
+SHORT_NODE = re.compile(r"(media|master)(\d{1,4})", re.IGNORECASE)
 HELP = ("--help", "-h", "-?", "--?")
 
 
@@ -373,6 +374,8 @@ def _arguments(
         fields = kind.parameters()
     arguments = [f for f in fields if f.metadata["kind"] == "argument"]
     words = line.plain
+    if arguments and len(words) > 1 and words[0].casefold() == "to":
+        words = words[1:]
     if any(f.name == "node" for f in arguments):
         words = _with_whole_nodes(words)
     if extra := words[len(arguments) :]:
@@ -387,9 +390,12 @@ def _arguments(
 
 
 def _with_whole_nodes(words: Sequence[str]) -> list[str]:
-    """Join `master 1` to `master-1`."""
+    """Join `master 1` and `master1` to `master-1`."""
     joined: list[str] = []
     for word in words:
+        if short := SHORT_NODE.fullmatch(word):
+            joined.append("-".join(short.groups()).casefold())
+            continue
         if joined and joined[-1].casefold() in ("master", "media") and word.isdigit():
             joined[-1] = f"{joined[-1].casefold()}-{word}"
         else:

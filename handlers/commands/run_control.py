@@ -138,8 +138,7 @@ def clusters_meant(ctx: CommandContext) -> Sequence[str]:
 
 
 def _called(run: Run) -> str:
-    procedure = run.plan.procedure
-    return f"`{run.id}` ({procedure.doing} {procedure.target_text(run.cluster)})"
+    return f"`{run.id}` ({run.plan.doing})"
 
 
 def _typed(verb: str, run: Run) -> str:

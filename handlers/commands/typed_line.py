@@ -69,7 +69,12 @@ class _LineReader(Iterator[Word]):
         taken = [self._words.pop(0).text]
         while name == "at" and self._words and TIME.fullmatch(self._words[0].text):
             taken.append(self._words.pop(0).text)
-        return " ".join(taken)
+        if name != "cluster":
+            return " ".join(taken)
+        # People put a blank after a comma.
+        while self._words and (taken[-1].endswith(",") or self._words[0].text.startswith(",")):
+            taken.append(self._words.pop(0).text)
+        return "".join(taken)
 
 
 def _option_name(word: Word) -> str:

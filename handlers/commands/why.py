@@ -46,8 +46,7 @@ async def _reasons(ctx: CommandContext, name: str) -> list[str]:
 
 
 def _run_line(run: Run) -> str:
-    procedure = run.plan.procedure
-    what = f"`{run.id}` {procedure.verb} {escape(procedure.target_text(run.cluster))}"
+    what = f"`{run.id}` {escape(run.plan.title)}"
     who = f"by {run.requester.mention}{italic_reason(run.reason)}"
     if run.ended_at:
         return f"{what}, {run.state} {date_time(run.ended_at)} {who}."

@@ -30,8 +30,7 @@ def heading(request: Request) -> str:
 def header_text(request: Request) -> str:
     """Return the heading as plain text, for a header: `Resume acme-1 (Shut down acme)`."""
     plan, act = request.plan, request.act
-    name = strip_invisible(plan.procedure.target_text(plan.cluster))
-    subject = f"{plan.procedure.verb} {name}"
+    subject = strip_invisible(plan.title)
     if act is None:
         return subject
     return f"{_decision(act, strip_invisible)} {act.run} ({subject})"

@@ -443,8 +443,7 @@ def age(seconds: float) -> str:
 
 def run_line(run: Run) -> str:
     """Return what a run does, at which step it is and since when, as one line."""
-    procedure = run.plan.procedure
-    what = f"*{procedure.doing} {escape(procedure.target_text(run.cluster))}*"
+    what = f"*{escape(run.plan.doing)}*"
     line = f"{what} · {run_step(run)} · since {time_of_day(run.opened_at)} · `{run.id}`"
     if run.glass:
         line += f" · no approval: break-glass by {markup(run.requester.mention)}"

@@ -113,11 +113,6 @@ def _chunks(lines: Sequence[str]) -> list[str]:
     return [chunk for chunk in chunks if chunk.strip()]
 
 
-def difference_card(file: ConfigFile, lines: Sequence[str]) -> Block:
-    """Show what a change changes."""
-    return section(f"*{escape(file.name)}*\n```{_chunks(lines)[0] if lines else ''}```")
-
-
 def modules_card(
     cluster: str, modules: Sequence[Module], on: Sequence[str], missing: Mapping[str, str]
 ) -> Card:

@@ -32,7 +32,7 @@ OBSERVES = (
 
 def plan_header(plan: Plan, state: str) -> Block:
     """Return a header: `Shut down acme?`. `state`: what follows the title."""
-    return header(f"{plan.procedure.verb} {plan.procedure.target_text(plan.cluster)}{state}")
+    return header(f"{plan.title}{state}")
 
 
 def plan_card(
@@ -44,7 +44,7 @@ def plan_card(
     """
     name = title(plan)
     if plan.is_empty:
-        already = escape(plan.procedure.state_text(plan.cluster))
+        already = escape(plan.state_text)
         reason = f"{already} already. Nothing was changed."
         text = f"{name}: nothing to do. {reason}"
         return Card(text, (plan_header(plan, ": nothing to do"), section(reason)))

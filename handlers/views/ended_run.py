@@ -31,7 +31,7 @@ def outcome(run: Run) -> str:
     """Return `acme is down`, `acme-17 was cancelled`."""
     match run.state:
         case State.DONE:
-            return escape(run.outcome or run.plan.procedure.outcome_text(run.cluster))
+            return escape(run.outcome or run.plan.outcome)
         case State.CANCELLED:
             return f"{run.id} was cancelled"
         case State.ABANDONED:

@@ -17,6 +17,9 @@ from services.procedures import (
     ResizeMedia,
     Scale,
     Shutdown,
+    Start,
+    Startup,
+    Stop,
 )
 from services.runs.run import Run, State
 
@@ -48,7 +51,8 @@ def needs_restore(run: Run) -> bool:
     """Tell whether a run ended without the cluster being seen in full service."""
     service = run.service
     if service is None:
-        return bool(run.begun or run.reached) and run.plan.effects.blocks
+        was_down = isinstance(run.plan.procedure, Startup | Start)
+        return bool(run.begun or run.reached) and (run.plan.effects.blocks or was_down)
     whole = service.can_meet and not service.out and service.masters_on == service.masters
     return not whole
 
@@ -78,6 +82,8 @@ def next_step(run: Run, key: str) -> NextStep | None:
 def _after(run: Run, procedure: Procedure) -> tuple[NextStep, ...]:
     match procedure:
         case Shutdown():
+            return (NextStep("startup", f"Start up {run.cluster}", "startup"),)
+        case Stop() if run.plan.effects.down:
             return (NextStep("startup", f"Start up {run.cluster}", "startup"),)
         case DrainNodes(node=node):
             words = "startup"

@@ -7,7 +7,7 @@ from handlers.views.cluster_facts import DROPLET, stopped_nodes, stopped_words
 from handlers.views.conditions import condition_lines, node_facts
 from services.cloud.node_report import NodeInside, NodeReport
 from services.cluster.deployment import control_plane_of
-from services.cluster.model import Cluster, Droplet, MediaNode, short_name
+from services.cluster.model import Cluster, Droplet, FleetKind, MediaNode, short_name
 from services.common.observed import Observed, Unobserved
 from services.common.text import count_of, join_words
 from services.steps.node_text import meetings_text
@@ -30,11 +30,13 @@ def node_card(report: NodeReport, at: float) -> Card:
         lines += _inside(inside)
         lines += [f":warning: {line}" for line in condition_lines(cluster, report.conditions)]
         lines += [fact for node in report.conditions for fact in node_facts(cluster, node)]
-    else:
+    elif not droplet.off:
         lines.append(f":warning: Inside: {escape(report.trouble)}")
     # What is wrong comes first.
     lines.sort(key=_is_good)
     restarts = f"`/openvidu restart {escape(name)}` restarts it"
+    if droplet.off and isinstance(report.node, MediaNode) and cluster.kind is FleetKind.FIXED:
+        restarts = f"`/openvidu unpark {escape(name)}` powers it on"
     if stop:
         restarts = f"`/openvidu start {escape(name)}` starts OpenVidu there"
     foot = (
@@ -72,6 +74,8 @@ def _logs(inside: NodeInside | None) -> list[Block]:
 
 def _layers(report: NodeReport, droplet: Droplet) -> list[str]:
     """List the layers from the outside in: droplet, health page or meetings, public address."""
+    if droplet.off:
+        return [f"{_mark(good=False)} Droplet: powered off, so nothing runs there"]
     node, status = report.node, DROPLET.get(droplet.status, escape(droplet.status))
     if droplet.locked:
         status += ", being changed"

@@ -32,12 +32,13 @@ from services.procedures import (
     BackupCreate,
     ChangeConfigFile,
     Configure,
+    Drill,
     Procedure,
     ResizeMasters,
     ResizeMedia,
 )
 from services.procedures.plan import Plan
-from services.steps import PoolTarget, PowerOff, Revive, Snapshots
+from services.steps import PoolTarget, PowerOff, RecordDrill, Revive, Snapshots
 
 Fact = tuple[str, str]
 # What an approval is for, by command; otherwise the command's own name.
@@ -65,7 +66,7 @@ LEVELS = range(4)  # how much a text leaves out
 
 def title(plan: Plan) -> str:
     """Return `Shut down acme`."""
-    return f"{plan.procedure.verb} {escape(plan.procedure.target_text(plan.cluster))}"
+    return escape(plan.title)
 
 
 def noun(procedure: Procedure) -> str:
@@ -193,6 +194,8 @@ def _subject(plan: Plan) -> list[Fact]:
             return [("Changes", escape(join_words(keys)))]
         case ChangeConfigFile(difference=lines):
             return [("Difference", _changed_lines(lines))]
+        case Drill():
+            return [("Backup", escape(s.label)) for s in plan.steps if isinstance(s, RecordDrill)]
         case BackupCreate():
             if any(isinstance(s, Snapshots) and s.off for s in plan.steps):
                 return [("Backup", "offline: the disks are at rest")]
@@ -228,6 +231,9 @@ def meetings_now(plan: Plan) -> str:
     effects, load = plan.effects, plan.meetings
     if effects.cuts_off or not (effects.blocks or effects.down):
         return ""
+    if not effects.down and isinstance(load, Load) and not load.idle:
+        # Which of them run on the nodes that are drained is not known.
+        return f"{load_words(load)} on {plan.cluster}"
     return load_words(load)
 
 
@@ -464,7 +470,7 @@ def first_screen(plan: Plan, *around: Block) -> list[Block]:
         return _brief_screen(plan, around)
     shown = []
     for note in plan.notes:
-        if _warns(markup(note)):
+        if _warns(markup(note)) or _is_shown_above(note, plan):
             continue
         line = f"{starting(note, plan)}."
         if (length := word_count(line)) <= min(room, NOTE_WORDS):
@@ -473,6 +479,11 @@ def first_screen(plan: Plan, *around: Block) -> list[Block]:
     if not shown:
         return full
     return [*full, context("\n".join(shown))]
+
+
+def _is_shown_above(note: str, plan: Plan) -> bool:
+    """Tell whether a note is a line of the difference, which the facts have."""
+    return isinstance(plan.procedure, ChangeConfigFile) and note.startswith("`")
 
 
 def _brief_screen(plan: Plan, around: Sequence[Block]) -> list[Block]:

@@ -71,7 +71,7 @@ def run_card(progress: Progress, links: ClusterLinks = NO_LINKS, *, whole: bool 
 def _running(progress: Progress) -> _Parts:
     run = progress.run
     place = run_place(run)
-    doing = f"{run.plan.procedure.doing} {run.plan.procedure.target_text(run.cluster)}"
+    doing = run.plan.doing
     title, text = f"{doing} · {place}", f"{escape(doing)} · {place}"
     if run.cancel is not None:
         title = f"Cancelling {run.id} · {place}"

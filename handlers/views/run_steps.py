@@ -2,7 +2,7 @@
 
 from handlers.slack.blocks import escape
 from handlers.slack.markup import time_of_day
-from handlers.views.text import without_formatting
+from handlers.views.text import one_line, without_formatting
 from services.common.text import count_of, duration
 from services.runs.progress import Progress
 from services.runs.run import Run, State
@@ -87,7 +87,7 @@ def current_lines(progress: Progress) -> list[str]:
     elif progress.waits_for and step.waits_for_meetings:
         lines.append(escape(progress.waits_for))
     elif progress.waits_for:
-        lines.append(f"Waiting for {escape(progress.waits_for)}")
+        lines.append(f"Waiting for {escape(one_line(progress.waits_for))}")
     if asks := _asks(progress):
         lines.append(f"{asks[:1].upper()}{asks[1:]}")
     return lines
@@ -117,10 +117,10 @@ def _waits_for(progress: Progress) -> str:
         return _counted(progress)
     if step.waits_for_meetings:
         # What decides whether a node is drained stands on the card alone.
-        return escape(" ".join(progress.waits_for.partition(". ")[0].split()))
+        return escape(one_line(progress.waits_for.partition(". ")[0]))
     if (counted := _counted(progress)) and progress.waits_for.startswith(counted):
         return escape(progress.waits_for)
-    return f"waiting for {escape(progress.waits_for)}"
+    return f"waiting for {escape(one_line(progress.waits_for))}"
 
 
 def _late(progress: Progress) -> str:

@@ -31,7 +31,7 @@ from handlers.views.conditions import condition_lines
 from handlers.views.later import later_line
 from handlers.views.offers import STATUS, Offer
 from handlers.views.run import cancel_button
-from handlers.views.text import MOST_IN_TEXT, without_formatting, word_count
+from handlers.views.text import MOST_IN_TEXT, one_line, without_formatting, word_count
 from services.cluster.model import Cluster, MediaNode
 from services.common.observed import Unobserved
 from services.common.text import join_words
@@ -186,7 +186,7 @@ def node_state(node: MediaNode) -> str:
 
 def _unseen_state(node: MediaNode, look: Unobserved) -> str:
     if node.droplet.active and look.since:
-        return f"on, not seen: {escape(look.reason)}"
+        return f"on, not seen: {escape(one_line(look.reason))}"
     if node.droplet.off:
         return "powered off"
     return node.member_status or node.droplet.status

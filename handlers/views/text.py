@@ -173,10 +173,15 @@ def sentence(text: str, names: Container[str]) -> str:
     A text that begins with a name (one of `names`, or one such as `s-4vcpu-8gb` or `secrets.env`)
     keeps its case. `names`: of clusters, which only the caller knows.
     """
-    text = markup(text)
+    text = one_line(markup(text))
     if not _begins_with_name(text, names):
         text = f"{text[:1].upper()}{text[1:]}"
     return full_stop(text)
+
+
+def one_line(text: str) -> str:
+    """Return a text of another program without its line breaks."""
+    return " ".join(text.split())
 
 
 def full_stop(text: str) -> str:

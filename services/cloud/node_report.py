@@ -22,14 +22,34 @@ _VALUE = r"(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&]+)"
 _ASSIGNED = re.compile(
     rf"((?:[\w.-]*(?:{_SENSITIVE})[\w.-]*|{_NAMES})[\"']?\s*[=:]\s*){_VALUE}", re.IGNORECASE
 )
-_OPTION = re.compile(rf"(--?[\w-]*(?:{_SENSITIVE})[\w-]*\s+){_VALUE}", re.IGNORECASE)
+_OPTION = re.compile(rf"((?!--no-)--?[\w-]*(?:{_SENSITIVE})[\w-]*\s+){_VALUE}", re.IGNORECASE)
 _HEADER = re.compile(r"((?:bearer|basic)\s+)[\w.~+/=-]{6,}", re.IGNORECASE)
 # What a browser sends back to be known again, to the end of the line: there may be several.
 _COOKIE = re.compile(r"((?:set-)?cookie2?[\"']?\s*[:=]\s*)\S.*", re.IGNORECASE)
 # A key of LiveKit before its secret, and the stream key at the end of an RTMP address.
 _PAIR = re.compile(rf"(\bAPI[A-Za-z0-9]{{5,}}[\"']?\s*[:=]\s*){_VALUE}")
 _STREAM = re.compile(r"(\brtmps?://[^\s/]+/[^\s/]+/)[^\s\"',;]+", re.IGNORECASE)
+# Of programs whose options have one letter: redis-cli, mongosh and mysql, curl.
+_SHORT_OPTION = re.compile(
+    rf"(\b(?:redis-cli|redis-benchmark|valkey-cli)\b[^|;&]*?\s-a\s*"
+    rf"|\b(?:mongo(?:sh|dump|restore|export|import)?|mysql|mysqldump)\b[^|;&]*?\s-p\s*"
+    rf"|\b(?:curl|wget)\b[^|;&]*?\s(?:-u|--user|--proxy-user)[\s=]*){_VALUE}"
+)
+# Names too short to look for everywhere, where they begin a parameter of a URL.
+_PARAMETER = re.compile(r"([?&](?:pw|pwd|pass|key|sig|sign|code)=)[^\s&\"']+", re.IGNORECASE)
 _IN_URL = re.compile(r"(\w+://[^\s/:@]*:)[^\s@]+(?=@)")
+# The short options first: the words before them could be taken for a longer one's value.
+FORMS = (
+    _ASSIGNED,
+    _SHORT_OPTION,
+    _OPTION,
+    _HEADER,
+    _COOKIE,
+    _PAIR,
+    _STREAM,
+    _PARAMETER,
+    _IN_URL,
+)
 _SHAPES = re.compile(
     r"\bdo[opr]_v1_\w+"  # DigitalOcean's tokens
     r"|\beyJ[\w-]+\.[\w-]+\.[\w-]*"  # a JWT
@@ -95,7 +115,7 @@ def read_inspection(text: str) -> NodeInside:
 
 def masked(line: str) -> str:
     """Return the line without anything that looks like a secret."""
-    for form in (_ASSIGNED, _OPTION, _HEADER, _COOKIE, _PAIR, _STREAM, _IN_URL):
+    for form in FORMS:
         line = form.sub(rf"\g<1>{MASK}", line)
     return _SHAPES.sub(MASK, line)
 

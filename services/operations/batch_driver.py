@@ -218,7 +218,7 @@ class BatchDriver:
             raise Refused(outdated)
         plan = make_plan(cluster, procedure)
         if plan.is_empty:
-            why = f"{procedure.state_text(name)} already"
+            why = f"{plan.state_text} already"
             unneeded = replace(part, state=PartState.UNNEEDED, why=why, waits="")
             await self._change(batch, batch.with_parts([unneeded]))
             return

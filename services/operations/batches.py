@@ -243,7 +243,7 @@ class BatchService:
                 except (Refused, Unreachable, Rejected) as error:
                     return _Planned(Part(name, PartState.REFUSED, why=str(error)), None)
             if plan.is_empty:
-                why = f"{procedure.state_text(name)} already"
+                why = f"{plan.state_text} already"
                 return _Planned(Part(name, PartState.UNNEEDED, why=why), None)
             return _Planned(Part(name), plan)
 

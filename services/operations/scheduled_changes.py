@@ -100,7 +100,7 @@ class ScheduledChanges:
         if rules.groups_unknown and (uncovered or verdict.kind is AccessResult.DENIED):
             raise Refused(rules.groups_unknown)
         if plan.is_empty:
-            why = f"there was nothing to do: {procedure.state_text(name)} already"
+            why = f"there was nothing to do: {plan.state_text} already"
             await self._give_up(request, why)
         elif verdict.kind is AccessResult.DENIED:
             who = f"the requester {request.requester.mention}"

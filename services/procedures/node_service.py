@@ -163,7 +163,7 @@ class Stop(Procedure):
     @override
     def next_step(self, cluster: Cluster) -> str:
         if not control_plane_of(cluster).can_roll and self._is_master(cluster):
-            return f"Start {cluster.name} again with [[command startup]]"
+            return f"No one can meet on {cluster.name} until [[command startup]]"
         return f"Start OpenVidu there again with [[command start {self.node}]]"
 
 

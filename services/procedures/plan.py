@@ -106,6 +106,37 @@ class Plan:
         return self.load
 
     @property
+    def title(self) -> str:
+        """Return `Shut down acme`."""
+        return self._named(f"{self.procedure.verb} {self.procedure.target_text(self.cluster)}")
+
+    @property
+    def doing(self) -> str:
+        """Return `Shutting down acme`."""
+        return self._named(f"{self.procedure.doing} {self.procedure.target_text(self.cluster)}")
+
+    @property
+    def outcome(self) -> str:
+        """Return `acme is shut down`."""
+        return self._named(self.procedure.outcome_text(self.cluster))
+
+    @property
+    def state_text(self) -> str:
+        """Return the state when there is nothing to do: `acme is in service`."""
+        return self._named(self.procedure.state_text(self.cluster))
+
+    def _named(self, words: str) -> str:
+        """Name nodes as the cluster's deployment does: where there is one, there are no masters."""
+        pairs: tuple[tuple[str, str], ...] = ()
+        if one := self.only_master:
+            pairs = (("the masters of", f"the {one} of"), ("has masters of", f"has a {one} of"))
+        if self.hosts_meetings:
+            pairs = (*pairs, ("all media nodes of", "the node of"), ("are drained", "is drained"))
+        for several, single in pairs:
+            words = words.replace(several, single)
+        return words
+
+    @property
     def only_master(self) -> str:
         """Return what its cluster's only master is called: `master` or `node`; "" with several."""
         names = [name for name, _ in self.basis.sizes or ()]

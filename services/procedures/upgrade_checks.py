@@ -1,5 +1,7 @@
 """What an upgrade of OpenVidu in place depends on, and why it is refused. Pure."""
 
+import re
+
 from services.cluster.installation import Installation, UpdateState, release
 from services.cluster.model import Cluster, Droplet, FleetKind, MediaNode, short_name
 from services.common.errors import Refused
@@ -86,7 +88,10 @@ def check(cluster: Cluster, version: str) -> None:
     """Refuse an upgrade that the vendor's page or script forbids, or that would harm people."""
     wanted = release(version)
     if wanted is None:
-        raise Refused(f"{_shown(version)} is no release of OpenVidu: use three numbers, like 3.7.0")
+        whole = f"{version}.0" if re.fullmatch(r"\d{1,2}\.\d{1,2}", version) else "3.7.0"
+        raise Refused(
+            f"{_shown(version)} is no release of OpenVidu: use three numbers, like {whole}"
+        )
     _check_up(cluster)
     fleet.fleet_of(cluster).check_upgrade()
     _check_seen(cluster)

@@ -164,10 +164,19 @@ def test_what_openvidus_own_containers_print_of_keys_is_masked() -> None:
         "initial API key: sesame",
         "pass\u200bword=sesame",
         "GET /file?X-Amz-Signature=sesame",
+        "exec: redis-cli -p 7000 --no-auth-warning -a sesame info",
+        "curl -sS -u admin:sesame https://acme.example.com/",
+        "mongosh -u admin -p 'sesame' --quiet",
+        "GET /join?pw=sesame&room=a",
     )
     shown = asyncio.run(masked_lines(lines))
     assert not [text for text in shown if "sesame" in text]
-    kept = ("certificate obtained", "egress EG_abc started on rtmp output", "GET /live2/x 200")
+    kept = (
+        "certificate obtained",
+        "docker run -p 80:80 caddy",
+        "egress EG_abc started on rtmp output",
+        "GET /live2/x 200",
+    )
     assert asyncio.run(masked_lines(kept)) == kept
 
 

@@ -30,7 +30,18 @@ from handlers.commands.windows import KeepUpCommand, ListWindows
 from handlers.slack.client import ReplyTarget
 from services.common.command import Command
 from services.common.errors import Refused
-from services.procedures import AddWindow, Procedure, Restart, Scale, Shutdown, Start, Startup, Stop
+from services.procedures import (
+    AddWindow,
+    Procedure,
+    ResizeMasters,
+    Restart,
+    Scale,
+    Shutdown,
+    Start,
+    Startup,
+    Stop,
+    Upgrade,
+)
 from tests.support import virtual
 from tests.support.clusters import law
 from tests.support.entry_points import sample_command
@@ -85,6 +96,10 @@ UNDERSTOOD: list[tuple[str, ParsedCommand | Command]] = [
     ("scale to 4", Scale(4)),
     ("scale up to 4", Scale(4)),
     ("restart master 1", Restart("master-1")),
+    ("restart Master1", Restart("master-1")),
+    ("stop media2", Stop("media-2")),
+    ("upgrade to 3.7.0", Upgrade("3.7.0")),
+    ("resize masters to s-8vcpu-16gb", ResizeMasters("s-8vcpu-16gb")),
     ("status Media 2", ShowStatus("media-2")),
     # Help.
     *((typed, Help()) for typed in ("help", "--help", "-h", "?", "HELP", "—help")),
@@ -203,8 +218,8 @@ ANSWERED: list[tuple[str, str]] = [
     ("startup --nwo", "`startup` does not know --nwo; usage: `/openvidu startup [MEDIA]`"),
     ("shutdown --no-drian", "`shutdown` does not know --no-drian; did you mean --no-drain?"),
     (
-        "status --cluster acme --cluster beta",
-        "`--cluster` is given twice, as “acme” and “beta”; use one of them",
+        "status --cluster acme --cluster beta, gamma",
+        "`--cluster` is given twice, as “acme” and “beta,gamma”; use one of them",
     ),
     ("startup --reason a --reason b", "`--reason` is given twice; write one reason"),
     (

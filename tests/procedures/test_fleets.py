@@ -389,10 +389,12 @@ def test_a_meeting_that_does_not_end_is_ended_only_by_a_choice(kind: str) -> Non
 @every_deployment
 def test_masters_of_another_size(kind: str) -> None:
     async def story(scene: Scene, fleet: FleetExpectation) -> None:
+        masters = "master" if "elastic" in kind else "masters"
         await request_and_approve(
-            scene, "resize masters s-8vcpu-16gb", "Resize the masters of acme to s-8vcpu-16gb"
+            scene, "resize masters s-8vcpu-16gb", f"Resize the {masters} of acme to s-8vcpu-16gb"
         )
         run = await run_ended(scene)
+        assert run.plan.outcome.startswith("acme has a master of") == ("elastic" in kind)
         assert {m.size for m in scene.estate.masters("acme")} == {"s-8vcpu-16gb"}
         assert fleet.serves(2)
         variable = "masterNodeInstanceType" if "elastic" in kind else "masterNodesInstanceType"

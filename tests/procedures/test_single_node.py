@@ -321,7 +321,7 @@ def test_a_drain_ends_all_service_and_a_restart_brings_it_back() -> None:
         async with node() as scene:
             estate = scene.estate
             estate.open_meeting(people=3, minutes=10)
-            card = await request_and_approve(scene, "drain", "Drain all media nodes")
+            card = await request_and_approve(scene, "drain", "Drain the node of acme")
             shown = await in_full(scene.ana, card)
             assert "no one can meet on acme until OpenVidu is restarted" in shown
             await run_ended(scene)

@@ -38,6 +38,7 @@ def cancelled_after(kind: str, procedure: Procedure, seconds: float) -> None:
             assert set(scene.estate.signals.values()) <= {1}
             if run.state is State.CANCELLED:
                 await scene.wait(300)
+                scene.estate.settle()
                 if not (scene.estate.serving("acme") and scene.estate.front_is_up("acme")):
                     again = await insist(scene, Startup())
                     assert again.state is State.DONE, again.stopped
