@@ -43,11 +43,9 @@ from services.windows import (
     Edge,
     Exceptions,
     Hold,
-    Manual,
     ScheduleDecision,
     SchedulePolicy,
     decide,
-    due,
     notices,
 )
 
@@ -96,7 +94,7 @@ class WindowScheduler:
         self._evenings: dict[str, frozenset[str]] = {}
         # Clusters that should be in service and are not, as of the last tick.
         self._late: set[str] = set()
-        self._empty = QuietWindows(operations.reader, clock)
+        self.quiet = QuietWindows(operations.reader, clock)
         self._power = PowerWatch(lambda name: self._quiet.pop(name, None))
         self._schedules = ScheduleReader(
             operations.reader, self.books, clock, per_node, self._power, self._obstacles
@@ -155,18 +153,17 @@ class WindowScheduler:
     async def _watch(self, name: str) -> None:
         """Look whether it is empty, within the hours of a quiet window, and act on what is seen."""
         _, book = await self.books.read(name)
-        if not self._empty.is_due(name, book):
+        if not self.quiet.is_due(name, book):
             return
         _, holder, _ = await self._reader.stamp(name)
         async with self._gate:
             exceptions, terms = await self.exceptions(name, book), await self.terms(name)
-            why = due(book.all_windows, self._clock.now(), exceptions, terms).why
-            kept = why is not None and not isinstance(why, Manual)
-            await self._empty.look(name, counts=holder is None and not kept)
-            state = self._empty.state(name, book, exceptions, terms)
+            kept = exceptions.keeps_up(self._clock.now())
+            await self.quiet.look(name, counts=holder is None and not kept)
+            state = self.quiet.state(name, book, exceptions, terms)
             seen = None
             if state is not None and state.closes and holder is None:
-                seen = await self._empty.look_at_all(name)
+                seen = await self.quiet.look_at_all(name)
         self._quiet.pop(name, None)
         await self._look_after(name, seen)
 
@@ -189,7 +186,7 @@ class WindowScheduler:
         """Drop everything that was read from the state: the state is lost."""
         for cache in (self._obstacles, self._quiet, self._evenings, self._late):
             cache.clear()
-        for part in (self._schedules.runs, self._power, self._announcer, self.usage, self._empty):
+        for part in (self._schedules.runs, self._power, self._announcer, self.usage, self.quiet):
             part.forget()
 
     async def aclose(self) -> None:
@@ -279,7 +276,7 @@ class WindowScheduler:
         if decision.due is None:
             return decision
         ended, terms = await self._schedules.runs.ended(turn.name), await self.terms(turn.name)
-        if not self._empty.opens_early(turn, decision.due, ended, terms.lead):
+        if not self.quiet.opens_early(turn, decision.due, ended, terms.lead):
             return decision
         return await self._decide(turn)
 
@@ -289,9 +286,9 @@ class WindowScheduler:
         The closing is in the document only together with its run.
         """
         exceptions, terms = await self.exceptions(turn.name, turn.book), await self.terms(turn.name)
-        state = self._empty.state(turn.name, turn.book, exceptions, terms)
-        self._empty.announce(turn, state)
-        closing = self._empty.closing(turn, state, seen)
+        state = self.quiet.state(turn.name, turn.book, exceptions, terms)
+        self.quiet.announce(turn, state)
+        closing = self.quiet.closing(turn, state, seen)
         if closing is None:
             return None
         before, turn.book = turn.book, closing
@@ -305,7 +302,7 @@ class WindowScheduler:
             turn.book = replace(turn.book, windows=before.windows)
             if decision.act is not None:
                 self._obstacles.pop((turn.name, decision.act.name), None)
-            self._empty.start_again(turn.name)
+            self.quiet.start_again(turn.name)
         else:
             self._advance(turn, decision.act, opening)
         return opening

@@ -66,7 +66,7 @@ class Months:
 
 def draw(seed: int, weeks: int) -> Months:
     """Draw some weeks: offices by day, a few late meetings, some in a calendar."""
-    dice = random.Random(seed)  # noqa: S311 - a simulation
+    dice = random.Random(seed)
     until = BEGIN + weeks * WEEK
     visits = sorted(_visits(dice, until), key=lambda v: v.at)
     blind = [
@@ -222,8 +222,8 @@ class Play:
     def _look(self, now: float, *, blind: bool) -> None:
         if blind or not self.quiet or span_at(self.quiet, now, self.exceptions.days_off) is None:
             return
-        kept = self.exceptions.keep_up(now) or self.exceptions.meeting(now, now + 1)
-        empty = self.serves <= now and not self.meetings and kept is None
+        kept = self.exceptions.keeps_up(now)
+        empty = self.serves <= now and not self.meetings and not kept
         self.seen = self.seen.after(now, empty=empty)
 
     def _edges(self, now: float) -> None:
@@ -256,9 +256,7 @@ class Play:
             return False
         if self.seen.lasted(now, float("-inf")) < min(w.when_empty or 0.0 for w in self.quiet):
             return False
-        state = quiet_state(
-            self.windows, now, self.seen, self.exceptions, self.terms, self.done
-        )
+        state = quiet_state(self.windows, now, self.seen, self.exceptions, self.terms, self.done)
         return state is not None and state.closes
 
     def _close(self, now: float) -> None:
