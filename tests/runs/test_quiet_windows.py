@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +13,6 @@ import pytest
 from services.cluster.model import Cluster
 from services.common.errors import Unreachable
 from services.runs.run import State
-from services.windows import Meeting
 from tests.golden.make import dump
 from tests.golden.state import RELEASED, ReleasedReader
 from tests.support import virtual
@@ -181,8 +180,7 @@ def test_who_comes_as_it_closes_keeps_it_in_service(kind: str) -> None:
         await until(scene, "2026-11-25T21:30")
         assert down(scene), "empty again"
 
-    anyway = " --saves-nothing" if kind == "fixed" else ""
-    play(story, kind=kind, site={"windows": [QUIET + anyway]} if not anyway else {})
+    play(story, kind=kind)
 
 
 def test_its_approval_says_exactly_what_it_may_do() -> None:
@@ -223,22 +221,36 @@ def test_keeping_it_running_needs_no_closing_that_is_planned() -> None:
     play(story)
 
 
-def test_a_calendar_opens_it_and_keeps_it_open() -> None:
+BOARD = """BEGIN:VCALENDAR
+VERSION:2.0
+PRODID:-//acme//EN
+BEGIN:VEVENT
+UID:board
+DTSTAMP:20261101T000000Z
+DTSTART:20261125T200000Z
+DTEND:20261125T210000Z
+SUMMARY:Board
+END:VEVENT
+END:VCALENDAR
+"""
+
+
+def test_a_calendar_opens_it_and_keeps_it_open(tmp_path: Path) -> None:
+    """A meeting from 21:00 to 22:00: in service by then, and empty for 30 min after its end."""
+    calendar = tmp_path / "team.ics"
+    calendar.write_text(BOARD.replace("\n", "\r\n"))
+
     async def story(scene: Scene) -> None:
-        meeting = Meeting(at("2026-11-25T21:00"), at("2026-11-25T22:00"), "Board")
-        await scene.bot.scheduler.books.edit(
-            "acme",
-            lambda b: replace(b, exceptions=replace(b.exceptions, meetings=(meeting,))),
-        )
         await run_ended(scene)
+        assert down(scene)
         await until(scene, "2026-11-25T21:00")
         assert up(scene)
-        await until(scene, "2026-11-25T22:15")
+        await until(scene, "2026-11-25T22:25")
         assert up(scene)
         await until(scene, "2026-11-25T22:45")
         assert down(scene)
 
-    play(story)
+    play(story, site={"meetings": str(calendar)})
 
 
 def test_it_closes_a_limited_number_of_times() -> None:
