@@ -258,6 +258,8 @@ def _too_short(span: Span, drawing: _Drawing) -> bool:
     """
     assert span.closure is not None, "only a closure makes it closed"
     left = span.since > span.closure.close or span.until in drawing.cut_at
+    if any(k.since == span.until for k in drawing.exceptions.keep_ups):
+        return False  # it has closed by then: who wakes it up minutes later is not late
     return left and span.until - span.since < drawing.terms.least
 
 

@@ -48,21 +48,6 @@ SHOWN: list[tuple[told.Subject, str]] = [
         f"acme closes at 20:00 · 1 meeting now. If any still run then, I ask first. · {WINDOWS}",
     ),
     (
-        told.ClosesWhenEmpty("acme", window="quiet", empty=1800.0, earliest=UNTIL, opens=UNTIL),
-        f"acme closes after 30 min without a meeting · At the earliest {AT}. In service again "
-        f"{AT}. · Window *quiet*",
-    ),
-    (
-        told.EmptyNow("acme", window="quiet", since=UNTIL, closes=UNTIL),
-        f"acme is empty and closes · No meeting since {AT}. A meeting until then keeps it in "
-        "service. · Window *quiet*",
-    ),
-    (
-        told.Woken("acme", UNTIL, BEN, "", ("quiet",), 1800.0),
-        f"acme was woken · It stays in service until {AT}. Then quiet closes it after 30 min "
-        "without a meeting. · <@UBEN> · no reason given",
-    ),
-    (
         told.AsksToClose(**EDGE, rooms=1, people=2, until=UNTIL),
         "Close acme now? · 1 meeting with 2 people is running. Without an answer until "
         f"{AT}, acme stays in service. · {WINDOWS}",
@@ -224,6 +209,21 @@ SHOWN: list[tuple[told.Subject, str]] = [
         "and holds are lost. `acme-3` (shutdown) was at step 2 of 7: Pool. It is not "
         "driven now, and nothing was undone. acme is on hold. Check it with `/openvidu "
         "status`, end the hold with `/openvidu unhold`, then request what is missing.",
+    ),
+    (
+        told.ClosesWhenEmpty("acme", window="quiet", empty=1800.0, earliest=UNTIL, opens=UNTIL),
+        f"acme closes after 30 min without a meeting · At the earliest {AT}. In service again "
+        f"{AT}. · Window *quiet*",
+    ),
+    (
+        told.EmptyNow("acme", window="quiet", since=UNTIL, closes=UNTIL),
+        f"acme is empty and closes · No meeting since {AT}. A meeting until then keeps it in "
+        "service. · Window *quiet*",
+    ),
+    (
+        told.Woken("acme", UNTIL, BEN, "", ("quiet",), 1800.0),
+        f"acme was woken · It stays in service until {AT}. Then quiet closes it after 30 min "
+        "without a meeting. · <@UBEN> · no reason given",
     ),
 ]
 
