@@ -24,8 +24,9 @@ WEEK = 7 * 86400.0
 
 @dataclass(frozen=True)
 class Awake:
-    """A cluster that was woken: kept up until then. `empty`: seconds without a meeting after which
-    it closes from then on; 0: it closes then.
+    """A cluster that was woken: kept up until then.
+
+    `empty`: seconds without a meeting after which it closes from then on; 0: it closes then.
     """
 
     until: float
