@@ -189,6 +189,7 @@ def test_it_closes_a_limited_number_of_times_a_night() -> None:
         state = quiet_state((window(),), now, seen_empty(now, 7200), NONE, TERMS, done)
         assert state is not None
         assert state.closes is closes
+    assert state is not None
     assert "3 times" in state.why
 
 
