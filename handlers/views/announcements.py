@@ -96,7 +96,7 @@ def _(it: values.ClosesWhenEmpty) -> AnnouncementParts:
 
 @parts_of.register
 def _(it: values.EmptyNow) -> AnnouncementParts:
-    body = f"No meeting since {date_time(it.since)}. A meeting until then keeps it in service."
+    body = f"No meeting since {date_time(it.since)}. It closes {date_time(it.closes)}, unless one begins."
     return AnnouncementParts(f"{it.cluster} is empty and closes", body, f"Window *{it.window}*")
 
 

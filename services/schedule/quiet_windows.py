@@ -143,12 +143,12 @@ class QuietWindows:
             return  # outside of its hours, or it is off already
         window, span = state.window, state.span
         if not state.why:
-            earliest = span.close + (window.when_empty or 0.0)
+            earliest = turn.now + (window.when_empty or 0.0) - state.empty
             hours = ClosesWhenEmpty(
                 turn.name,
                 window=window.name,
                 empty=window.when_empty or 0.0,
-                earliest=max(earliest, turn.now),
+                earliest=earliest // MINUTE * MINUTE,
                 opens=float(span.open),
             )
             name = f"{window.name}@{nominal(span.first().close_local)}{HOURS}"

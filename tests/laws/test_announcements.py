@@ -217,8 +217,8 @@ SHOWN: list[tuple[told.Subject, str]] = [
     ),
     (
         told.EmptyNow("acme", window="quiet", since=UNTIL, closes=UNTIL),
-        f"acme is empty and closes · No meeting since {AT}. A meeting until then keeps it in "
-        "service. · Window *quiet*",
+        f"acme is empty and closes · No meeting since {AT}. It closes {AT}, unless one begins. "
+        "· Window *quiet*",
     ),
     (
         told.Woken("acme", UNTIL, BEN, "", ("quiet",), 1800.0),

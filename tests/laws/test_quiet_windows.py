@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.quiet_hours import PAGE, WINDOWS, row
 from services.common.errors import Refused
 from services.memory.schedule import EMPTY, read_book, write_book
 from services.windows import (
@@ -257,3 +258,25 @@ def test_weeks_of_arrivals(seed: int) -> None:
     assert quiet.most_a_night(quiet.wakes) <= 3
     assert quiet.p95 <= 12 * 60
     assert quiet.cost < outcome(seed, 3, []).cost
+
+
+def test_the_page_shows_every_window_of_the_table() -> None:
+    """No one is disconnected, and there is no storm, whichever window it is."""
+    rows = [cells(line) for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    assert [r[0].strip("`") for r in rows] == list(WINDOWS)
+    for _, saved, _, _, _, wakes, closings, disconnected in rows:
+        assert saved.startswith("$")
+        assert int(wakes) <= 5
+        assert int(closings) <= 4
+        assert disconnected == "0"
+
+
+@pytest.mark.thorough
+def test_the_page_says_what_the_command_makes() -> None:
+    made = tuple(row(WINDOWS[3]).cells())
+    shown = [cells(line) for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    assert made == tuple(shown[3])
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("| ").split(" | ")]

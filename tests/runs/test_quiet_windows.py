@@ -282,6 +282,26 @@ def test_two_bots_and_a_crash_close_it_once() -> None:
     play(story)
 
 
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("after", [0, 1, 4, 30, 85, 100, 115])
+def test_a_crash_at_any_moment_of_the_closing(after: int) -> None:
+    """The next bot goes on with it, or begins to watch anew: it closes, once."""
+
+    async def story(scene: Scene) -> None:
+        await until(scene, "2026-11-25T18:30")
+        await scene.wait(5 + after)
+        scene.kill()
+        await scene.start_bot()
+        await until(scene, "2026-11-25T19:15")
+        assert down(scene)
+        assert await runs(scene) == ["acme-1"]
+        await until(scene, "2026-11-26T08:01")
+        assert up(scene)
+        assert await runs(scene) == ["acme-2", "acme-1"]
+
+    play(story)
+
+
 def test_what_a_person_stopped_opens_at_the_end_of_its_hours() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.type_text("COPS", "/openvidu shutdown")
