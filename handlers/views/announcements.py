@@ -96,7 +96,8 @@ def _(it: values.ClosesWhenEmpty) -> AnnouncementParts:
 
 @parts_of.register
 def _(it: values.EmptyNow) -> AnnouncementParts:
-    body = f"No meeting since {date_time(it.since)}. It closes {date_time(it.closes)}, unless one begins."
+    closes = f"It closes {date_time(it.closes)}, unless one begins."
+    body = f"No meeting since {date_time(it.since)}. {closes}"
     return AnnouncementParts(f"{it.cluster} is empty and closes", body, f"Window *{it.window}*")
 
 

@@ -161,6 +161,28 @@ def test_it_closes_within_its_hours_only_and_to_their_end(
     assert now - 60 < wanted.since_edge.at <= now
 
 
+@pytest.mark.parametrize(
+    ("now", "closes"),
+    [
+        ("2027-01-15T18:10", False),  # its hours are ten minutes old
+        ("2027-01-15T18:31", True),
+        ("2027-01-16T07:15", True),
+        ("2027-01-16T07:25", False),  # the start-up begins at 07:50
+        ("2027-01-16T12:00", False),
+    ],
+)
+def test_at_the_ends_of_its_hours(now: str, *, closes: bool) -> None:
+    state = quiet_state((window(),), at(now), seen_empty(at(now), 7200), NONE, TERMS, ())
+    assert (state is not None and state.closes) is closes
+
+
+def test_a_gap_of_more_than_three_minutes_begins_the_time_anew() -> None:
+    seen = Emptiness().after(0, empty=True).after(GAP, empty=True)
+    assert seen.lasted(GAP, float("-inf")) == GAP
+    assert seen.after(2 * GAP + 1, empty=True).lasted(2 * GAP + 1, float("-inf")) == 0.0
+    assert seen.after(GAP + 1, empty=False).lasted(GAP + 1, float("-inf")) == 0.0
+
+
 EXCEPTIONS = {
     "hold": Exceptions(holds=(Hold(0, 9e9, "ana", "audit"),)),
     "kept": Exceptions(keep_ups=(KeepUp(0, 9e9, "ana"),)),
