@@ -19,6 +19,8 @@ from tests.support import virtual
 from tests.support.scene import Scene
 from tests.support.stories import everything_read, in_full, run_ended, whole, with_buttons
 
+pytestmark = pytest.mark.nights(6)  # each is a night
+
 MADRID = ZoneInfo("Europe/Madrid")
 QUIET = "quiet daily 18:00-08:00 --when-empty 30m"
 Story = Callable[[Scene], Awaitable[None]]
@@ -235,6 +237,7 @@ END:VCALENDAR
 """
 
 
+@pytest.mark.thorough
 def test_a_calendar_opens_it_and_keeps_it_open(tmp_path: Path) -> None:
     """A meeting from 21:00 to 22:00: in service by then, and empty for 30 min after its end."""
     calendar = tmp_path / "team.ics"
@@ -253,6 +256,7 @@ def test_a_calendar_opens_it_and_keeps_it_open(tmp_path: Path) -> None:
     play(story, site={"meetings": str(calendar)})
 
 
+@pytest.mark.thorough
 def test_it_closes_a_limited_number_of_times() -> None:
     async def story(scene: Scene) -> None:
         for number in (1, 3):
@@ -282,7 +286,7 @@ def test_two_bots_and_a_crash_close_it_once() -> None:
     play(story)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.thorough
 @pytest.mark.parametrize("after", [0, 1, 4, 30, 85, 100, 115])
 def test_a_crash_at_any_moment_of_the_closing(after: int) -> None:
     """The next bot goes on with it, or begins to watch anew: it closes, once."""
@@ -302,6 +306,7 @@ def test_a_crash_at_any_moment_of_the_closing(after: int) -> None:
     play(story)
 
 
+@pytest.mark.thorough
 def test_what_a_person_stopped_opens_at_the_end_of_its_hours() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.type_text("COPS", "/openvidu shutdown")
