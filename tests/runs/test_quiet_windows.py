@@ -41,8 +41,9 @@ def play(
         about: dict[str, Any] = {"timezone": "Europe/Madrid", "channel": "COPS"}
         about |= {"windows": [QUIET], "wake": {"hours": 2}, "autoscaler": {"minimum": 2}, **site}
         roles = {"operators": ["UANA", "UBEN"], "approvers": ["UBEN"], "wakers": ["UDORA"]}
+        # It looks once a minute, so no round is left out.
         async with Scene(
-            media=2, origin=at(start), roles=roles, site=about, pydo=False, **more
+            media=2, origin=at(start), roles=roles, site=about, pydo=False, every_round=True, **more
         ) as scene:
             await story(scene)
 
