@@ -156,7 +156,7 @@ class ClusterOverviews:
             closed = not wakeable(name, schedule.due)
             exceptions = await scheduler.exceptions(name, book)
             terms = await scheduler.terms(name)
-            rows = forecast(book.windows, now, now + AHEAD, exceptions, terms)
+            rows = forecast(book.all_windows, now, now + AHEAD, exceptions, terms)
             month = await self._month(name, overview.cluster)
             promises = await self._kept(name)
             recent = tuple((await scheduler.ended_runs(name))[:RECENT])
@@ -179,7 +179,7 @@ class ClusterOverviews:
             recent=recent,
             links=await self._links.of(shown),
             held=book.exceptions.hold(now) is not None,
-            windows=bool(book.windows),
+            windows=bool(book.all_windows),
             month=month,
             promises=promises,
             read=True,

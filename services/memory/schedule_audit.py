@@ -29,7 +29,7 @@ class AuditedSchedule(Protocol):
     """The parts of a schedule document that people decide about."""
 
     @property
-    def windows(self) -> tuple[Window, ...]: ...
+    def named_windows(self) -> tuple[Window, ...]: ...
     @property
     def exceptions(self) -> Exceptions: ...
     @property
@@ -104,8 +104,8 @@ def _edges(before: AuditedSchedule, after: AuditedSchedule) -> Iterator[AuditRec
 def _windows(
     before: AuditedSchedule, after: AuditedSchedule, by: Actor | None
 ) -> Iterator[AuditRecord]:
-    old = {w.name: w.to_text() for w in before.windows}
-    new = {w.name: w.to_text() for w in after.windows}
+    old = {w.name: w.to_text() for w in before.named_windows}
+    new = {w.name: w.to_text() for w in after.named_windows}
     runs = dict(after.runs)
     for name in sorted({*old, *new}):
         was, now = old.get(name, ""), new.get(name, "")

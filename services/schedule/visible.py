@@ -121,7 +121,7 @@ class VisibleClusters:
         book = await self.book(name, actor)
         terms = await self._hours.terms(name)
         return list(
-            forecast(book.windows, now, until, await self._hours.exceptions(name, book), terms)
+            forecast(book.all_windows, now, until, await self._hours.exceptions(name, book), terms)
         )
 
     async def observed(self, name: str, actor: Actor, days: int | None) -> ObservedReport:
