@@ -44,7 +44,7 @@ LONGEST = 32 * 1024 * 1024  # characters of an export that is read
 
 @dataclass(frozen=True)
 class Export:
-    """An export as it is stored in a file. `head`: what is said about all of it."""
+    """An export as it is stored in a file. `head`: cluster, span, clocks and what is missing."""
 
     head: Mapping[str, Any]
     lines: tuple[Mapping[str, Any], ...]
@@ -161,7 +161,7 @@ def check_export(
 
 
 def unproven(export: Export) -> int:
-    """Return how many lines are only what others reported: nothing of the bot's vouches for them."""
+    """Return how many lines only others reported: nothing of the bot's vouches for them."""
     ours = {str(source) for source in OURS}
     return sum(line.get("source") not in ours for line in export.lines)
 
