@@ -12,7 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from config.values import AccountFactsSettings, ClusterSettings, Roles, Settings
+from config.values import (
+    AccountFactsSettings,
+    ClusterSettings,
+    MeetingMessagesSettings,
+    Roles,
+    Settings,
+)
 from services.access.clusters import ManagedCluster
 from services.access.policy import EVERYONE, ClusterPolicy, DecisionKind, PolicyImpact
 from services.cloud.clients.digitalocean import DigitalOceanClient
@@ -29,6 +35,7 @@ from services.cloud.node_access import Shell
 from services.cloud.secrets_bucket import ObjectStore
 from services.cloud.world import ClusterConfig, ClusterWorld, MeetingSource
 from services.cluster.account_facts import AccountFact, AccountFacts
+from services.cluster.meeting_messages import MeetingMessages
 from services.cluster.model import Timings
 from services.common.clock import Clock
 from services.common.command import CommandClass
@@ -291,6 +298,17 @@ def _place(name: str, cluster: ClusterSettings) -> ClusterConfig:
         declared=cluster.autoscaler.minimum,
         timings=timings,
         account=_stated_facts(cluster.account_facts),
+        messages=_messages(cluster.meeting_messages),
+    )
+
+
+def _messages(settings: MeetingMessagesSettings | None) -> MeetingMessages | None:
+    """Return what people in meetings are told; None where no one is."""
+    if settings is None:
+        return None
+    texts = tuple((occasion, settings.text(occasion)) for occasion in settings.on)
+    return MeetingMessages(
+        texts, settings.topic, settings.payload, settings.deadline_minutes * 60
     )
 
 

@@ -374,6 +374,8 @@ def _missing(settings: Settings, *, slack: bool) -> Iterator[str]:
         wanted = ["digitalocean_token"]
         if cluster.spaces:
             wanted += ["spaces_access_key_id", "spaces_secret_access_key"]
+        if cluster.meeting_messages is not None and not cluster.livekit_url:
+            yield f"clusters.{name}.livekit_url: not set; required for meeting_messages"
         if cluster.livekit_url:
             wanted += ["livekit_api_key", "livekit_api_secret"]
         for key in wanted:

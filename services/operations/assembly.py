@@ -45,6 +45,7 @@ from services.runs.driver import RunDriver
 from services.runs.executor import Executor
 from services.runs.journal import Journal
 from services.runs.locks import Locks
+from services.runs.room_messages import RoomMessages
 from services.runs.progress import Progress
 from services.runs.run import Run
 from services.steps import Step
@@ -76,6 +77,7 @@ class Operations:
     message_refs: MessageRefs
     once: Once
     anchors: HeadAnchors
+    rooms: RoomMessages
     bindings: ClusterIdentities
     staged: StagedSecrets
     guards: ChangeGuards
@@ -141,7 +143,10 @@ def assemble(
     clusters.foreign = bindings.foreign
     worlds = {name: site.world for name, site in sites.items()}
     drains = DrainLedger(store, clock)
-    executor = Executor(worlds, journal, locks, drains, memory, clock, progressed, is_beyond)
+    rooms = RoomMessages(store, clock)
+    executor = Executor(
+        worlds, journal, locks, drains, memory, clock, progressed, is_beyond, rooms
+    )
     driver = RunDriver(executor, subscribers.run, clock, bulkheads)
     approvals = Approvals(journal, store, clock, staged, subscribers.request, bulkheads)
     reader = ClusterReader(
@@ -254,6 +259,7 @@ def assemble(
         message_refs=cards,
         once=once,
         anchors=HeadAnchors(clusters, store, clock, bulkheads, background.part()),
+        rooms=rooms,
         bindings=bindings,
         staged=staged,
         guards=guards,

@@ -213,6 +213,11 @@ def drain_key(droplet: int, start: str) -> str:
     return f"{DRAINS}{droplet}:{start}"
 
 
+def told_key(cluster: str, occasion: str) -> str:
+    """The rooms that were told of this occasion, and with what result. Expires after a week."""
+    return f"told:{cluster}:{occasion}"
+
+
 # The audit of a cluster
 
 
