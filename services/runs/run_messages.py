@@ -19,6 +19,8 @@ class RunMessages:
     def __init__(self, state: WorkerState, rooms: RoomMessages) -> None:
         self._state = state
         self._rooms = rooms
+        # This worker has told that a deadline is near.
+        self._near = False
 
     async def before_request(self, step: Step, cluster: Cluster) -> bool:
         """Tell the meetings on nodes that the step's next request closes for new ones.
@@ -32,13 +34,14 @@ class RunMessages:
         state, messages = self._state, cluster.messages
         if messages is None or not self._text(Occasion.DEADLINE) or state.run.question is not None:
             return False
-        if not step.awaited_nodes(cluster) or self._has_note(Occasion.DEADLINE):
+        if not step.awaited_nodes(cluster) or self._is_deadline_told():
             return False
         return state.remaining(step, cluster) <= min(messages.lead, step.deadline(cluster) / 2)
 
     async def before_deadline(self, step: Step, cluster: Cluster) -> None:
         """Tell the meetings that a drain waits for that its deadline is near, once."""
         if self.is_due(step, cluster):
+            self._near = True
             await self._tell(Occasion.DEADLINE, step, cluster, step.awaited_nodes(cluster))
 
     async def reached(self, step: Step) -> None:
@@ -75,12 +78,12 @@ class RunMessages:
     def _name(self, occasion: Occasion) -> str:
         return f"{self._state.run.id}/{occasion}"
 
-    def _has_note(self, occasion: Occasion) -> bool:
-        return any(n.text.startswith(WHEN[occasion]) for n in self._state.run.notes)
+    def _is_deadline_told(self) -> bool:
+        """Return whether it was told, by this worker or an earlier one; the ledger holds either."""
+        said = WHEN[Occasion.DEADLINE]
+        return self._near or any(n.text.startswith(said) for n in self._state.run.notes)
 
     async def _note(self, occasion: Occasion, result: str) -> None:
-        text = f"{WHEN[occasion]}: {result or 'none to tell'}"
-        if not result and (occasion is Occasion.DRAIN or self._has_note(occasion)):
-            return
-        if all(n.text != text for n in self._state.run.notes):
+        text = f"{WHEN[occasion]}: {result}"
+        if result and all(n.text != text for n in self._state.run.notes):
             await self._state.append(Noted(self._state.clock.now(), text))
