@@ -307,9 +307,7 @@ def _messages(settings: MeetingMessagesSettings | None) -> MeetingMessages | Non
     if settings is None:
         return None
     texts = tuple((occasion, settings.text(occasion)) for occasion in settings.on)
-    return MeetingMessages(
-        texts, settings.topic, settings.payload, settings.deadline_minutes * 60
-    )
+    return MeetingMessages(texts, settings.topic, settings.payload, settings.deadline_minutes * 60)
 
 
 def _stated_facts(stated: AccountFactsSettings) -> AccountFacts:

@@ -45,8 +45,8 @@ from services.runs.driver import RunDriver
 from services.runs.executor import Executor
 from services.runs.journal import Journal
 from services.runs.locks import Locks
-from services.runs.room_messages import RoomMessages
 from services.runs.progress import Progress
+from services.runs.room_messages import RoomMessages
 from services.runs.run import Run
 from services.steps import Step
 from services.store import Store
@@ -144,9 +144,7 @@ def assemble(
     worlds = {name: site.world for name, site in sites.items()}
     drains = DrainLedger(store, clock)
     rooms = RoomMessages(store, clock)
-    executor = Executor(
-        worlds, journal, locks, drains, memory, clock, progressed, is_beyond, rooms
-    )
+    executor = Executor(worlds, journal, locks, drains, memory, clock, progressed, is_beyond, rooms)
     driver = RunDriver(executor, subscribers.run, clock, bulkheads)
     approvals = Approvals(journal, store, clock, staged, subscribers.request, bulkheads)
     reader = ClusterReader(

@@ -24,8 +24,8 @@ from services.runs.polling import REQUESTS
 from services.runs.progress import Watcher
 from services.runs.questions import StepQuestions
 from services.runs.room_messages import RoomMessages
-from services.runs.run_messages import RunMessages
 from services.runs.run import Answered, Ended, Noted, Reached, Run, State, Taken
+from services.runs.run_messages import RunMessages
 from services.runs.stopping import RunStop
 from services.runs.watched_time import Stopwatch, Watch
 from services.runs.worker_state import WorkerState

@@ -156,10 +156,7 @@ class RoomMessages:
             lease.check()
             checks[lease.key] = lease.token
         text = json.dumps(entries, sort_keys=True)
-        written = await self._store.commit(
-            Commit(checks=checks, puts={key: text}, ttl={key: KEPT})
-        )
+        written = await self._store.commit(Commit(checks=checks, puts={key: text}, ttl={key: KEPT}))
         if not written and lease is not None:
             raise Superseded(f"{lease.run} is driven by another bot process")
         return written
-
