@@ -34,7 +34,8 @@ CHECKS: Any = {
 class LivekitApi:
     """RoomService, Egress and Ingress, as far as listing and sending data go.
 
-    `send_faults`: what becomes of the next requests to send data, one each. Key and secret default to the cluster's own.
+    `send_faults`: what becomes of the next requests to send data, one each. Key and secret
+    default to the cluster's own.
     """
 
     def __init__(

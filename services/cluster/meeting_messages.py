@@ -57,20 +57,20 @@ def payload_of(messages: MeetingMessages, text: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class Told:
+class MessageCounts:
     """How many rooms were told of an occasion; `unsure`: it was sent without an answer."""
 
     rooms: int
-    told: int
+    sent: int
     failed: int = 0
     unsure: int = 0
 
     @property
     def words(self) -> str:
         """Return `told in 3 of 3 rooms`, with what failed."""
-        parts = [f"told in {self.told} of {count_of(self.rooms, 'room')}"]
+        parts = [f"message sent to {self.sent} of {count_of(self.rooms, 'room')}"]
         if self.failed:
-            parts.append(f"could not be told in {self.failed}")
+            parts.append(f"could not be sent to {self.failed}")
         if self.unsure:
-            parts.append(f"may not have been told in {self.unsure}")
+            parts.append(f"may not have reached {self.unsure}")
         return ", ".join(parts)

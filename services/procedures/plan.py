@@ -312,7 +312,7 @@ def _told(plan: Plan) -> tuple[str, ...]:
     """Return the notes that say when meetings on draining nodes are told, and what."""
     when = {Occasion.DRAIN: "before their node drains", Occasion.DEADLINE: "before the deadline"}
     return tuple(
-        f"meetings are told {when[Occasion(occasion)]}: “{text.replace(chr(10), ' / ')}”"
+        f"meetings get a message {when[Occasion(occasion)]}: “{text.replace(chr(10), ' / ')}”"
         for occasion, text in plan.tells
     )
 

@@ -1,7 +1,7 @@
 """Messages to people in meetings: each room at most once per occasion, even if the bot crashes.
 
 An entry is written (fenced, in a run) before the data is sent. A room whose entry has no result was
-perhaps told, and is never told again. Whatever fails here is counted and holds nothing up: sending
+perhaps notified, and never is again. Whatever fails here is counted and holds nothing up: sending
 has a deadline of its own, and raises nothing but Superseded.
 """
 
@@ -14,8 +14,8 @@ from collections.abc import Collection, Mapping, Sequence
 from services.cloud.port import ClusterGateway
 from services.cluster.meeting_messages import (
     MeetingMessages,
+    MessageCounts,
     Room,
-    Told,
     payload_of,
 )
 from services.cluster.model import Cluster
@@ -29,7 +29,7 @@ from services.store import Commit, Store
 from services.store.keys import told_key
 
 log = logging.getLogger(__name__)
-# Seconds that telling all rooms of one occasion may take.
+# Seconds that all rooms of one occasion may take.
 LIMIT = 15.0
 AT_ONCE = 20
 KEPT = 7 * 86400.0
@@ -38,7 +38,7 @@ TRIES = 3
 
 
 class RoomMessages:
-    """Tells rooms, and keeps which were told."""
+    """Notifies rooms, and keeps which were notified."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -53,10 +53,10 @@ class RoomMessages:
         nodes: Collection[int] | None = None,
         lease: Lease | None = None,
     ) -> str:
-        """Tell the rooms on these nodes, and return how many were told; "" where there is none.
+        """Notify the rooms on these nodes, and return how many were; "" where there is none.
 
-        `nodes`: None for all rooms of the cluster. `lease`: of the run that tells them. Where it is
-        not known which rooms are concerned, no one is told, and the reason is returned.
+        `nodes`: None for all rooms of the cluster. `lease`: of the run that does it. Where it is
+        not known which rooms are concerned, none is notified, and the reason is returned.
         """
         messages = cluster.messages
         if messages is None or not text:
@@ -68,7 +68,7 @@ class RoomMessages:
                 if nodes is not None:
                     placed = rooms_on(cluster, rooms, nodes)
                     if isinstance(placed, Unobserved):
-                        return f"not told: {placed.reason}"
+                        return f"no message sent: {placed.reason}"
                     rooms = placed
                 await self._tell_each(world, messages, key, rooms, text, lease)
         except ObservesOnly:
@@ -77,22 +77,25 @@ class RoomMessages:
             raise
         except BotError as error:
             log.warning("telling meetings of %s: %s", cluster.name, error)
-            return await self.result(cluster.name, occasion) or f"not told: {error.cause or error}"
+            return (
+                await self.result(cluster.name, occasion)
+                or f"no message sent: {error.cause or error}"
+            )
         except TimeoutError:
             log.warning("telling meetings of %s: not done within %g s", cluster.name, LIMIT)
         return await self.result(cluster.name, occasion)
 
     async def result(self, cluster: str, occasion: str) -> str:
-        """Return how many rooms were told of an occasion; "" where none was concerned."""
+        """Return how many rooms were notified of an occasion; "" where none was concerned."""
         try:
             (text,) = await self._store.get(told_key(cluster, occasion))
         except Unreachable:
             return ""
-        entries: dict[str, str] = read_json(text, {}, "the rooms that were told")
+        entries: dict[str, str] = read_json(text, {}, "the rooms that got a message")
         if not entries:
             return ""
         counts = Counter(entries.values())
-        return Told(len(entries), counts[TOLD], counts[FAILED], counts[SENDING]).words
+        return MessageCounts(len(entries), counts[TOLD], counts[FAILED], counts[SENDING]).words
 
     async def _tell_each(
         self,
@@ -146,7 +149,7 @@ class RoomMessages:
 
     async def _read(self, key: str) -> tuple[str | None, dict[str, str]]:
         (text,) = await self._store.get(key)
-        return text, read_json(text, {}, "the rooms that were told")
+        return text, read_json(text, {}, "the rooms that got a message")
 
     async def _write(
         self, key: str, known: str | None, entries: Mapping[str, str], lease: Lease | None

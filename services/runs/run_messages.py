@@ -1,4 +1,4 @@
-"""What one run tells people in meetings: before nodes are closed, and before a drain's deadline."""
+"""The messages of one run to meetings: before nodes are closed, and before a drain's deadline."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -14,23 +14,23 @@ WHEN = {Occasion.DRAIN: "meetings before the drain", Occasion.DEADLINE: "meeting
 
 
 class RunMessages:
-    """Tells the texts that the run's approval showed, and notes the counts on its card."""
+    """Sends the texts that the run's approval showed, and notes the counts on its card."""
 
     def __init__(self, state: WorkerState, rooms: RoomMessages) -> None:
         self._state = state
         self._rooms = rooms
-        # This worker has told that a deadline is near.
+        # This worker has sent that a deadline is near.
         self._near = False
 
     async def before_request(self, step: Step, cluster: Cluster) -> bool:
-        """Tell the meetings on nodes that the step's next request closes for new ones.
+        """Notify the meetings on nodes that the step's next request closes for new ones.
 
         Returns whether that took time.
         """
         return await self._tell(Occasion.DRAIN, step, cluster, step.closing_nodes(cluster))
 
     def is_due(self, step: Step, cluster: Cluster) -> bool:
-        """Return whether the deadline of a drain is near, and its meetings were not told of it."""
+        """Return whether the deadline of a drain is near, and its meetings do not know it yet."""
         state, messages = self._state, cluster.messages
         if messages is None or not self._text(Occasion.DEADLINE) or state.run.question is not None:
             return False
@@ -39,13 +39,13 @@ class RunMessages:
         return state.remaining(step, cluster) <= min(messages.lead, step.deadline(cluster) / 2)
 
     async def before_deadline(self, step: Step, cluster: Cluster) -> None:
-        """Tell the meetings that a drain waits for that its deadline is near, once."""
+        """Notify the meetings that a drain waits for that its deadline is near, once."""
         if self.is_due(step, cluster):
             self._near = True
             await self._tell(Occasion.DEADLINE, step, cluster, step.awaited_nodes(cluster))
 
     async def reached(self, step: Step) -> None:
-        """Note what was told and, because a bot crashed in between, not noted."""
+        """Note what was sent and, because a bot crashed in between, not noted."""
         if not step.waits_for_meetings:
             return
         for occasion in WHEN:
@@ -79,7 +79,7 @@ class RunMessages:
         return f"{self._state.run.id}/{occasion}"
 
     def _is_deadline_told(self) -> bool:
-        """Return whether it was told, by this worker or an earlier one; the ledger holds either."""
+        """Return whether it was sent, by this worker or an earlier one; the ledger holds either."""
         said = WHEN[Occasion.DEADLINE]
         return self._near or any(n.text.startswith(said) for n in self._state.run.notes)
 

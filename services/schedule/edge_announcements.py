@@ -117,7 +117,7 @@ class EdgeAnnouncer:
         turn.announce(coming.name, subject, until=edge.start, at=edge.start)
 
     async def _tell(self, turn: Evaluation, edge: Edge, seen: Cluster) -> str:
-        """Tell the meetings that their cluster closes, each once; return how many were told.
+        """Notify the meetings that their cluster closes, each once; return how many were.
 
         Not where the window stays open for them, or people are asked first: then it may not close.
         """

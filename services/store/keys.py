@@ -214,7 +214,7 @@ def drain_key(droplet: int, start: str) -> str:
 
 
 def told_key(cluster: str, occasion: str) -> str:
-    """The rooms that were told of this occasion, and with what result. Expires after a week."""
+    """The rooms that were notified of this occasion, with the result. Expires after a week."""
     return f"told:{cluster}:{occasion}"
 
 
