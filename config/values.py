@@ -319,19 +319,19 @@ Texts = dict[Annotated[str, _matching(r"[a-z]{2,3}(-[A-Z]{2})?", "a language suc
 # What people in meetings read, by occasion and language.
 MEETING_TEXTS: dict[str, dict[str, str]] = {
     "closing": {
-        "en": "This server closes for new meetings at {time}. Yours may go on.",
+        "en": "This server closes for new meetings at {time}. Yours may continue.",
         "es": "Este servidor no admite reuniones nuevas desde las {time}. La suya puede continuar.",
         "de": "Dieser Server nimmt ab {time} keine neuen Besprechungen an. Ihre kann weitergehen.",
         "fr": "Ce serveur n'accepte plus de réunions à {time}. La vôtre peut continuer.",
     },
     "drain": {
-        "en": "This server takes no new meetings from now on. Yours may go on.",
+        "en": "This server takes no new meetings from now on. Yours may continue.",
         "es": "Este servidor ya no admite reuniones nuevas. La suya puede continuar.",
         "de": "Dieser Server nimmt ab jetzt keine neuen Besprechungen an. Ihre kann weitergehen.",
         "fr": "Ce serveur n'accepte plus de nouvelles réunions. La vôtre peut continuer.",
     },
     "deadline": {
-        "en": "This server waits for your meeting. Please finish by {time} if you can.",
+        "en": "This server waits for your meeting. End it by {time} if you can.",
         "es": "Este servidor espera a su reunión. Termine antes de las {time} si puede.",
         "de": "Dieser Server wartet auf Ihre Besprechung. Bitte enden Sie möglichst bis {time}.",
         "fr": "Ce serveur attend la fin de votre réunion. Terminez avant {time} si possible.",

@@ -1,4 +1,4 @@
-"""Messages to people in meetings: what they say, and how many rooms were told. Pure."""
+"""Messages to people in meetings: what they say, and how many rooms got them. Pure."""
 
 import json
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from services.common.text import count_of
 
 
 class Occasion(StrEnum):
-    """When meetings are told."""
+    """When meetings get a message."""
 
     CLOSING = "closing"
     DRAIN = "drain"
@@ -28,7 +28,7 @@ class Room:
 class MeetingMessages:
     """What the settings say about messages to meetings.
 
-    `texts`: by occasion, with `{time}` and `{cluster}`; one that is missing is not told.
+    `texts`: by occasion, with `{time}` and `{cluster}`; one that is missing is not sent.
     `payload`: what is sent, with `{text}` inside a JSON string or alone. `lead`: seconds before a
     drain's deadline.
     """
@@ -39,7 +39,7 @@ class MeetingMessages:
     lead: float = 600.0
 
     def text(self, occasion: Occasion) -> str:
-        """Return the text of an occasion; "" where meetings are not told then."""
+        """Return the text of an occasion; "" where none is sent then."""
         return dict(self.texts).get(occasion, "")
 
 
@@ -58,7 +58,7 @@ def payload_of(messages: MeetingMessages, text: str) -> bytes:
 
 @dataclass(frozen=True)
 class MessageCounts:
-    """How many rooms were told of an occasion; `unsure`: it was sent without an answer."""
+    """How many rooms got the message of an occasion; `unsure`: it was sent without an answer."""
 
     rooms: int
     sent: int
@@ -67,7 +67,7 @@ class MessageCounts:
 
     @property
     def words(self) -> str:
-        """Return `told in 3 of 3 rooms`, with what failed."""
+        """Return `message sent to 3 of 3 rooms`, with what failed."""
         parts = [f"message sent to {self.sent} of {count_of(self.rooms, 'room')}"]
         if self.failed:
             parts.append(f"could not be sent to {self.failed}")

@@ -86,7 +86,7 @@ class Plan:
     outage_drain_timeout: float = 0.0
     # The command that restores what was before; "" where none does.
     undo: str = ""
-    # What people in the meetings concerned are told, by occasion. Only what was shown is told.
+    # The messages to the meetings concerned, by occasion. Only what was shown is sent.
     tells: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -301,7 +301,7 @@ def _plan(cluster: Cluster, procedure: Procedure, fold: _Fold, file_notes: tuple
 
 
 def _tells(cluster: Cluster, steps: Iterable[Step]) -> tuple[tuple[str, str], ...]:
-    """Return what people are told in the meetings on nodes that these steps drain."""
+    """Return the messages to meetings on nodes that these steps drain."""
     if cluster.messages is None or not any(s.waits_for_meetings for s in steps):
         return ()
     told = ((o, cluster.messages.text(o)) for o in (Occasion.DRAIN, Occasion.DEADLINE))
@@ -309,7 +309,7 @@ def _tells(cluster: Cluster, steps: Iterable[Step]) -> tuple[tuple[str, str], ..
 
 
 def _told(plan: Plan) -> tuple[str, ...]:
-    """Return the notes that say when meetings on draining nodes are told, and what."""
+    """Return the notes that say when meetings on draining nodes get which message."""
     when = {Occasion.DRAIN: "before their node drains", Occasion.DEADLINE: "before the deadline"}
     return tuple(
         f"meetings get a message {when[Occasion(occasion)]}: “{text.replace(chr(10), ' / ')}”"

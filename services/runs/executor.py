@@ -276,7 +276,7 @@ class RunWorker:
         if await self._messages.before_request(step, cluster):
             await self._state.refresh()
             if self._state.run.cancel is not None or self._state.finished:
-                return True  # cancelled while meetings were told: the next round decides
+                return True  # cancelled while messages were sent: the next round decides
         return await self._asks.ask(step, cluster, number)
 
     def _beyond_the_card(self, step: Step, cluster: Cluster) -> str:

@@ -31,7 +31,7 @@ from tests.support.stories import (
     with_buttons,
 )
 
-DRAIN = "This server takes no new meetings from now on. Yours may go on."
+DRAIN = "This server takes no new meetings from now on. Yours may continue."
 TELLS: dict[str, Any] = {"meeting_messages": {}}
 
 
@@ -94,7 +94,7 @@ def test_rooms_on_nodes_that_stay_are_never_told() -> None:
             assert stays.received == []
             assert leaves.received == []
             assert notes(run) == [
-                "meetings before the drain: not told: which of 2 rooms run on media-3 is not known"
+                "meetings before the drain: no message sent: which of 2 rooms run on media-3 is not known"
             ]
 
     virtual.run(story())
@@ -159,7 +159,7 @@ def test_the_deadline_is_told_once_and_before_people_are_asked() -> None:
             assert now.startswith(DRAIN)
             english, spanish = later.split("\n")
             assert (
-                english == "This server waits for your meeting. Please finish by 08:30 if you can."
+                english == "This server waits for your meeting. End it by 08:30 if you can."
             )
             assert spanish.startswith("Este servidor espera")
             told = room.received[1][2]
@@ -188,7 +188,7 @@ def test_a_cancel_while_meetings_are_told_drains_nothing() -> None:
     virtual.run(story())
 
 
-CLOSING = "This server closes for new meetings at 20:00. Yours may go on."
+CLOSING = "This server closes for new meetings at 20:00. Yours may continue."
 
 
 def test_a_window_tells_every_room_of_its_closing_once() -> None:
