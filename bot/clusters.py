@@ -303,7 +303,7 @@ def _place(name: str, cluster: ClusterSettings) -> ClusterConfig:
 
 
 def _messages(settings: MeetingMessagesSettings | None) -> MeetingMessages | None:
-    """Return what people in meetings are told; None where no one is."""
+    """Return the messages to people in meetings; None where there are none."""
     if settings is None:
         return None
     texts = tuple((occasion, settings.text(occasion)) for occasion in settings.on)

@@ -696,7 +696,7 @@ class Cluster:
     timings: Timings = field(default_factory=Timings)
     # What its account does where DigitalOcean's documents leave it open.
     account: AccountFacts = NO_FACTS
-    # What people in meetings are told; None: nothing.
+    # The messages to people in meetings; None: there are none.
     messages: MeetingMessages | None = None
 
     def missing_facts_reason(self, needs: frozenset[Fact]) -> str:

@@ -1,8 +1,8 @@
 """Which rooms are on which nodes. Pure.
 
 LiveKit does not say on which node a room is. It follows where the nodes' own numbers leave one
-answer: all rooms are on nodes that leave, or none is. Anything else is not known, and then no one
-is told.
+answer: all rooms are on nodes that leave, or none is. Anything else is not known, and then no
+message is sent.
 """
 
 from collections.abc import Collection, Iterable

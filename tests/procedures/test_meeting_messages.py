@@ -158,9 +158,7 @@ def test_the_deadline_is_told_once_and_before_people_are_asked() -> None:
             now, later = heard(room)
             assert now.startswith(DRAIN)
             english, spanish = later.split("\n")
-            assert (
-                english == "This server waits for your meeting. End it by 08:30 if you can."
-            )
+            assert english == "This server waits for your meeting. End it by 08:30 if you can."
             assert spanish.startswith("Este servidor espera")
             told = room.received[1][2]
             run = await scene.journal.run("acme-1")
