@@ -1,7 +1,8 @@
 """Messages to people in meetings: each room at most once per occasion, even if the bot crashes.
 
-An entry is written (fenced, in a run) before the data is sent. A room whose entry has no result was
-perhaps notified, and never is again. Whatever fails here is counted and holds nothing up: sending
+All rooms are entered first, so that the count is of all of them. Before the data is sent, the entry
+says so (fenced, in a run): a room whose sending has no result was perhaps notified, and never is
+again. Whatever fails here is counted and holds nothing up: sending
 has a deadline of its own, and raises nothing but Superseded.
 """
 
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 LIMIT = 15.0
 AT_ONCE = 20
 KEPT = 7 * 86400.0
-SENDING, TOLD, FAILED = "sending", "told", "failed"
+PLANNED, SENDING, SENT, FAILED = "planned", "sending", "sent", "failed"
 TRIES = 3
 
 
@@ -95,7 +96,9 @@ class RoomMessages:
         if not entries:
             return ""
         counts = Counter(entries.values())
-        return MessageCounts(len(entries), counts[TOLD], counts[FAILED], counts[SENDING]).words
+        return MessageCounts(
+            len(entries), counts[SENT], counts[FAILED] + counts[PLANNED], counts[SENDING]
+        ).words
 
     async def _tell_each(
         self,
@@ -107,8 +110,10 @@ class RoomMessages:
         lease: Lease | None,
     ) -> None:
         data = payload_of(messages, text)
+        await self._mark(key, rooms, (None,), PLANNED, lease)
         for start in range(0, len(rooms), AT_ONCE):
-            claimed = await self._claim(key, rooms[start : start + AT_ONCE], lease)
+            part = rooms[start : start + AT_ONCE]
+            claimed = await self._mark(key, part, (None, PLANNED), SENDING, lease)
             results = await asyncio.gather(
                 *(self._send(world, messages.topic, room, data) for room in claimed)
             )
@@ -124,20 +129,22 @@ class RoomMessages:
         except BotError as error:
             log.warning("telling a room: %s", error)
             return FAILED
-        return TOLD
+        return SENT
 
-    async def _claim(
-        self, key: str, rooms: Sequence[Room], lease: Lease | None
+    async def _mark(
+        self,
+        key: str,
+        rooms: Sequence[Room],
+        before: Sequence[str | None],
+        state: str,
+        lease: Lease | None,
     ) -> tuple[Room, ...]:
-        """Enter the rooms that no bot has entered, and return them."""
+        """Enter a state for the rooms in one of the states `before`; return those."""
         for _ in range(TRIES):
             known, entries = await self._read(key)
-            fresh = tuple(room for room in rooms if room.sid not in entries)
-            if not fresh:
-                return ()
-            if await self._write(
-                key, known, entries | {room.sid: SENDING for room in fresh}, lease
-            ):
+            fresh = tuple(room for room in rooms if entries.get(room.sid) in before)
+            marks = {room.sid: state for room in fresh}
+            if not fresh or await self._write(key, known, entries | marks, lease):
                 return fresh
         return ()
 
