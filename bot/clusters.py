@@ -306,7 +306,7 @@ def _messages(settings: MeetingMessagesSettings | None) -> MeetingMessages | Non
     """Return the messages to people in meetings; None where there are none."""
     if settings is None:
         return None
-    texts = tuple((occasion, settings.text(occasion)) for occasion in settings.on)
+    texts = tuple((occasion, settings.text(occasion)) for occasion in settings.occasions)
     return MeetingMessages(texts, settings.topic, settings.payload, settings.deadline_minutes * 60)
 
 

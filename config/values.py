@@ -346,7 +346,11 @@ class MeetingMessagesSettings(Value):
     A message has a line for each of `languages`. Named as in services.cluster.meeting_messages.
     """
 
-    on: Annotated[tuple[OccasionName, ...], Field(min_length=1)] = ("closing", "drain", "deadline")
+    occasions: Annotated[tuple[OccasionName, ...], Field(min_length=1)] = (
+        "closing",
+        "drain",
+        "deadline",
+    )
     languages: Annotated[tuple[Text, ...], Field(min_length=1, max_length=10)] = ("en",)
     texts: dict[OccasionName, Texts] = Field(default_factory=dict)
     topic: Annotated[str, _matching(r"[\w.:/-]{1,100}", "a topic such as chat")] = "chat"
@@ -362,7 +366,7 @@ class MeetingMessagesSettings(Value):
     def _every_text_is_there(self) -> "MeetingMessagesSettings":
         if self.payload.count("{text}") != 1:
             raise ValueError("payload: allowed: a text with {text} once, where the message goes")
-        for occasion in self.on:
+        for occasion in self.occasions:
             for language in self.languages:
                 texts = MEETING_TEXTS[occasion] | dict(self.texts.get(occasion, {}))
                 if language not in texts:
