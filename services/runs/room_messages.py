@@ -1,8 +1,9 @@
 """Messages to people in meetings: each room at most once per occasion, even if the bot crashes.
 
-All rooms are entered first, so that the count is of all of them. Before data is sent, that is entered
-too (fenced, in a run): a room whose sending has no result was perhaps notified, and never is again. Whatever fails here is counted and holds nothing up: sending
-has a deadline of its own, and raises nothing but Superseded.
+All rooms are entered first, so that the count is of all of them. Before data is sent, that is
+entered too (fenced, in a run): a room whose sending has no result was perhaps notified, and never
+is again. Whatever fails here is counted and holds nothing up: sending has a deadline of its own,
+and raises nothing but Superseded.
 """
 
 import asyncio

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from services.cluster.meeting_messages import MessageCounts, Room
+from config.settings import SettingsError
+from config.values import MeetingMessagesSettings
+from services.cluster.meeting_messages import MeetingMessages, MessageCounts, Room, payload_of
 from services.cluster.room_places import rooms_on
 from services.common.observed import Unobserved
 from services.common.values import replace
@@ -310,3 +313,39 @@ def test_counts_in_words() -> None:
         MessageCounts(3, 2, failed=1).words
         == "message sent to 2 of 3 rooms, could not be sent to 1"
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrong"),
+    [
+        ({"languages": ["en", "it"]}, "texts.closing.it: not set; required: a text"),
+        ({"texts": {"drain": {"en": "Until {when}"}}}, "placeholders {time} and {cluster}"),
+        ({"payload": "hello"}, "a text with {text} once"),
+        ({"occasions": []}, "occasions"),
+        ({"occasions": ["start"]}, "occasions"),
+    ],
+)
+def test_a_message_that_could_not_be_sent_is_refused(settings: dict[str, Any], wrong: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        MeetingMessagesSettings.model_validate(settings)
+    assert wrong in str(error.value)
+
+
+def test_messages_need_livekit() -> None:
+    async def story() -> None:
+        with pytest.raises(SettingsError, match=r"livekit_url: not set; required for meeting_mess"):
+            Scene(site=TELLS, livekit=False)
+
+    virtual.run(story())
+
+
+def test_own_texts_replace_the_built_in_ones() -> None:
+    mine = MeetingMessagesSettings.model_validate(
+        {"languages": ["it", "en"], "occasions": ["drain"], "texts": {"drain": {"it": "Ciao"}}}
+    )
+    assert mine.text("drain") == f"Ciao\n{DRAIN}"
+
+
+def test_quotes_in_a_text_keep_the_payload_json() -> None:
+    sent = payload_of(MeetingMessages(()), 'a "word"\nand a \\')
+    assert json.loads(sent) == {"message": 'a "word"\nand a \\'}
