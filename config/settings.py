@@ -331,6 +331,8 @@ def _inconsistencies(settings: Settings) -> Iterator[str]:
                 f"clusters.{name}.stack: found {cluster.stack!r}, which is {other}'s; "
                 "allowed: one cluster for each stack"
             )
+        if cluster.meeting_messages is not None and cluster.livekit_url is None:
+            yield f"clusters.{name}.livekit_url: not set; required for meeting_messages"
         for key in ("key_file", "known_hosts"):
             file = getattr(cluster.ssh, key)
             if file is not None and not file.is_file():
@@ -374,8 +376,6 @@ def _missing(settings: Settings, *, slack: bool) -> Iterator[str]:
         wanted = ["digitalocean_token"]
         if cluster.spaces:
             wanted += ["spaces_access_key_id", "spaces_secret_access_key"]
-        if cluster.meeting_messages is not None and not cluster.livekit_url:
-            yield f"clusters.{name}.livekit_url: not set; required for meeting_messages"
         if cluster.livekit_url:
             wanted += ["livekit_api_key", "livekit_api_secret"]
         for key in wanted:
