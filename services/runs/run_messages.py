@@ -6,11 +6,14 @@ from zoneinfo import ZoneInfo
 from services.cluster.meeting_messages import Occasion, filled
 from services.cluster.model import Cluster, MediaNode
 from services.runs.room_messages import RoomMessages
-from services.runs.run import Noted
+from services.runs.run import ABOUT_MESSAGES, Noted
 from services.runs.worker_state import WorkerState
 from services.steps import Step
 
-WHEN = {Occasion.DRAIN: "meetings before the drain", Occasion.DEADLINE: "meetings at the deadline"}
+WHEN = {
+    Occasion.DRAIN: f"{ABOUT_MESSAGES} before the drain",
+    Occasion.DEADLINE: f"{ABOUT_MESSAGES} at the deadline",
+}
 
 
 class RunMessages:

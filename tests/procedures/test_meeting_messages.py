@@ -60,6 +60,7 @@ def test_a_shutdown_tells_every_room_once_before_it_drains() -> None:
             rooms = [meeting(scene) for _ in range(3)]
             await scene.ana.type_text("COPS", "/openvidu shutdown")
             card = await with_buttons(scene, "Shut down")
+            assert "no one; meetings get a message and finish first" in str(card.blocks)
             shown = await in_full(scene.ana, card)
             assert f"Meetings get a message before their node drains: “{DRAIN}”" in shown
             await scene.ben.press(card, "Approve")
@@ -180,6 +181,9 @@ def test_the_deadline_is_told_once_and_before_people_are_asked() -> None:
         async with Scene(site={**OFTEN, **site}) as scene:
             room = meeting(scene, minutes=60)
             await request_and_approve(scene, "shutdown", "Shut down")
+            running = await with_buttons(scene, "Shutting down acme", 300)
+            await scene.wait(60)
+            assert "Meetings before the drain: message sent to 1 of 1 room" in str(running.blocks)
             await question(scene)
             now, later = heard(room)
             assert now.startswith(DRAIN)
