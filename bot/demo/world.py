@@ -402,6 +402,7 @@ class DemoWorld:
             "roles": {"operators": OPERATORS},
             "channel": OPS,
             "timezone": ZONE,
+            "meeting_messages": {"languages": ["en", "es"]},
         }
 
 

@@ -24,6 +24,7 @@ from services.cluster.configuration import NodeConfiguration
 from services.cluster.deployment import CONTROL_PLANES, ControlPlane, control_plane_of
 from services.cluster.fleet_kind import ResourceNames
 from services.cluster.installation import Installation
+from services.cluster.meeting_messages import MeetingMessages, Room
 from services.cluster.model import (
     Cluster,
     Droplet,
@@ -57,6 +58,13 @@ class MeetingSource(Protocol):
         """Return the counts of meetings, people and recordings."""
         ...
 
+    async def rooms(self) -> tuple[Room, ...]:
+        """Return the rooms with people in them."""
+        ...
+
+    async def send_data(self, room: Room, topic: str, data: bytes) -> None:
+        """Send data to everyone in a room."""
+
 
 @dataclass(frozen=True)
 class ClusterConfig:
@@ -78,6 +86,7 @@ class ClusterConfig:
     declared: int | None = None
     timings: Timings = field(default_factory=Timings)
     account: AccountFacts = NO_FACTS
+    messages: MeetingMessages | None = None
 
 
 class ClusterWorld(ClusterGateway):
@@ -120,6 +129,19 @@ class ClusterWorld(ClusterGateway):
     @override
     def poll_interval(self, interval: float) -> float:
         return self.account.poll_interval(interval, self.config.name)
+
+    @override
+    async def rooms(self) -> tuple[Room, ...]:
+        return await self._livekit().rooms()
+
+    @override
+    async def send_data(self, room: Room, topic: str, data: bytes) -> None:
+        await self._livekit().send_data(room, topic, data)
+
+    def _livekit(self) -> MeetingSource:
+        if self._people is None:
+            raise Unreachable("LiveKit is not configured here", sent=False)
+        return self._people
 
     @override
     async def inspect(self, droplet_id: int) -> str:
@@ -256,6 +278,7 @@ class ClusterWorld(ClusterGateway):
             zone=self.config.zone,
             timings=self.config.timings,
             account=self.config.account,
+            messages=self.config.messages,
         )
 
     # The bucket

@@ -13,6 +13,7 @@ from services.cluster.backup_notes import NO_NOTES, BackupNotes
 from services.cluster.configuration import NodeConfiguration
 from services.cluster.drills import DrillDroplet, DrillSeen
 from services.cluster.installation import Installation
+from services.cluster.meeting_messages import MeetingMessages
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
 from services.common.values import replace
 from services.secrets_env.findings import SecretsFindings, SecretsUnread
@@ -695,6 +696,8 @@ class Cluster:
     timings: Timings = field(default_factory=Timings)
     # What its account does where DigitalOcean's documents leave it open.
     account: AccountFacts = NO_FACTS
+    # The messages to people in meetings; None: there are none.
+    messages: MeetingMessages | None = None
 
     def missing_facts_reason(self, needs: frozenset[Fact]) -> str:
         """Return why requested facts among these were not seen; "" if all of them were."""

@@ -16,6 +16,7 @@ from services.cluster.backup_notes import BackupNotes, BackupSchedule, CountsNot
 from services.cluster.configuration import KeptFile, NodeConfiguration
 from services.cluster.drills import DrillDroplet, DrillPart, DrillReport, DrillSeen
 from services.cluster.installation import Installation, Updater, UpdateRecord
+from services.cluster.meeting_messages import MeetingMessages
 from services.common.observed import Unobserved
 from services.common.serialize import Classes
 from services.procedures import Procedure
@@ -298,6 +299,7 @@ CLASSES: Classes = {
                 Updater,
                 UpdateRecord,
                 model.Timings,
+                MeetingMessages,
                 Unobserved,
                 SecretsUnread,
             ),

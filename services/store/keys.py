@@ -228,6 +228,11 @@ def drain_key(droplet: int, start: str) -> str:
     return f"{DRAINS}{droplet}:{start}"
 
 
+def told_key(cluster: str, occasion: str) -> str:
+    """The rooms that were notified of this occasion, with the result. Expires after a week."""
+    return f"told:{cluster}:{occasion}"
+
+
 # The audit of a cluster
 
 
