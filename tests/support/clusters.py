@@ -720,11 +720,17 @@ def _argument(name: str, hint: Any, metadata: Any) -> st.SearchStrategy[Any]:
     return st.none() | strategy if type(None) in kinds else strategy
 
 
+@cache
+def hints_of(kind: type) -> dict[str, Any]:
+    """Return the types of the fields. Each draw of a step asks for those of all kinds."""
+    return get_type_hints(kind)
+
+
 def procedures(*kinds: type[Procedure]) -> st.SearchStrategy[Procedure]:
     """Any procedure, with any arguments."""
 
     def of(kind: type[Procedure]) -> st.SearchStrategy[Procedure]:
-        hints = get_type_hints(kind)
+        hints = hints_of(kind)
         values = {f.name: _argument(f.name, hints[f.name], f.metadata) for f in kind.parameters()}
         if kind in (Stop, Start):  # `start 3` is about the number of media nodes
             values["node"] = values["node"].filter(lambda node: not node.isdigit())
@@ -854,7 +860,7 @@ def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
         raise NotImplementedError(f"say in tests/support/clusters.py what the field {name} may be")
 
     def of(kind: type[Step]) -> st.SearchStrategy[Step]:
-        hints = get_type_hints(kind)
+        hints = hints_of(kind)
         required = {f.name: value(f.name, hints[f.name]) for f in fields(kind)}
         optional = [f.name for f in fields(kind) if f.default is not MISSING]
         if "who" in required and "who" not in optional:
