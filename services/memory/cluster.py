@@ -63,7 +63,7 @@ class ClusterMemory:
             stopped_key(name),
         )
         stored: dict[str, Any] = json.loads(media or NO_MEDIA)
-        windows = read_book(book).windows
+        windows = read_book(book).named_windows
         await self._note_kind(cluster, seen)
         stopped = await self._still_stopped(cluster, stops)
         account = facts_in(facts, account_of(who, name)).overridden_by(cluster.account)

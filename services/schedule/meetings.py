@@ -7,6 +7,7 @@ from services.memory.meeting_counts import MeetingCounts
 from services.operations.reader import ClusterReader
 
 EVERY = 600.0
+STILL_TRUE = 900.0  # seconds for which a count says who is in meetings
 NEEDS = frozenset({Fact.DROPLETS, Fact.LOAD})
 
 
@@ -18,10 +19,16 @@ class MeetingsRecorder:
         self._counts = counts
         self._clock = clock
         self._next: dict[str, float] = {}
+        self._newest: dict[str, tuple[float, int]] = {}
 
     async def counts(self, name: str) -> HourCounts:
         """Return what was counted, by UTC date and hour."""
         return await self._counts.read(name)
+
+    def newest(self, name: str) -> int | None:
+        """Return how many people were counted last; None where that is too long ago."""
+        at, people = self._newest.get(name, (float("-inf"), 0))
+        return people if self._clock.now() - at <= STILL_TRUE else None
 
     async def count(self, name: str, seen: Cluster) -> None:
         """Count, if it is time again. `seen`: the cluster as a look without meetings showed it."""
@@ -31,5 +38,6 @@ class MeetingsRecorder:
         self._next[name] = now + EVERY
         load = (await self._reader.look(name, NEEDS)).load
         if isinstance(load, Load):
+            self._newest[name] = (now, load.people)
             # A minute less: bots do not count at the same second.
             await self._counts.add(name, now, load.people, EVERY - 60.0)

@@ -18,6 +18,8 @@ from services.runs.run import Event, Run
 from services.schedule.observed_night import ObservedReport
 from services.schedule.reading import Schedule
 from services.schedule.scheduler import WindowScheduler
+from services.schedule.slo import Span
+from services.schedule.slo_reader import CheckedReport
 from services.windows import Row, forecast
 
 
@@ -119,7 +121,7 @@ class VisibleClusters:
         book = await self.book(name, actor)
         terms = await self._hours.terms(name)
         return list(
-            forecast(book.windows, now, until, await self._hours.exceptions(name, book), terms)
+            forecast(book.all_windows, now, until, await self._hours.exceptions(name, book), terms)
         )
 
     async def observed(self, name: str, actor: Actor, days: int | None) -> ObservedReport:
@@ -131,6 +133,11 @@ class VisibleClusters:
         """Return how many people were counted in meetings there, by hour."""
         self._operations.must_read(name, actor)
         return await self._hours.meetings.counts(name)
+
+    async def slo(self, name: str, actor: Actor, span: Span) -> CheckedReport:
+        """Return how well promises were kept there, compared with the audit."""
+        self._operations.must_read(name, actor)
+        return await self._hours.slo.checked(name, span)
 
     async def facts(self, name: str, actor: Actor) -> BillingFacts | None:
         """Return what was billed and closed there; None if nothing was ever recorded."""

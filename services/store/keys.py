@@ -70,6 +70,16 @@ def meetings_key(cluster: str) -> str:
     return f"meetings:{cluster}"
 
 
+def promises_log_key(cluster: str) -> str:
+    """The log of what promises are measured by beside runs: missed times, questions, service."""
+    return f"promises:{cluster}"
+
+
+def service_key(cluster: str) -> str:
+    """Whether it was in service when it was observed last, and since when."""
+    return f"service:{cluster}"
+
+
 def observed_key(cluster: str) -> str:
     """What a bot that only observes would have done; of the last 60 days."""
     return f"observed:{cluster}"
@@ -103,6 +113,11 @@ def closings_key(cluster: str) -> str:
 def backups_key(cluster: str) -> str:
     """What is kept of its backups: counts, results of drills, which are protected."""
     return f"backups:{cluster}"
+
+
+def terraform_key(cluster: str) -> str:
+    """Its pull requests of Terraform variables, and which differences were reported."""
+    return f"terraform:{cluster}"
 
 
 def policy_key(cluster: str) -> str:
