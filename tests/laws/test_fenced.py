@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -987,11 +988,26 @@ def test_only_a_probe_and_a_fenced_drill_create_or_delete_throw_away_resources()
     assert users(lambda node: node.attr in ("ThrowawayWrites", "DrillWriter")) == set()
 
 
-def users(uses: Callable[[Any], bool], kind: type[ast.AST] = ast.Attribute) -> set[str]:
+def users(
+    uses: Callable[[Any], bool], kind: type[ast.Name | ast.Attribute] = ast.Attribute
+) -> set[str]:
     """Return the modules of the product with an expression of that kind that is such a use."""
     return {
-        path.relative_to(ROOT).as_posix()
+        name
+        for name, names in named().items()
+        if any(isinstance(n, kind) and uses(n) for n in names)
+    }
+
+
+@cache
+def named() -> dict[str, list[ast.Name | ast.Attribute]]:
+    """Return each name and attribute in the product, by its module."""
+    return {
+        path.relative_to(ROOT).as_posix(): [
+            n
+            for n in ast.walk(ast.parse(path.read_text()))
+            if isinstance(n, ast.Name | ast.Attribute)
+        ]
         for folder in ("bot", "handlers", "services")
         for path in (ROOT / folder).rglob("*.py")
-        if any(isinstance(n, kind) and uses(n) for n in ast.walk(ast.parse(path.read_text())))
     }
