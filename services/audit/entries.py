@@ -45,6 +45,7 @@ class AuditAction(StrEnum):
     WINDOW_REMOVED = "window removed"
     SKIPPED = "days off added"
     BACKUPS = "backups changed"
+    SCALING = "scaling permission changed"
     CLOSING = "closing confirmed"
     POLICY = "policy changed"
     LOGS_READ = "logs read"

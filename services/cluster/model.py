@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from services.cluster.account_facts import NO_FACTS, AccountFacts
 from services.cluster.backup_notes import NO_NOTES, BackupNotes
+from services.cluster.scaling import ScalingPermission
 from services.cluster.configuration import NodeConfiguration
 from services.cluster.drills import DrillDroplet, DrillSeen
 from services.cluster.installation import Installation
@@ -692,6 +693,10 @@ class Cluster:
     drill_droplets: tuple[DrillDroplet, ...] = ()
     # What is kept of its backups: counts, proofs, protection.
     backup_notes: BackupNotes = NO_NOTES
+    # People that a media node is meant for, by the settings; None: not set.
+    people_per_node: int | None = None
+    # The standing permission to scale by the forecast.
+    scaling: ScalingPermission | None = None
     timings: Timings = field(default_factory=Timings)
     # What its account does where DigitalOcean's documents leave it open.
     account: AccountFacts = NO_FACTS

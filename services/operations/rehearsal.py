@@ -13,6 +13,7 @@ from typing import Protocol
 from services.cluster import model
 from services.cluster.account_facts import AccountFact, AccountFacts
 from services.cluster.backup_notes import BackupNotes, BackupSchedule, CountsNoted, DrillResult
+from services.cluster.scaling import ScalingPermission
 from services.cluster.configuration import KeptFile, NodeConfiguration
 from services.cluster.drills import DrillDroplet, DrillPart, DrillReport, DrillSeen
 from services.cluster.installation import Installation, Updater, UpdateRecord
@@ -301,7 +302,7 @@ CLASSES: Classes = {
                 Unobserved,
                 SecretsUnread,
             ),
-            *(BackupNotes, BackupSchedule, CountsNoted, DrillResult),
+            *(BackupNotes, BackupSchedule, CountsNoted, DrillResult, ScalingPermission),
             *(DrillSeen, DrillPart, DrillDroplet, DrillReport),
         )
     },

@@ -1,6 +1,7 @@
-"""Counts the people in meetings every ten minutes, for the chart of a day."""
+"""Counts the people in meetings every ten minutes, for the chart of a day and the forecast."""
 
 from services.billing.busy_hours import HourCounts
+from services.billing.demand import QuarterCounts
 from services.cluster.model import Cluster, Fact, Load
 from services.common.clock import Clock
 from services.memory.meeting_counts import MeetingCounts
@@ -23,6 +24,10 @@ class MeetingsRecorder:
         """Return what was counted, by UTC date and hour."""
         return await self._counts.read(name)
 
+    async def quarters(self, name: str) -> QuarterCounts:
+        """Return what was counted, by UTC date and quarter of an hour."""
+        return await self._counts.quarters(name)
+
     async def count(self, name: str, seen: Cluster) -> None:
         """Count, if it is time again. `seen`: the cluster as a look without meetings showed it."""
         now = self._clock.now()
@@ -33,3 +38,4 @@ class MeetingsRecorder:
         if isinstance(load, Load):
             # A minute less: bots do not count at the same second.
             await self._counts.add(name, now, load.people, EVERY - 60.0)
+            await self._counts.add_quarter(name, now, load.people, load.meetings)

@@ -70,6 +70,16 @@ def meetings_key(cluster: str) -> str:
     return f"meetings:{cluster}"
 
 
+def quarters_key(cluster: str) -> str:
+    """How many people and meetings there were, by quarter of an hour, of the last weeks."""
+    return f"quarters:{cluster}"
+
+
+def scaling_key(cluster: str) -> str:
+    """The standing permission to scale by the forecast, and what was done under it."""
+    return f"scaling:{cluster}"
+
+
 def observed_key(cluster: str) -> str:
     """What a bot that only observes would have done; of the last 60 days."""
     return f"observed:{cluster}"
