@@ -72,6 +72,7 @@ from services.runs.request import Request
 from services.schedule.alerts import AutoscalerAlerts
 from services.schedule.backups import BackupKeeper
 from services.schedule.calendar_sync import CalendarSync
+from services.schedule.scaling import ForecastKeeper
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.weekly_digest import WeeklyDigests
 from services.store.gate import WriteGate
@@ -96,6 +97,7 @@ class Bot:
     calendars: CalendarSync
     autoscaler_alerts: AutoscalerAlerts
     backups: BackupKeeper
+    forecast: ForecastKeeper
     announcements: Announcements
     dispatcher: CommandDispatcher
     slack: SlackClient
@@ -142,6 +144,7 @@ class Bot:
             "hours": self.scheduler.tick,
             "lookouts": self.autoscaler_alerts.tick,
             "backups": self.backups.tick,
+            "forecast": self.forecast.tick,
             "announcements": self.announcements.sweep,
             "escalations": self.escalations.sweep,
             "cards": self.reporter.sweep,
@@ -275,7 +278,11 @@ def build(
     )
     operations.batches.most_at_once = settings.batches.most_at_once
     scheduler = WindowScheduler(
-        operations, clock, _people_per_node(settings), settings.observe_report_days
+        operations,
+        clock,
+        _people_per_node(settings),
+        settings.observe_report_days,
+        {name: cluster.timezone for name, cluster in settings.clusters.items()},
     )
     seeds = configured_windows(settings)
     scheduler.books.seeds, scheduler.books.clock = seeds, clock.now
@@ -319,6 +326,7 @@ def build(
         backups=BackupKeeper(
             operations, clock, lambda name: settings.clusters[name].policy.backup_alarm_days
         ),
+        forecast=scheduler.forecast,
         announcements=_announcements(base),
         dispatcher=dispatcher,
         slack=slack,

@@ -22,6 +22,7 @@ from handlers.commands.config_files import (
     ConfigFileShow,
 )
 from handlers.commands.cost import Cost
+from handlers.commands.forecast import CapacityForecast, RevokeScaling
 from handlers.commands.help import Help
 from handlers.commands.holds import HoldCommand, Unhold
 from handlers.commands.later import CancelLater, ListLater
@@ -43,6 +44,7 @@ from services.procedures import PROCEDURES
 
 INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
     *(Help, ShowStatus, Runs, Cancel, Resume, Abandon, OneRun, BackupList, BackupShow),
+    *(CapacityForecast, RevokeScaling),
     *(BackupUnschedule, BackupProtect, BackupUnprotect),
     *(ListLater, CancelLater),
     *(

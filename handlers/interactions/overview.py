@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from handlers.interactions.run_links import RunLinks
+from handlers.views.forecast import forecast_line
 from handlers.views.home_tab import COMING, RECENT, ClusterOverview
 from handlers.views.schedule import AHEAD, schedule_words
 from services.billing.prices import cost_this_month, money, total_price
@@ -153,6 +154,7 @@ class ClusterOverviews:
             terms = await scheduler.terms(name)
             rows = forecast(book.windows, now, now + AHEAD, exceptions, terms)
             month = await self._month(name, overview.cluster)
+            expected = await self._forecast(name, overview.cluster)
             recent = tuple((await scheduler.ended_runs(name))[:RECENT])
         except BotError as error:
             unread = f"{UNREAD}: {error}. Runs, requests and windows may have changed."
@@ -175,9 +177,17 @@ class ClusterOverviews:
             held=book.exceptions.hold(now) is not None,
             windows=bool(book.windows),
             month=month,
+            forecast=expected,
             read=True,
             trouble=trouble,
         )
+
+    async def _forecast(self, name: str, cluster: Cluster | None) -> str:
+        """Return how many media nodes the coming day needs; "" while that is unknown."""
+        if cluster is None or cluster.people_per_node is None:
+            return ""
+        prospect = await self._scheduler.forecast.prospect(name)
+        return forecast_line(cluster, prospect, self._clock.now())
 
     async def _month(self, name: str, cluster: Cluster | None) -> str:
         """Return `about $212.40 this month`; "" while it is unknown.

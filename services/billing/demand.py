@@ -328,4 +328,3 @@ def _most_people(forecast: DemandForecast, since: float, until: float) -> int | 
     if len(known) < len(expected) or not known:
         return None
     return max(known)
-

@@ -10,10 +10,10 @@ from functools import lru_cache
 
 from services.cluster.account_facts import NO_FACTS, AccountFacts
 from services.cluster.backup_notes import NO_NOTES, BackupNotes
-from services.cluster.scaling import ScalingPermission
 from services.cluster.configuration import NodeConfiguration
 from services.cluster.drills import DrillDroplet, DrillSeen
 from services.cluster.installation import Installation
+from services.cluster.scaling import ScalingPermission
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
 from services.common.values import replace
 from services.secrets_env.findings import SecretsFindings, SecretsUnread

@@ -53,10 +53,7 @@ class ClusterMemory:
     async def add_to(self, cluster: Cluster) -> Cluster:
         """Return the cluster with what is kept of it."""
         name, pool = cluster.name, cluster.pool.id if cluster.pool else ""
-        (
-            *(media, zero, book, paused, seen, evenings),
-            *(who, facts, notes, stops, scaling),
-        ) = await self._store.get(
+        stored_texts = await self._store.get(
             media_key(name),
             zero_refused_key(pool),
             schedule_key(name),
@@ -69,6 +66,8 @@ class ClusterMemory:
             stopped_key(name),
             scaling_key(name),
         )
+        media, zero, book, paused, seen, evenings = stored_texts[:6]
+        who, facts, notes, stops, scaling = stored_texts[6:]
         stored: dict[str, Any] = json.loads(media or NO_MEDIA)
         windows = read_book(book).windows
         await self._note_kind(cluster, seen)

@@ -13,10 +13,10 @@ from typing import Protocol
 from services.cluster import model
 from services.cluster.account_facts import AccountFact, AccountFacts
 from services.cluster.backup_notes import BackupNotes, BackupSchedule, CountsNoted, DrillResult
-from services.cluster.scaling import ScalingPermission
 from services.cluster.configuration import KeptFile, NodeConfiguration
 from services.cluster.drills import DrillDroplet, DrillPart, DrillReport, DrillSeen
 from services.cluster.installation import Installation, Updater, UpdateRecord
+from services.cluster.scaling import ScalingPermission
 from services.common.observed import Unobserved
 from services.common.serialize import Classes
 from services.procedures import Procedure

@@ -9,8 +9,8 @@ from typing_extensions import override
 
 from services.cloud.port import WriteFence
 from services.cluster.backup_notes import CountsNoted, DrillResult
-from services.cluster.scaling import read_permission
 from services.cluster.model import Cluster, MediaNode, StoppedNode
+from services.cluster.scaling import read_permission
 from services.common.errors import Refused, Superseded, Unreachable
 from services.common.values import replace
 from services.memory.cluster import ClusterMemory

@@ -35,6 +35,7 @@ from services.schedule.openings import EdgeRuns, with_next_opening
 from services.schedule.overrides import ScheduleOverrides
 from services.schedule.past_closings import closing_record_of
 from services.schedule.reading import PowerWatch, Schedule, ScheduleReader
+from services.schedule.scaling import ForecastKeeper
 from services.schedule.usage import UsageRecorder
 from services.windows import (
     Due,
@@ -61,7 +62,8 @@ AHEAD = SWEEP_INTERVAL * 2.5
 class WindowScheduler:
     """Looks after the windows of every cluster of a desk.
 
-    `per_node`: people that a media node is meant for, by cluster.
+    `per_node`: people that a media node is meant for, by cluster; their meetings are counted also
+    without windows. `zones`: the time zone of each.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class WindowScheduler:
         clock: Clock,
         per_node: Mapping[str, int] = MappingProxyType({}),
         report_days: int = 14,
+        zones: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._reader = operations.reader
         self._clusters = operations.clusters
@@ -79,6 +82,8 @@ class WindowScheduler:
         self.books: ScheduleRepository = operations.memory.books
         self.usage = UsageRecorder(operations.reader, operations.usage, clock)
         self.meetings = MeetingsRecorder(operations.reader, operations.meetings, clock)
+        self.forecast = ForecastKeeper(operations, clock, zones)
+        self._counted = frozenset(per_node)
         self.overrides = ScheduleOverrides(operations, clock, self.usage, self.look_after)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -149,7 +154,7 @@ class WindowScheduler:
         if not self.usage.is_due(name):
             return
         text, _ = await self.books.read(name)
-        if text is not None:
+        if text is not None or name in self._counted:
             async with self._gate:
                 seen = await self.usage.record(name)
             if seen is not None:
@@ -164,7 +169,8 @@ class WindowScheduler:
         """Drop everything that was read from the state: the state is lost."""
         for cache in (self._obstacles, self._quiet, self._evenings, self._late):
             cache.clear()
-        for part in (self._schedules.runs, self._power, self._announcer, self.usage):
+        parts = (self._schedules.runs, self._power, self._announcer, self.usage, self.forecast)
+        for part in parts:
             part.forget()
 
     async def aclose(self) -> None:
