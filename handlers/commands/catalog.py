@@ -134,7 +134,7 @@ TOPICS: Mapping[str, Topic] = {
     "forecast": _look("forecast", CommandGroup.CAPACITY),
     "forecast allow": _ending(
         CommandGroup.CAPACITY,
-        "forecast allow 2-5 $20 --changes 6 --days 30",
+        "forecast allow 2-5 20 --changes 6 --days 30",
         "None upwards. Downwards, the nodes that go take no new meetings.",
         "Needed once; each change within the quota afterwards needs none.",
     ),
@@ -291,7 +291,7 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "config list": ("secrets", "keys"),
     "help": ("?", "h", "commands", "usage"),
     "whoami": ("me", "who am i", "roles", "permissions"),
-    "forecast": ("scale forecast", "cost forecast", "demand"),
+    "forecast": ("demand",),
     "why": ("reason", "why down", "why is it down"),
 }
 # Where a command exists that not every deployment and media fleet has.

@@ -49,7 +49,7 @@ def forecast_card(
     if why:
         blocks.append(section(f"Not possible now: {escape(why)}"))
     blocks += [*buttons, context(_source(prospect, proposal))]
-    details = [_week(prospect, proposal.per_node), *_permission(cluster, prospect, now)]
+    details = [_week(prospect, proposal.per_node), *_permission(prospect, now)]
     blocks += [divider(), section("\n".join(details))]
     spoken = "; ".join(f"{label}: {value}" for label, value in facts)
     text = f"{title}. {spoken}. From {count_of(weeks, 'week')}. {' '.join(details)}"
@@ -70,7 +70,7 @@ def _unknown_card(cluster: Cluster, prospect: Prospect, now: float) -> Card:
         )
     elif cluster.people_per_node is not None:
         lines.append("No meetings were counted at these hours: the demand of them is unknown.")
-    lines += _permission(cluster, prospect, now)
+    lines += _permission(prospect, now)
     text = f"{title}. {' '.join(lines)}"
     return Card(without_formatting(text), (header(title), section("\n".join(lines))))
 
@@ -129,11 +129,11 @@ def _week(prospect: Prospect, per_node: int) -> str:
     return f"*Nodes by weekday:* {' · '.join(days)}"
 
 
-def _permission(cluster: Cluster, prospect: Prospect, now: float) -> list[str]:
+def _permission(prospect: Prospect, now: float) -> list[str]:
     """Return what is allowed without further approval, and what was done under it."""
     allowed = prospect.notes.permission
     if allowed is None:
-        return ["*By itself:* not allowed. `/openvidu forecast allow 2-5 $20` requests it."]
+        return ["*By itself:* not allowed. `/openvidu forecast allow 2-5 20` requests it."]
     if now > allowed.until:
         return [f":warning: The permission to scale expired {date_time(allowed.until)}."]
     used = prospect.notes.used(now)

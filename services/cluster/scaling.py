@@ -9,7 +9,7 @@ from services.common.errors import Refused
 DAY = 86400.0
 MOST_NODES, MOST_CHANGES, MOST_DAYS = 1000, 48, 365
 CHANGES, DAYS = "6", "30"
-USAGE = "forecast allow 2-5 $20 --changes 6 --days 30"
+USAGE = "forecast allow 2-5 20 --changes 6 --days 30"
 KEPT = 100  # changes; more than any quota allows in a day
 
 
@@ -91,7 +91,7 @@ def parse_permission(nodes: str, dollars: str, changes: str, days: str) -> Scali
         )
     price = re.fullmatch(r"\$?(\d{1,6})(?:\.(\d{1,2}))?", dollars)
     if price is None or not (cents := int(price[1]) * 100 + int((price[2] or "0").ljust(2, "0"))):
-        raise Refused(f"at most how many dollars a day? write $20; found “{dollars}”")
+        raise Refused(f"at most how many dollars a day? write 20; found “{dollars}”")
     return ScalingPermission(
         least,
         most,

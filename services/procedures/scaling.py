@@ -50,7 +50,7 @@ class AllowScaling(Procedure):
     required_facts: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL})
 
     nodes: str = argument("between how many media nodes, such as 2-5")
-    dollars: str = argument("at most so many dollars a day for the nodes above the smaller number")
+    dollars: str = argument("at most so many dollars a day, for the nodes above the smaller number")
     changes: str = option("changes a day at most", default=CHANGES, syntax="N")
     days: str = option("after how many days it expires", default=DAYS, syntax="N")
 
@@ -68,9 +68,8 @@ class AllowScaling(Procedure):
         super().check(cluster)
         allowed = self.parse()
         if cluster.pool is None:
-            fleet.fleet_of(cluster).scale(
-                allowed.most, harsh=False
-            )  # refused, with what changes its number
+            # Refused, with what changes its number instead.
+            fleet.fleet_of(cluster).scale(allowed.most, harsh=False)
             raise Refused(f"{cluster.name} has no autoscale pool: its number cannot be set")
         if cluster.people_per_node is None:
             raise Refused(NO_CAPACITY)
@@ -92,6 +91,7 @@ class AllowScaling(Procedure):
         return (
             "Nodes are added before they are needed, and drained once they are not: running "
             "meetings finish, no one is disconnected",
+            f"Above {count_of(self.parse().most, 'node')} {cluster.name} is never scaled by it",
             "Nothing is done while demand, meetings or prices are unknown, or while a run, a hold "
             "or a closing is in the way",
             "A number that people set outside of it stays as they set it",

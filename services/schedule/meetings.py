@@ -38,4 +38,4 @@ class MeetingsRecorder:
         if isinstance(load, Load):
             # A minute less: bots do not count at the same second.
             await self._counts.add(name, now, load.people, EVERY - 60.0)
-            await self._counts.add_quarter(name, now, load.people, load.meetings)
+            await self._counts.add_quarter(name, now, load.people, load.rooms)

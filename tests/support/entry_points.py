@@ -81,6 +81,8 @@ SAMPLES: dict[str, str] = {  # Samples for each field of a command.
     "backup schedule.times": "weekly Sun 03:00",
     "backup unschedule.schedule": "weekly",
     "drill.backup": "20270101T020000Z",
+    "forecast allow.nodes": "2-5",
+    "forecast allow.dollars": "20",
     "node": "master-1",
     "service": "caddy",
     "since": "30m",
