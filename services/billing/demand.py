@@ -14,7 +14,8 @@ from functools import cached_property
 from statistics import median
 from zoneinfo import ZoneInfo
 
-from services.cluster.scaling import ScalingPermission
+from services.cluster.scaling import MOST_CHANGES, ScalingPermission
+from services.common.text import count_of
 
 QUARTER, QUARTERS = 900.0, 96
 HOUR, DAY, WEEK = 3600.0, 86400.0, 7 * 86400.0
@@ -25,6 +26,8 @@ SHARE = 0.95
 SHRINKS, GROWS, GROWTH_WEEKS = 0.9, 1.15, 4
 # Seconds ahead for which nodes must be in service, and for which nodes that go must not be needed.
 UP_AHEAD, DOWN_AHEAD = 1800.0, 4500.0
+# More people than are counted now may come until a node is added.
+HEADROOM = 1.2
 # By UTC date, for each quarter of an hour: the most people and meetings; None: not counted.
 QuarterCounts = Mapping[str, Sequence[Sequence[int] | None]]
 
@@ -289,13 +292,14 @@ def nodes_ahead(
     people: int,
     nodes: int,
     closes: float = math.inf,
+    left: int = MOST_CHANGES,
 ) -> Wanted:
     """Return the number of nodes that the permission and the forecast want at this moment.
 
     More before they are needed; fewer once they are not needed for a while. Unknown demand changes
     nothing, nor does a number that people set outside the permission. `people`: counted just now,
     who never have to fit into fewer nodes than they need. `closes`: when a window closes the
-    cluster, after which no demand counts.
+    cluster, after which no demand counts. `left`: changes of the quota; the last one adds nodes.
     """
     if price is None or price <= 0:
         return Wanted(None, "the price of a media node is unknown")
@@ -307,15 +311,20 @@ def nodes_ahead(
     later = _most_people(forecast, now, min(now + DOWN_AHEAD, closes))
     if soon is None or later is None:
         return Wanted(None, "the demand of the next hour is unknown")
+    people = math.ceil(people * HEADROOM)
     needed = nodes_for(max(soon, people), per_node)
     stays = nodes_for(max(later, people), per_node)
+    if left < 1:
+        return Wanted(None, f"all {count_of(allowed.changes, 'change')} of 24 hours are used")
     if needed > nodes:
         number = min(cap, stays)
         short = f", {stays} would be needed" if number < stays else ""
         if number <= nodes:
             return Wanted(None, f"the permission allows {cap} media nodes{short}")
-        return Wanted(number, f"{max(soon, people)} people expected by {per_node} a node{short}")
+        return Wanted(number, f"{max(soon, people)} people expected soon, {per_node} a node{short}")
     number = max(allowed.least, stays)
+    if number < nodes and left < 2:
+        return Wanted(None, "the last change of 24 hours is kept for adding nodes")
     if number < nodes:
         return Wanted(number, f"{max(later, people)} people expected at most")
     return Wanted(None, "the number of media nodes is right")

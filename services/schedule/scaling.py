@@ -164,6 +164,7 @@ class ForecastKeeper:
             cluster.load.people,
             len(cluster.members),
             closes,
+            notes.permission.changes - notes.used(self._clock.now()),
         )
 
     async def _open(
