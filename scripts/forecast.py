@@ -76,7 +76,7 @@ class Weeks:
 
 def weeks_of(kind: Arrivals, seed: int, held_out: int = HELD_OUT) -> Weeks:
     """Return the weeks of a kind of demand, the same for a seed."""
-    dice = random.Random(f"{kind.name}/{seed}")
+    dice = random.Random(f"{kind.name}/{seed}")  # noqa: S311 - the same for a seed
     days, holidays = [], set()
     for day in range(7 * (TRAINED + held_out)):
         level = 200.0 * kind.growth ** (day / 7) * dice.gauss(1.0, 0.06)
@@ -188,9 +188,7 @@ def by_forecast(weeks: Weeks, notes: ScalingNotes) -> Decide:
         if day not in forecasts:
             forecasts.clear()
             counts = weeks.counts(day)
-            forecasts[day] = demand_forecast(
-                counts, "UTC", moment, lambda d: d in weeks.holidays
-            )
+            forecasts[day] = demand_forecast(counts, "UTC", moment, lambda d: d in weeks.holidays)
         forecast = forecasts[day]
         left = allowed.changes - notes.used(moment)
         wanted = nodes_ahead(
@@ -238,9 +236,7 @@ def _row(name: str, way: str, outcomes: list[Outcome]) -> str:
     hours = dollars / float(PRICE)
     changes = statistics.mean(o.changes for o in outcomes)
     most = max(o.most_changes for o in outcomes)
-    return (
-        f"| {name} | {way} | {minutes:.0f} | {hours:.0f} | ${dollars:.2f} | {changes:.1f} | {most} |"
-    )
+    return f"| {name} | {way} | {minutes:.0f} | {hours:.0f} | ${dollars:.2f} | {changes:.1f} | {most} |"
 
 
 def page() -> str:
@@ -248,15 +244,18 @@ def page() -> str:
     table = "\n".join([*(row for kind in KINDS for row in rows(kind)), *sample()])
     return f"""# The forecast, measured
 
-`python -m scripts.forecast --write` makes this page from simulated arrivals: {len(SEEDS)} seeds of each kind,
-{TRAINED} weeks of history and {HELD_OUT} held-out weeks. Each day's forecast sees only what was counted before that day.
-A node bears {PER_NODE} people and costs ${PRICE} an hour; it serves {STARTS * 5} minutes after it is requested, and is billed
-until {LEAVES * 5} minutes after its drain began. By the forecast: at most {PERMISSION.changes} changes a day between
-{PERMISSION.least} and {PERMISSION.most} nodes, for {PERMISSION.dollars} a day at most. Reactive: up as soon as nodes are 5/6 full, down after
-{COOLS * 5} minutes, without a limit of changes.
+`python -m scripts.forecast --write` makes this page from simulated arrivals:
+{len(SEEDS)} seeds of each kind, {TRAINED} weeks of history and {HELD_OUT} held-out weeks. Each day's
+forecast sees only what was counted before that day. A node bears {PER_NODE} people and
+costs ${PRICE} an hour. It serves {STARTS * 5} minutes after it is requested, and is billed until
+{LEAVES * 5} minutes after its drain began.
 
-Per week: minutes in which more people met than the nodes in service bear, node-hours, dollars. Per day: changes on
-average, and at most.
+By the forecast: at most {PERMISSION.changes} changes a day between {PERMISSION.least} and
+{PERMISSION.most} nodes, for {PERMISSION.dollars} a day at most above {PERMISSION.least}.
+Reactive: more nodes as soon as they are 5/6 full, fewer after {COOLS * 5} minutes, without a limit.
+
+Per week: minutes in which more people met than the nodes in service bear, node-hours,
+dollars. Per day: changes on average, and at most.
 
 | arrivals | nodes | minutes over | node-hours | dollars | changes | most |
 |---|---|---|---|---|---|---|

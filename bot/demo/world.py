@@ -387,6 +387,7 @@ class DemoWorld:
             "roles": {"operators": OPERATORS},
             "channel": OPS,
             "timezone": ZONE,
+            "people_per_node": 10,
         }
 
 
