@@ -236,7 +236,8 @@ def _row(name: str, way: str, outcomes: list[Outcome]) -> str:
     hours = dollars / float(PRICE)
     changes = statistics.mean(o.changes for o in outcomes)
     most = max(o.most_changes for o in outcomes)
-    return f"| {name} | {way} | {minutes:.0f} | {hours:.0f} | ${dollars:.2f} | {changes:.1f} | {most} |"
+    sums = f"{minutes:.0f} | {hours:.0f} | ${dollars:.2f}"
+    return f"| {name} | {way} | {sums} | {changes:.1f} | {most} |"
 
 
 def page() -> str:
@@ -245,8 +246,8 @@ def page() -> str:
     return f"""# The forecast, measured
 
 `python -m scripts.forecast --write` makes this page from simulated arrivals:
-{len(SEEDS)} seeds of each kind, {TRAINED} weeks of history and {HELD_OUT} held-out weeks. Each day's
-forecast sees only what was counted before that day. A node bears {PER_NODE} people and
+{len(SEEDS)} seeds of each kind, {TRAINED} weeks of history and {HELD_OUT} held-out weeks.
+Each day's forecast sees only what was counted before that day. A node bears {PER_NODE} people and
 costs ${PRICE} an hour. It serves {STARTS * 5} minutes after it is requested, and is billed until
 {LEAVES * 5} minutes after its drain began.
 

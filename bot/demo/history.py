@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from zoneinfo import ZoneInfo
 
 from services.common.clock import Clock
 from services.store import Commit
 from services.store.keys import quarters_key
 from services.store.sqlite import SqliteStore
-from simulators.dice import Dice, dice_of
+from simulators.dice import dice_of
 
 WEEKS = 8
 # People by the hour of the day, from 08:00 on.
@@ -37,7 +38,7 @@ def _days(now: float, zone: ZoneInfo) -> Iterator[tuple[str, list[list[int] | No
         yield f"{begin:%Y-%m-%d}", [_count(m.astimezone(zone).hour, dice) for m in moments]
 
 
-def _count(hour: int, dice: Dice) -> list[int] | None:
+def _count(hour: int, dice: Random) -> list[int] | None:
     if not OPENS <= hour < OPENS + len(DAY):
         return None
     people = round(DAY[hour - OPENS] * dice.uniform(0.8, 1.1))
