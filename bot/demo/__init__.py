@@ -70,7 +70,7 @@ async def _play(build: Callable[[], DemoWorld], port: int | None, *, browser: bo
     if problem := await start_on(world, port, panel):
         sys.stderr.write(f"{problem}\n")
         return 1
-    await remember_meetings(world.folder / "state.sqlite3", world.clock, STACK, WORLD_ZONE)
+    await remember_meetings(world.folder / "state.sqlite3", world.clock.now(), STACK, WORLD_ZONE)
     tasks = [
         asyncio.create_task(child.keep(world.bot_command, world.bot_environment())),
         asyncio.create_task(world.run_meetings()),

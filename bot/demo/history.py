@@ -19,11 +19,11 @@ DAY = (6, 18, 44, 38, 22, 12, 16, 34, 40, 30, 15, 9)
 OPENS = 8
 
 
-async def remember_meetings(path: Path, clock: Clock, cluster: str, zone: str) -> None:
+async def remember_meetings(path: Path, now: float, cluster: str, zone: str) -> None:
     """Write counts of earlier weeks into the state of a bot that has not started yet."""
-    store = SqliteStore(path, clock)
+    store = SqliteStore(path, Clock())
     try:
-        counts = dict(_days(clock.now(), ZoneInfo(zone)))
+        counts = dict(_days(now, ZoneInfo(zone)))
         await store.commit(Commit(puts={quarters_key(cluster): json.dumps(counts)}))
     finally:
         await store.aclose()
