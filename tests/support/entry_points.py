@@ -82,6 +82,8 @@ SAMPLES: dict[str, str] = {  # Samples for each field of a command.
     "backup unschedule.schedule": "weekly",
     "drill.backup": "20270101T020000Z",
     "forecast allow.nodes": "2-5",
+    "forecast allow.changes": "6",
+    "forecast allow.days": "30",
     "forecast allow.dollars": "20",
     "node": "master-1",
     "service": "caddy",
