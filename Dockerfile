@@ -46,7 +46,7 @@ COPY --from=packages /venv /venv
 COPY --from=packages /app /app
 WORKDIR /app
 # MALLOC_ARENA_MAX: each thread would otherwise keep memory of its own. OPENVIDU_BOT_WATCHDOG: seconds. A bot that hangs, or looks after nothing any more, ends itself, and its container is started again.
-ENV PATH=/venv/bin:$PATH HOME=/state XDG_STATE_HOME=/state OPENVIDU_BOT_CONFIG=/config/settings.yaml OPENVIDU_BOT_WATCHDOG=60 MALLOC_ARENA_MAX=2
+ENV PATH=/venv/bin:$PATH HOME=/state XDG_STATE_HOME=/state OPENVIDU_BOT_CONFIG=/config/settings.yaml OPENVIDU_BOT_WATCHDOG=60 MALLOC_ARENA_MAX=1
 USER 10001:10001
 VOLUME /state
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 CMD ["/venv/bin/python", "-I", "-c", "\

@@ -74,6 +74,8 @@ from services.schedule.backups import BackupKeeper
 from services.schedule.calendar_sync import CalendarSync
 from services.schedule.scaling import ForecastKeeper
 from services.schedule.scheduler import WindowScheduler
+from services.schedule.slo import Objectives
+from services.schedule.terraform_drift import TerraformDrift
 from services.schedule.weekly_digest import WeeklyDigests
 from services.store.gate import WriteGate
 from services.store.keys import BATCH_CARDS
@@ -96,6 +98,7 @@ class Bot:
     scheduler: WindowScheduler
     calendars: CalendarSync
     autoscaler_alerts: AutoscalerAlerts
+    terraform_drift: TerraformDrift
     backups: BackupKeeper
     forecast: ForecastKeeper
     announcements: Announcements
@@ -143,6 +146,8 @@ class Bot:
             "calendars": self.calendars.sweep,
             "hours": self.scheduler.tick,
             "lookouts": self.autoscaler_alerts.tick,
+            "pull requests": self.operations.terraform.sweep,
+            "Terraform": self.terraform_drift.tick,
             "backups": self.backups.tick,
             "forecast": self.forecast.tick,
             "announcements": self.announcements.sweep,
@@ -283,6 +288,7 @@ def build(
         _people_per_node(settings),
         settings.observe_report_days,
         {name: cluster.timezone for name, cluster in settings.clusters.items()},
+        objectives_of(settings),
     )
     seeds = configured_windows(settings)
     scheduler.books.seeds, scheduler.books.clock = seeds, clock.now
@@ -323,6 +329,7 @@ def build(
             calendars_of(settings), scheduler.books, clock, operations.bulkheads, clusters
         ),
         autoscaler_alerts=AutoscalerAlerts(operations, clock),
+        terraform_drift=TerraformDrift(operations, clock),
         backups=BackupKeeper(
             operations, clock, lambda name: settings.clusters[name].policy.backup_alarm_days
         ),
@@ -591,6 +598,20 @@ def oncall_of(settings: Settings, ways: Adapters) -> OnCallPager | None:
         return SilentPager(oncall.kind)
     secret = oncall.oncall_secret.get_secret_value()
     return Webhook(oncall.kind, secret, ways.http, ways.clock, oncall.url or "")
+
+
+def objectives_of(settings: Settings) -> dict[str, Objectives]:
+    """Return how well promises are to be kept, by cluster."""
+    return {
+        name: Objectives(
+            ready=wanted.ready,
+            unattended=wanted.unattended,
+            service=wanted.service,
+            answers=wanted.answers,
+            answer_seconds=wanted.answer_minutes * 60,
+        )
+        for name, wanted in ((n, c.objectives) for n, c in settings.clusters.items())
+    }
 
 
 def _people_per_node(settings: Settings) -> dict[str, int]:

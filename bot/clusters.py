@@ -17,6 +17,7 @@ from services.access.clusters import ManagedCluster
 from services.access.policy import EVERYONE, ClusterPolicy, DecisionKind, PolicyImpact
 from services.cloud.clients.digitalocean import DigitalOceanClient
 from services.cloud.clients.exchanges import Listener
+from services.cloud.clients.github import GitHubFile
 from services.cloud.clients.heard import HeardBucket, HeardHttp, HeardShell
 from services.cloud.clients.http import HttpClient
 from services.cloud.clients.livekit import LivekitClient
@@ -27,6 +28,7 @@ from services.cloud.clients.ssh import SshClient
 from services.cloud.listings import SharedAccount
 from services.cloud.node_access import Shell
 from services.cloud.secrets_bucket import ObjectStore
+from services.cloud.tfvars_file import LocalFile
 from services.cloud.world import ClusterConfig, ClusterWorld, MeetingSource
 from services.cluster.account_facts import AccountFact, AccountFacts
 from services.cluster.model import Timings
@@ -36,6 +38,7 @@ from services.common.errors import Refused
 from services.operations.rehearsal import RehearsalStage
 from services.schedule.calendar_sync import Calendar
 from services.store import Store
+from services.terraform.port import TerraformSource
 from services.windows import Window, parse_hours, parse_window
 from services.windows.sources import CalendarKind
 
@@ -168,7 +171,30 @@ def cluster_of(
         _rules(name, cluster),
         partial(http.certificate_of, cluster.public_url),
         owner,
+        variables_of(cluster, adapters),
         cluster.labels,
+    )
+
+
+def variables_of(cluster: ClusterSettings, adapters: ClusterAdapters) -> TerraformSource | None:
+    """Return where a cluster's Terraform variables are kept; None where the settings name none.
+
+    What is read there holds tokens, so a listener does not hear it.
+    """
+    place, token = cluster.terraform, cluster.secrets.github_token
+    if place is None:
+        return None
+    if place.repository is None:
+        return None if place.file is None else LocalFile(place.file)
+    secret = "" if token is None else token.get_secret_value()
+    return GitHubFile(
+        adapters.http,
+        secret,
+        place.api_url,
+        place.repository,
+        place.path,
+        place.branch,
+        place.template or "",
     )
 
 

@@ -11,7 +11,11 @@ from services.operations.assembly import Operations
 from services.runs.progress import Progress
 from services.runs.request import Request, RequestState
 from services.runs.run import Run
+from services.schedule.slo import Span
+from services.schedule.slo_reader import SloReader
 
+SLO_EVERY = 60.0  # seconds between two readings of what objectives count
+DISCONNECTED = "disconnected"
 MAX_REMEMBERED = 200  # runs, and requests
 MEASURED = (  # gauges that are removed before each measurement
     "openvidu_bot_runs_open",
@@ -26,7 +30,17 @@ MEASURED = (  # gauges that are removed before each measurement
 class MetricsCollector:
     """Counts requests and runs. A change of a run is counted once, by the process that saw it."""
 
-    def __init__(self, operations: Operations, now: Callable[[], float], version: str) -> None:
+    def __init__(
+        self,
+        operations: Operations,
+        now: Callable[[], float],
+        version: str,
+        slo: SloReader | None = None,
+    ) -> None:
+        # Objectives are counted from here on; `_counted` is what was added to the counters.
+        self._slo, self._since = slo, now()
+        self._slo_read: dict[str, float] = {}
+        self._counted: dict[tuple[str, str], tuple[float, float]] = {}
         self._reader = operations.reader
         self._clusters = operations.clusters
         self._bulkheads = operations.bulkheads
@@ -108,7 +122,28 @@ class MetricsCollector:
         with self._bulkheads.contained("metrics", name):
             await self._cluster(name)
 
+    async def _promises(self, name: str) -> None:
+        """Add what happened since the last reading to the counters of objectives."""
+        now = self._now()
+        if self._slo is None or now - self._slo_read.get(name, -SLO_EVERY) < SLO_EVERY:
+            return
+        report = await self._slo.report(name, Span(self._since, now, "since the start"))
+        self._slo_read[name] = now
+        counts = {**report.counts, DISCONNECTED: (0.0, float(report.disconnected.incidents))}
+        for objective, (events, breaches) in counts.items():
+            before = self._counted.get((name, objective), (0.0, 0.0))
+            more, worse = max(0.0, events - before[0]), max(0.0, breaches - before[1])
+            self._counted[name, objective] = (before[0] + more, before[1] + worse)
+            if objective == DISCONNECTED:
+                METRICS.add("openvidu_bot_unnamed_disconnects_total", worse, cluster=name)
+                continue
+            METRICS.add("openvidu_bot_slo_events_total", more, cluster=name, objective=objective)
+            METRICS.add("openvidu_bot_slo_breaches_total", worse, cluster=name, objective=objective)
+            target = report.shares[objective][1]
+            METRICS.set("openvidu_bot_slo_target", target, cluster=name, objective=objective)
+
     async def _cluster(self, name: str) -> None:
+        await self._promises(name)
         # What cannot be read raises and stays unset: unknown is never 0.
         run, waiting = await self._reader.open_run(name), await self._reader.waiting(name)
         for_approval = [r for r in waiting if not r.startable]

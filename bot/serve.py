@@ -277,7 +277,9 @@ class Serving:
             measure=self._measure,
             routes=_slack_routes(bot),
         )
-        self._metrics = MetricsCollector(bot.operations, bot.adapters.clock.now, own_version())
+        self._metrics = MetricsCollector(
+            bot.operations, bot.adapters.clock.now, own_version(), bot.scheduler.slo
+        )
         self._ticker = Ticker(bot.run_round, SWEEP_INTERVAL, bot.adapters.clock)
         terminal = TerminalSession(
             bot.operations.service,

@@ -44,7 +44,8 @@ SECRET_KEYS = {
     "token": "an environment variable",
 }
 SECRET_LOOKS = re.compile(
-    r"xox[a-z]-|xapp-|xwfp-|do[po]_v1_[0-9a-f]|-----BEGIN|^rediss?(\+sentinel)?://[^/]*@"
+    r"xox[a-z]-|xapp-|xwfp-|do[po]_v1_[0-9a-f]|gh[pousr]_|github_pat_|"
+    r"-----BEGIN|^rediss?(\+sentinel)?://[^/]*@"
 )
 # Chosen by people, so they may contain any printable character.
 PASSWORDS = {"REDIS_URL", "REDIS_SENTINEL_PASSWORD"}
@@ -58,7 +59,7 @@ PATHS = (
     ("state", "redis_ca_file"),
     ("terminal", "socket"),
 )
-CLUSTER_PATHS = (("ssh", "key_file"), ("ssh", "known_hosts"))
+CLUSTER_PATHS = (("ssh", "key_file"), ("ssh", "known_hosts"), ("terraform", "file"))
 CALENDARS = ("holidays", "freezes", "meetings")
 
 
@@ -376,6 +377,8 @@ def _missing(settings: Settings, *, slack: bool) -> Iterator[str]:
             wanted += ["spaces_access_key_id", "spaces_secret_access_key"]
         if cluster.livekit_url:
             wanted += ["livekit_api_key", "livekit_api_secret"]
+        if cluster.terraform and cluster.terraform.repository:
+            wanted.append("github_token")
         for key in wanted:
             if getattr(cluster.secrets, key) is None:
                 variable = CLUSTER_SECRETS[key]

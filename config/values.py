@@ -138,11 +138,25 @@ Bucket = Annotated[
 Command = Annotated[
     str, _matching(r"/[a-z0-9_-]{1,31}", "a slash and lower-case letters, such as /openvidu")
 ]
+Repository = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+", "owner/name, as in a repository's address"
+    ),
+]
+Branch = Annotated[
+    str,
+    _matching(
+        r"(?!openvidu-bot/)[A-Za-z0-9][A-Za-z0-9._/-]{0,199}",
+        "the branch that is applied, and none of the bot's own (openvidu-bot/...)",
+    ),
+]
 SPACES = ".digitaloceanspaces.com"
 Whole = Annotated[int, _no_bool("a whole number")]
 Number = Annotated[float, _no_bool("a number")]
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 Seconds = Annotated[Number, Field(gt=0, le=86400)]
+Objective = Annotated[Number, Field(gt=0, lt=1)]
 Share = Annotated[Number, Field(ge=0.05, le=1)]
 FactSeconds = Annotated[Whole, Field(ge=0, le=86400)]
 
@@ -300,6 +314,19 @@ class WakeSettings(Value):
     per_cluster: Annotated[Whole, Field(ge=0, le=100)] = 5
 
 
+class ObjectiveSettings(Value):
+    """Service level objectives of a cluster: which share of each kind is to be good.
+
+    `answer_minutes`: an answer within them is in time.
+    """
+
+    ready: Objective = 0.99
+    unattended: Objective = 0.95
+    service: Objective = 0.999
+    answers: Objective = 0.95
+    answer_minutes: Annotated[Number, Field(gt=0, le=1440)] = 15
+
+
 class AutoscalerSettings(Value):
     """Terraform's settings of the function that scales media nodes, which no API returns."""
 
@@ -354,6 +381,24 @@ class AccountFactsSettings(Value):
     seen: date | None = None
 
 
+class TerraformSettings(Value):
+    """Where a cluster's Terraform variables are kept: a file, or a repository at GitHub."""
+
+    file: Path | None = None
+    repository: Repository | None = None
+    path: Text = "terraform.tfvars"
+    template: Text | None = None
+    branch: Branch = "main"
+    api_url: SecureUrl = "https://api.github.com"
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "TerraformSettings":
+        if (self.file is None) == (self.repository is None):
+            found = "neither" if self.file is None else "both"
+            raise ValueError(f"found {found} of file and repository; allowed: one of them")
+        return self
+
+
 class LinksSettings(Value):
     """Pages that cards link to. Left out: those of OpenVidu below the public address."""
 
@@ -369,6 +414,7 @@ class Secrets(Value):
     spaces_secret_access_key: SecretStr | None = None
     livekit_api_key: SecretStr | None = None
     livekit_api_secret: SecretStr | None = None
+    github_token: SecretStr | None = None
 
 
 class ClusterSettings(Value):
@@ -386,7 +432,9 @@ class ClusterSettings(Value):
     policy: PolicySettings = PolicySettings()
     drain: DrainSettings = DrainSettings()
     autoscaler: AutoscalerSettings = AutoscalerSettings()
+    terraform: TerraformSettings | None = None
     wake: WakeSettings = WakeSettings()
+    objectives: ObjectiveSettings = ObjectiveSettings()
     timings: TimingSettings = TimingSettings()
     account_facts: AccountFactsSettings = AccountFactsSettings()
     channel: ChannelId | None = None

@@ -10,6 +10,7 @@ from simulators.clock import ScaledClock, WorldClock
 from simulators.cloud import Cloud, SimulatedCluster
 from simulators.digitalocean import DigitalOceanApi
 from simulators.faults import WorldFaults
+from simulators.github import GitHubApi
 from simulators.listeners import HttpListener, Listeners, listen_http
 from simulators.livekit import LivekitApi
 from simulators.node import NodeShell, SshServers
@@ -36,13 +37,17 @@ class Ports:
 
 @dataclass(frozen=True)
 class Addresses:
-    """Addresses once the world is started. `fronts` has a URL for each stack."""
+    """Addresses once the world is started. `fronts` has a URL for each stack.
+
+    `github`: where there is a repository.
+    """
 
     digitalocean: str
     spaces: str
     ssh_port: int
     health_port: int
     fronts: dict[str, str] = field(default_factory=dict)
+    github: str = ""
 
 
 class SimulatedEnvironment:
@@ -69,6 +74,7 @@ class SimulatedEnvironment:
         self.shell = NodeShell(self.estate, self.faults)
         self.web = PublicHttp(self.estate, self.faults, on_call)
         self.spaces = SpacesApi(self.estate, self.faults)
+        self.github = GitHubApi(self.estate.clock, self.faults)
         self.livekit: dict[str, LivekitApi] = {}
         self.ssh: SshServers | None = None
         self._authorized_key = authorized_key
@@ -105,7 +111,12 @@ class SimulatedEnvironment:
         await self.ssh.start()
         await masters.start()
         fronts = await self._open_fronts(ports.front)
-        return Addresses(api.url, spaces.url, ssh_port, health_port, fronts)
+        github = ""
+        if self.github.repositories:
+            door = await self._listen("github", self.github.app(), 0)
+            self._doors.append(door)
+            github = door.url
+        return Addresses(api.url, spaces.url, ssh_port, health_port, fronts, github)
 
     async def stop(self) -> None:
         """Close every socket."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from simulators.dice import dice_of
 
-Party = Literal["digitalocean", "action", "ssh", "node", "spaces", "web"]
+Party = Literal["digitalocean", "action", "ssh", "node", "spaces", "web", "github"]
 
 KINDS: dict[str, tuple[str, ...]] = {
     "digitalocean": (
@@ -25,6 +25,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     ),
     "spaces": ("412", "503", "stale"),
     "web": ("refuse", "503"),
+    "github": ("reset-before", "reset-after", "503", "rate"),
 }  # fmt: skip
 SWITCHES = (
     "zero_refused",  # a pool of zero is refused with 422

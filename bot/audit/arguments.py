@@ -32,6 +32,11 @@ def add_audit(commands: Subcommands) -> None:
     verify.add_argument(
         "--no-bucket", action="store_true", help="do not compare with the heads in the bucket"
     )
+    verify.add_argument(
+        "--timeline",
+        metavar="FILE",
+        help="check an export of `timeline --form json` against the audit and the journals",
+    )
     verify.set_defaults(entry="bot.audit.verify:run_verify")
     export.add_argument(
         "--since",

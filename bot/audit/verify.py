@@ -26,6 +26,8 @@ from services.cloud.secrets_bucket import SecretsBucket
 from services.common.clock import Clock
 from services.common.errors import BotError
 from services.store import Store
+from services.store.keys import run_log_key
+from services.timeline import check_export, read_export, runs_in, unproven
 
 WHOLE, CANNOT, WRONGLY_ASKED, NOT_WHOLE = 0, 1, 2, 3  # exit codes
 MAX_FLAWS = 50  # listed for each cluster
@@ -90,6 +92,8 @@ async def verify_all(
     settings: Settings, store: Store, options: argparse.Namespace, names: list[str]
 ) -> int:
     """Verify clusters against the heads in their buckets and those given; print what is wrong."""
+    if options.timeline:
+        return await verify_timeline(store, options, sorted(settings.clusters))
     given = [head for text in options.head for head in _heads(text, names)]
     code = WHOLE
     for name in names:
@@ -122,6 +126,35 @@ async def _anchored_heads(settings: Settings, clock: Clock, name: str) -> tuple[
     finally:
         if isinstance(bucket, SpacesClient | ReadingBucket):
             await bucket.aclose()
+
+
+async def verify_timeline(store: Store, options: argparse.Namespace, names: list[str]) -> int:
+    """Verify an exported timeline against the audit and the journals; print what is wrong."""
+    path = Path(options.timeline)
+    try:
+        found = read_export(await asyncio.to_thread(path.read_text, "utf-8"))
+    except (OSError, ValueError) as error:
+        raise WrongArguments(f"--timeline {path}: {error}") from None
+    name = str(found.head["cluster"])
+    if name not in names:
+        raise WrongArguments(f"--timeline {path}: there is no cluster {name} in the settings")
+    chain = AuditChain(store, options.clock)
+    audit = await verify(store, chain, name)
+    if audit.flaws:
+        _print_finding(audit, 0, "")
+    entries = [e for e in map(read_entry, await chain.texts(name)) if e is not None]
+    journals = {run: await store.read(run_log_key(run)) for run in sorted(runs_in(found))}
+    flaws = check_export(found, entries, journals)
+    verdict = "NOT INTACT" if flaws else "intact, and the audit vouches for it"
+    sys.stdout.write(f"timeline of {found.head['subject']}: {len(found.lines)} lines, {verdict}\n")
+    for flaw in flaws[:MAX_FLAWS]:
+        sys.stdout.write(f"  line {flaw.line} {flaw.problem}\n")
+    if others := unproven(found):
+        sys.stdout.write(
+            f"  {others} lines are as DigitalOcean and Slack told them then: "
+            "that they told the truth cannot be verified\n"
+        )
+    return NOT_WHOLE if flaws or audit.flaws else WHOLE
 
 
 async def export(

@@ -15,9 +15,10 @@ import yaml
 import config
 from handlers.commands.parser import COMMANDS
 from simulators.clock import ScaledClock
-from simulators.cloud import SimulatedCluster, SimulatedDroplet
+from simulators.cloud import SimulatedCluster, SimulatedDroplet, variables_text
 from simulators.dice import dice_of
 from simulators.environment import Addresses, SimulatedEnvironment
+from simulators.github import TOKEN as GITHUB_TOKEN
 from simulators.slack.screen import is_offered
 from simulators.slack.server import SlackServer
 from simulators.slack.workspace import SlackWorkspace
@@ -27,6 +28,8 @@ Json = dict[str, Any]
 STACK = "acme"
 SECOND = "beta"  # a small cluster beside it, where several are to be tried
 LABEL = "production"  # of both
+# Where the simulated GitHub has the Terraform variables of acme.
+REPOSITORY, VARIABLES = "acme/infrastructure", "acme/terraform.tfvars"
 ZONE = "Europe/Madrid"
 PEOPLE = {
     "UANA": ("ana", "Ana Ruiz"),
@@ -126,6 +129,11 @@ GUIDE: list[Json] = [
     {"text": "Watch it close an hour later", "done": {"fact": "down"}},
     {"text": "Watch it open again in time", "done": {"fact": "in service"}},
     {"text": "See what that saved", "fill": "/openvidu cost", "done": {"typed": "/openvidu cost"}},
+    {
+        "text": "See which promises were kept",
+        "fill": "/openvidu slo",
+        "done": {"typed": "/openvidu slo"},
+    },
 ]
 DETOUR: Json = {
     "said": f"{STACK} needs a decision",
@@ -193,6 +201,7 @@ class DemoWorld:
         self.estate = self.environment.estate
         built = DEPLOYMENTS.get(kind, {"kind": kind})
         self.cluster = self.environment.build_cluster(STACK, media=media, **built)
+        self.environment.github.create(REPOSITORY, {VARIABLES: variables_text(self.estate, STACK)})
         self.second: SimulatedCluster | None = None
         if second:
             self.second = self.environment.build_cluster(SECOND, media=1)
@@ -332,6 +341,7 @@ class DemoWorld:
                 "SPACES_SECRET_ACCESS_KEY": "sim-spaces-secret",
                 "LIVEKIT_API_KEY": livekit.api_key,
                 "LIVEKIT_API_SECRET": livekit.api_secret,
+                "GITHUB_TOKEN": GITHUB_TOKEN,
             }
             | self._second_secrets()
         )
@@ -354,6 +364,11 @@ class DemoWorld:
     def _settings(self, at: Addresses) -> Mapping[str, Any]:
         health = {"health_url": url} if (url := self.health_url()) else {}
         clusters = {STACK: {**self._cluster_settings(STACK, self.cluster, at), **health}}
+        clusters[STACK]["terraform"] = {
+            "repository": REPOSITORY,
+            "path": VARIABLES,
+            "api_url": at.github,
+        }
         if self.second is not None:
             health = {"health_url": f"http://{{address}}:{at.health_port}/health/caddy"}
             names = ("livekit_api_key", "livekit_api_secret")

@@ -26,7 +26,7 @@ async def windows_of(context: DoctorContext, target: Target) -> Sequence[Window]
     except Unreachable:
         text = None
     if text is not None:
-        return read_book(text).windows
+        return read_book(text).named_windows
     try:
         return [parse_window(text, target.settings.timezone) for text in target.settings.windows]
     except Refused:

@@ -3,20 +3,22 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from json import dumps
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from xml.etree import ElementTree as ET
 
 from services.cloud.clients.http import HttpClient, Reply
 from services.cloud.clients.spaces import Stored
 from services.cloud.clients.ssh import Host, Output
 from services.cluster.certificates import CertificateSeen, NoCertificate
-from services.common.causes import REFUSED
+from services.common.causes import REFUSED, RESET
 from services.common.errors import Forbidden, NotFound, Rejected, Unreachable
 from simulators.environment import SimulatedEnvironment
 from simulators.node import KeyRefused
 
 NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
+GITHUB = "api.github.com"
 TIMED_OUT = "connecting timed out"
 SSH_SECONDS, HTTP_SECONDS, BUCKET_SECONDS = 0.2, 0.05, 0.1
 
@@ -54,6 +56,8 @@ class InProcessHttp(HttpClient):
     async def get(self, url: str, *, headers: Any = None, timeout: float = 10.0) -> Reply:
         await asyncio.sleep(HTTP_SECONDS)
         parts = urlsplit(url)
+        if parts.hostname == GITHUB:
+            return self._github("GET", url, headers)
         try:
             return Reply(
                 self._world.web.handle(parts.hostname or "", parts.port or 443, parts.path)
@@ -68,6 +72,8 @@ class InProcessHttp(HttpClient):
     ) -> Reply:
         await asyncio.sleep(HTTP_SECONDS)
         parts = urlsplit(url)
+        if parts.hostname == GITHUB:
+            return self._github("POST", url, headers, dumps(json).encode())
         stack = next(
             c.stack for c in self._world.estate.clusters.values() if c.domain == parts.hostname
         )
@@ -76,6 +82,16 @@ class InProcessHttp(HttpClient):
             answer = self._world.livekit[stack].handle("POST", parts.path, headers or {}, body)
         except ConnectionRefusedError:
             raise Unreachable(f"post {url}: {REFUSED}", sent=False, cause=REFUSED) from None
+        return Reply(answer.status, answer.body)
+
+    def _github(self, method: str, url: str, headers: Any, body: bytes = b"") -> Reply:
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query))
+        try:
+            answer = self._world.github.handle(method, parts.path, query, headers or {}, body)
+        except ConnectionResetError:
+            what = f"{method.lower()} {url.partition('?')[0]}"
+            raise Unreachable(f"{what}: {RESET}", cause=RESET) from None
         return Reply(answer.status, answer.body)
 
 

@@ -33,7 +33,10 @@ from handlers.commands.observed import Observed
 from handlers.commands.rehearse import Rehearse
 from handlers.commands.run_control import Abandon, Cancel, HowToCancel, Resume
 from handlers.commands.scale_by import ScaleBy
+from handlers.commands.slo import Slo
 from handlers.commands.status import OneRun, Runs, ShowStatus
+from handlers.commands.terraform import TerraformDriftCommand, TerraformOpen
+from handlers.commands.timeline import ShowTimeline
 from handlers.commands.waiting import HowToApprove, HowToReject
 from handlers.commands.wake_up import WakeUpCommand
 from handlers.commands.webhooks import WebhookAdd, WebhookList, WebhookRemove
@@ -43,7 +46,18 @@ from services.common.command import Command
 from services.procedures import PROCEDURES
 
 INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
-    *(Help, ShowStatus, Runs, Cancel, Resume, Abandon, OneRun, BackupList, BackupShow),
+    *(
+        Help,
+        ShowStatus,
+        Runs,
+        Cancel,
+        Resume,
+        Abandon,
+        OneRun,
+        ShowTimeline,
+        BackupList,
+        BackupShow,
+    ),
     *(CapacityForecast, RevokeScaling),
     *(BackupUnschedule, BackupProtect, BackupUnprotect),
     *(ListLater, CancelLater),
@@ -57,9 +71,11 @@ INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
         HoldCommand,
         Unhold,
         Cost,
+        Slo,
         Observed,
     ),
     *(ConfigList, ConfigSet, ConfigHistory, ConfigRollback),
+    *(TerraformDriftCommand, TerraformOpen),
     Logs,
     *(ConfigFileList, ConfigFileShow, ConfigFileEdit, ConfigFileSet),
     *(ModuleList, ModuleOn, ModuleOff, WebhookList, WebhookAdd, WebhookRemove),

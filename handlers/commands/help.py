@@ -169,13 +169,17 @@ async def _possible(ctx: CommandContext, name: str, status: Status | None) -> fr
         return frozenset(TOPICS)
     hold = book.exceptions.hold(ctx.clock.now())
     offered = offers(
-        status.cluster, status.run, operates=True, held=hold is not None, windows=bool(book.windows)
+        status.cluster,
+        status.run,
+        operates=True,
+        held=hold is not None,
+        windows=bool(book.all_windows),
     )
     possible = {o.command for o in offered} | READING | {"break-glass"}
     possible |= _without_button(status.cluster, possible)
     if not ctx.operations.clusters.observes:
         possible -= {"observed"}
-    if book.windows:
+    if book.all_windows:
         possible |= {"window remove", "window skip"}
     if status.later:
         possible.add("later cancel")

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from handlers import views
 from handlers.slack.blocks import Card
 from handlers.slack.client import ReplyTarget, SlackClient
+from handlers.views.terraform import OPEN_PULL
 from services.access.policy import Actor
 from services.audit.entries import AuditAction
 from services.common.clock import Clock
@@ -43,6 +44,8 @@ RECORDED: Mapping[str, tuple[AuditAction, ...]] = {
     "config rollback": (AuditAction.ASKED, AuditAction.OPENED),
     "config file edit": (AuditAction.ASKED, AuditAction.OPENED),
     "config file set": (AuditAction.ASKED, AuditAction.OPENED),
+    "terraform open": (AuditAction.PULL_REQUEST,),
+    OPEN_PULL: (AuditAction.PULL_REQUEST,),
     "module on": (AuditAction.ASKED, AuditAction.OPENED),
     "module off": (AuditAction.ASKED, AuditAction.OPENED),
     "webhook add": (AuditAction.ASKED, AuditAction.OPENED),

@@ -64,4 +64,4 @@ async def _hold_and_windows(ctx: CommandContext, name: str) -> tuple[Hold | None
         book = await ctx.visible.book(name, ctx.actor)
     except Unreachable:
         return None, False  # reading works without the state store
-    return book.exceptions.hold(ctx.clock.now()), bool(book.windows)
+    return book.exceptions.hold(ctx.clock.now()), bool(book.all_windows)

@@ -33,12 +33,15 @@ class WakeUpCommand(InstantCommand):
 
 async def wake(wakes: WakeUps, name: str, actor: Actor, reason: str = "") -> Card:
     """Wake a cluster up, and say what that does: it starts at once, by a standing permission."""
-    keep_up = await wakes.wake_up(name, actor, reason)
+    awake = await wakes.wake_up(name, actor, reason)
     run = await wakes.opened(name, actor)
     does = "`/openvidu status` shows the progress."
     if run is not None:
         takes = duration(run.plan.takes)
         steps = " · ".join(numbered(run.plan))
         does = f"`{run.id}` takes about {takes}: {steps}."
-    until = date_time(keep_up.until)
-    return views.text_card(f"{name} is starting. It closes again {until}. {does}")
+    closes = f"It closes again {date_time(awake.until)}."
+    if awake.empty:
+        without = f"after {duration(awake.empty)} without a meeting"
+        closes = f"It stays open until {date_time(awake.until)}, then closes {without}."
+    return views.text_card(f"{name} is starting. {closes} {does}")

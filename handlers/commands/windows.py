@@ -33,10 +33,10 @@ class ListWindows(InstantCommand):
         book = await ctx.visible.book(name, ctx.actor)
         verdict = ctx.operations.permission(name, ctx.actor, AddWindow)
         adds = verdict.kind is not AccessResult.DENIED
-        if not book.windows:
+        if not book.named_windows:
             return no_windows_card(name, book, now, adds=adds)
         rules = ctx.operations.clusters.cluster(name).rules
-        names = [w.name for w in book.windows]
+        names = [w.name for w in book.named_windows]
         standings = await ctx.operations.standings(name, ctx.actor, book, names)
         schedule, words = await schedule_of(ctx, name)
         return windows_card(name, book, standings, rules, schedule, words, now, adds=adds)

@@ -11,6 +11,7 @@ from handlers.slack.markup import date_time
 from handlers.updates.escalations import ACKNOWLEDGE, Escalations
 from handlers.views.batch import BatchFacts, batch_details
 from handlers.views.links import LINK
+from handlers.views.terraform import OPEN_PULL, SHOW_PATCH, patch_card, pull_card
 from services.access.clusters import ClusterRegistry
 from services.access.policy import Actor, DecisionKind, people_to_ask
 from services.common.errors import Refused
@@ -130,6 +131,18 @@ class ButtonActions:
             self._clusters.resolve_name(name, actor), edge, actor
         )
 
+    async def terraform_patch(self, value: str, _more: str, actor: Actor) -> Card:
+        """Show the patch of the Terraform variables after a run."""
+        run = await self._operations.run(value, actor)
+        report = await self._operations.terraform.report(run.cluster, actor)
+        return patch_card(report, run.id)
+
+    async def terraform_pull(self, value: str, _more: str, actor: Actor) -> Card:
+        """Open the pull request of a patch that was shown."""
+        name, digest, about = [*value.split("|"), "", ""][:3]
+        cluster = self._clusters.resolve_name(name, actor)
+        return pull_card(await self._operations.terraform.open_pull(cluster, digest, actor, about))
+
     async def answer(self, value: str, _more: str, actor: Actor) -> Card | None:
         """Answer a run's question."""
         run, question, choice = [*value.split("|"), "", ""][:3]
@@ -152,6 +165,8 @@ ACTIONS: Mapping[str, Callable[[ButtonActions, str, str, Actor], Awaitable[Card 
     "keepup": ButtonActions.keep_up,
     views.WAKE: ButtonActions.wake,
     "closenow": ButtonActions.close_now,
+    SHOW_PATCH: ButtonActions.terraform_patch,
+    OPEN_PULL: ButtonActions.terraform_pull,
 }
 
 

@@ -25,6 +25,7 @@ from handlers.slack.api import MessageGone
 from handlers.slack.client import ReplyTarget, SlackClient, mark_of
 from handlers.updates.escalations import Escalations
 from handlers.updates.reporter import Reporter
+from handlers.views import terraform
 from handlers.views.notifications import BUTTON as NOTIFY
 from services.access.policy import Actor
 from services.common.errors import BotError, Refused, Unreachable
@@ -56,6 +57,7 @@ DECIDING = (
     views.NEXT,
     "keepup",
     "closenow",
+    terraform.OPEN_PULL,
 )
 NAMED = 3  # people whom `people_to_ask` names
 MENU_ACTIONS = ("form", "say", "more", "which")
@@ -329,7 +331,7 @@ class ButtonHandler:
                     actor,
                     since,
                 )
-            case "keepup" | "closenow" | views.WAKE as command:
+            case ("keepup" | "closenow" | views.WAKE | terraform.OPEN_PULL) as command:
                 return partial(
                     self._dispatcher.lost_answers.outcome_by_audit,
                     value.partition("|")[0],

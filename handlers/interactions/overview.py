@@ -14,6 +14,7 @@ from handlers.interactions.run_links import RunLinks
 from handlers.views.forecast import forecast_line
 from handlers.views.home_tab import COMING, RECENT, ClusterOverview
 from handlers.views.schedule import AHEAD, schedule_words
+from handlers.views.slo import slo_line
 from services.billing.prices import cost_this_month, money, total_price
 from services.billing.savings import SavingsReport, report
 from services.cluster.certificates import CertificateSeen
@@ -24,6 +25,7 @@ from services.common.errors import BotError
 from services.operations.reader import ClusterReader
 from services.runs.request import Request
 from services.schedule.scheduler import WindowScheduler
+from services.schedule.slo_reader import last_days
 from services.schedule.wake_up import wakeable
 from services.windows import forecast
 
@@ -32,6 +34,8 @@ NEEDS = EVERYTHING - {Fact.SIZES, Fact.LINT}
 LOOK_EVERY = 30.0  # seconds between two looks at one cluster, while it changes
 LOOK_WITHIN = 60.0
 COSTS_EVERY = 900.0  # seconds between two reads of a month's records
+PROMISES_EVERY = 900.0  # seconds between two readings of how promises were kept
+PROMISED = 30  # days
 CERTIFICATE_EVERY = 900.0  # seconds between two looks at a certificate
 AT_ONCE = 8
 UNREAD = "The state store could not be read"
@@ -57,6 +61,7 @@ class ClusterOverviews:
         self._known: dict[str, ClusterOverview] = {}
         self._changed_at: dict[str, float] = {}
         self._stamps: dict[str, object] = {}
+        self._promises: dict[str, tuple[float, str]] = {}
         self._months: dict[str, tuple[float, str]] = {}
         self._certificates: dict[str, tuple[float, CertificateSeen | None]] = {}
         self._gate = asyncio.Semaphore(AT_ONCE)
@@ -152,9 +157,10 @@ class ClusterOverviews:
             closed = not wakeable(name, schedule.due)
             exceptions = await scheduler.exceptions(name, book)
             terms = await scheduler.terms(name)
-            rows = forecast(book.windows, now, now + AHEAD, exceptions, terms)
+            rows = forecast(book.all_windows, now, now + AHEAD, exceptions, terms)
             month = await self._month(name, overview.cluster)
             expected = await self._forecast(name, overview.cluster)
+            promises = await self._kept(name)
             recent = tuple((await scheduler.ended_runs(name))[:RECENT])
         except BotError as error:
             unread = f"{UNREAD}: {error}. Runs, requests and windows may have changed."
@@ -175,9 +181,10 @@ class ClusterOverviews:
             recent=recent,
             links=await self._links.of(shown),
             held=book.exceptions.hold(now) is not None,
-            windows=bool(book.windows),
+            windows=bool(book.all_windows),
             month=month,
             forecast=expected,
+            promises=promises,
             read=True,
             trouble=trouble,
         )
@@ -188,6 +195,15 @@ class ClusterOverviews:
             return ""
         prospect = await self._scheduler.forecast.prospect(name)
         return forecast_line(cluster, prospect, self._clock.now())
+
+    async def _kept(self, name: str) -> str:
+        """Return how well promises were kept lately, as of the last quarter of an hour."""
+        now = self._clock.now()
+        at, line = self._promises.get(name, (NEVER, ""))
+        if now - at >= PROMISES_EVERY:
+            line = slo_line(await self._scheduler.slo.report(name, last_days(now, PROMISED)))
+            self._promises[name] = (now, line)
+        return line
 
     async def _month(self, name: str, cluster: Cluster | None) -> str:
         """Return `about $212.40 this month`; "" while it is unknown.

@@ -15,6 +15,7 @@ from handlers.slack.blocks import Block, Card
 from handlers.slack.markup import COMMAND, EMOJI
 from handlers.views import ABANDON, ANSWER, APPROVE, CANCEL, NEXT, REJECT, RESUME
 from handlers.views.next_steps import typed_words
+from handlers.views.terraform import OPEN_PULL, SHOW_PATCH
 from services.common.markers import Marker, rendered
 from services.procedures import Procedure
 
@@ -29,6 +30,8 @@ BUTTONS: Mapping[str, Callable[[str, str], str]] = {
     RESUME: lambda _, value: f"resume {value}",
     ABANDON: lambda _, value: f"abandon {value}",
     NEXT: lambda _, value: f"run {typed_words(value)}",
+    SHOW_PATCH: lambda _, value: f"say terraform patch --cluster {value.rpartition('-')[0]}",
+    OPEN_PULL: lambda _, value: f"say terraform open {value.split('|')[1]}",
     ANSWER: lambda choice, value: f"answer {value.partition('|')[0]} {choice}",
 }
 PROCEDURES = sorted(

@@ -18,6 +18,7 @@ from handlers.views.announcements import (
 )
 from handlers.views.month_chart import month_picture
 from handlers.views.observed import observed_card
+from handlers.views.slo import slo_line
 from services.access.clusters import ClusterRegistry
 from services.audit.anchors import HeadAnchors
 from services.billing.busy_hours import BusyHour, busy_hours
@@ -30,6 +31,7 @@ from services.memory.schedule import Announcement, Book, Posted
 from services.schedule.edge_announcements import REPORT
 from services.schedule.observer import REPORT as OBSERVED
 from services.schedule.scheduler import WindowScheduler
+from services.schedule.slo_reader import month_span
 from services.store.keys import announcement_once, posted_head_once
 from services.store.once import Once
 
@@ -138,7 +140,8 @@ class Announcements:
             return ""
         now = self._clock.now()
         last_month = report(name, year, month, facts, now)
-        ts = await self._slack.post(channel, cost_card(last_month))
+        promises = slo_line(await self._scheduler.slo.report(name, month_span(year, month)))
+        ts = await self._slack.post(channel, with_line(cost_card(last_month), promises))
         try:
             subject = f"{name} {last_month.month}"
             hours = await self._busy_hours(name, facts, month_of(year, month, now))
@@ -164,6 +167,13 @@ class Announcements:
             await self._slack.edit(posted.channel, posted.ts, card)
         except MessageGone:
             return
+
+
+def with_line(card: Card, line: str) -> Card:
+    """Return a card with one more line; the same card for none."""
+    if not line:
+        return card
+    return Card(without_formatting(f"{card.text}; {line}"), (*card.blocks, section(line)))
 
 
 def countdown(announcement: Announcement, now: float) -> str:

@@ -54,7 +54,11 @@ def announcement_text(announcement: Announcement, countdown: str = "") -> str:
 def announcement_buttons(announcement: Announcement) -> tuple[Button, ...]:
     """What can be pressed below it while it is open."""
     match announcement.subject:
-        case values.ClosesSoon(cluster=cluster):
+        case (
+            values.ClosesSoon(cluster=cluster)
+            | values.ClosesWhenEmpty(cluster=cluster)
+            | values.EmptyNow(cluster=cluster)
+        ):
             return (
                 ("Keep running 1 h", "keepup:3600", cluster),
                 ("Keep running tonight", "keepup:tonight", cluster),
@@ -81,6 +85,20 @@ def _(it: values.ClosesSoon) -> AnnouncementParts:
     if it.fault:
         body += f" {it.cluster} closes only if this is fixed: {full_stop(it.fault)}"
     return AnnouncementParts(f"{it.cluster} closes at {it.time}", body, _windows(it))
+
+
+@parts_of.register
+def _(it: values.ClosesWhenEmpty) -> AnnouncementParts:
+    title = f"{it.cluster} closes after {duration(it.empty)} without a meeting"
+    body = f"At the earliest {date_time(it.earliest)}. In service again {date_time(it.opens)}."
+    return AnnouncementParts(title, body, f"Window *{it.window}*")
+
+
+@parts_of.register
+def _(it: values.EmptyNow) -> AnnouncementParts:
+    closes = f"It closes {date_time(it.closes)}, unless one begins."
+    body = f"No meeting since {date_time(it.since)}. {closes}"
+    return AnnouncementParts(f"{it.cluster} is empty and closes", body, f"Window *{it.window}*")
 
 
 def _meetings(it: values.ClosesSoon) -> str:
@@ -233,7 +251,10 @@ def _(it: values.KeptUp) -> AnnouncementParts:
 @parts_of.register
 def _(it: values.Woken) -> AnnouncementParts:
     body = f"It {STAYS} until {date_time(it.until)}."
-    if it.windows:
+    if it.windows and it.empty:
+        without = f"after {duration(it.empty)} without a meeting"
+        body += f" Then {join_words(it.windows)} closes it {without}."
+    elif it.windows:
         body += f" It was closed by {join_words(it.windows)}, and closes again then."
     return AnnouncementParts(
         f"{it.cluster} was woken", body, _by(it.by, it.reason or "no reason given")

@@ -8,6 +8,7 @@ from handlers.views.links import NO_LINKS, ClusterLinks, link_buttons
 from handlers.views.next_steps import needs_restore, next_buttons
 from handlers.views.run_steps import done_lines
 from handlers.views.service import attention, service_line
+from handlers.views.terraform import patch_button
 from handlers.views.text import (
     MOST_IN_TEXT,
     MOST_WORDS,
@@ -72,12 +73,15 @@ def end_card(run: Run, links: ClusterLinks = NO_LINKS) -> Card:
             blocks.append(line)
         else:
             more.insert(0, line["text"]["text"])
-    blocks.append(actions(*next_buttons(run), *link_buttons(run, links)))
+    blocks.append(actions(*next_buttons(run), *patch_button(run), *link_buttons(run, links)))
     if more:
         blocks.append(section("\n".join(more)))
     if steps := done_lines(run):
         blocks.append(section("\n".join(steps)))
-    blocks.append(context(f"{attribution(run)} · `{run.id}`"))
+    record = ""
+    if run.state is not State.DONE:
+        record = f" · `/openvidu timeline {run.id}` records what happened"
+    blocks.append(context(f"{attribution(run)} · `{run.id}`{record}"))
     return Card(_fitting_text(run, f"{label}: {changed}."), tuple(blocks))
 
 

@@ -96,6 +96,7 @@ class ClusterOverview:
     windows: bool = False  # it has some
     month: str = ""  # what it cost this month
     forecast: str = ""  # the media nodes that the coming day needs
+    promises: str = ""  # how well promises were kept lately
     trouble: tuple[str, ...] = ()  # what could not be read
     later: tuple[Request, ...] = ()  # approved, and waiting for their time
     closed: bool = False  # by its window alone
@@ -381,6 +382,8 @@ def _lines(overview: ClusterOverview, mine: UserActions, at: float) -> list[str]
     if len(wrong) > WRONG:
         more = f"and {len(wrong) - WRONG} more"
         lines.append(f"{more}: `/openvidu status --cluster {overview.name}`")
+    if overview.promises:
+        lines.append(overview.promises)
     return lines + [_waits(r, mine) for r in overview.waiting if r.id not in mine.decides]
 
 

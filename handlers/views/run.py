@@ -95,7 +95,8 @@ def _stopped(run: Run, links: ClusterLinks) -> _Parts:
     if not why:
         title = f"{run.id} is paused at {run_place(run)}"
     reason = section(f"{_why_stopped(run)}\n{_while_stopped(run)}")
-    foot = f"Paused at {time_of_day(run.stopped_at)} · any operator can decide"
+    record = f"`/openvidu timeline {run.id}` records it"
+    foot = f"Paused at {time_of_day(run.stopped_at)} · any operator can decide · {record}"
     buttons = [*stopped_buttons(run), *link_buttons(run, links)]
     above = (reason, actions(*buttons), context(foot))
     lead = f"{run.id} is paused. {_why_stopped(run)}"

@@ -44,9 +44,9 @@ def windows_card(
     """
     head, lines = f"Windows of {name}", [f"*Now:* {words}"]
     lines += [f":warning: {c}" for c in schedule.due.conflicts]
-    lines += [f":warning: {escape(c)}" for c in find_conflicts(book.windows, now)]
+    lines += [f":warning: {escape(c)}" for c in find_conflicts(book.named_windows, now)]
     lines += [_window(standing, rules, now) for standing in standings]
-    lines += [f"*Overlap:* {escape(o)}" for o in _overlaps(book.windows, now)]
+    lines += [f"*Overlap:* {escape(o)}" for o in _overlaps(book.named_windows, now)]
     if off := [d for d in book.exceptions.off if d >= _today(now)]:
         lines.append(f"*Days off:* {', '.join(off)}")
     lines += _calendars(book, now)
@@ -83,6 +83,8 @@ def _today(now: float) -> str:
 def _window(standing: StandingApproval, rules: ClusterPolicy, now: float) -> str:
     window = standing.window
     what = f"*{window.name}* `{window.to_text()}` · {KIND_WORDS[window.kind]}"
+    if window.empty_words:
+        what += f" · {window.empty_words}"
     return f"{what} · {_approval(standing, rules, now)}"
 
 

@@ -10,6 +10,7 @@ from services.cluster.certificates import CertificateSeen
 from services.common.clock import Clock
 from services.common.errors import ObservesOnly, Refused
 from services.common.values import replace
+from services.terraform.port import TerraformSource
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class ManagedCluster:
     certificate: Callable[[], Awaitable[CertificateSeen]] | None = None
     # Reads the id of the account that the token belongs to.
     account: Callable[[], Awaitable[str]] | None = None
+    # Where its Terraform variables are kept; None: not known.
+    variables: TerraformSource | None = None
     # Names for several clusters at once.
     labels: tuple[str, ...] = ()
 

@@ -19,6 +19,10 @@ class AuditChain:
         self._store = store
         self._clock = clock
 
+    def now(self) -> float:
+        """Return the time of an entry that is added now."""
+        return self._clock.now()
+
     async def commit(
         self, commit: Commit, cluster: str, *deeds: AuditRecord, note: str = ""
     ) -> bool:

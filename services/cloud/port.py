@@ -1,7 +1,9 @@
 """How the rooms above reach one cluster: reads at any time, writes only with the fence of a run."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
+from services.cloud.account_events import AccountEvents
 from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.backup_notes import CountsNoted, DrillResult
 from services.cluster.model import Cluster, Fact, MediaNode
@@ -106,6 +108,15 @@ class ClusterGateway(Protocol):
 
     async def logs(self, droplet_id: int, service: str, seconds: int) -> str:
         """Return the raw log of a container, or of OpenVidu's unit. It has to be masked."""
+        ...
+
+    async def account_events(
+        self, droplets: Mapping[int, str], pool_id: str, begins: float, ends: float
+    ) -> AccountEvents:
+        """Return what DigitalOcean did to these droplets and the pool, and what was not read.
+
+        `droplets`: names by id. `pool_id`: "" for none.
+        """
         ...
 
     async def config_file(self, droplet_id: int, file: ConfigFile) -> ConfigText:

@@ -1,10 +1,12 @@
 """One cluster as the bot sees it: `observe` is the one way in, and `writer` the one way out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from typing_extensions import override
 
+from services.cloud.account_events import AccountEvents, read_account_events
 from services.cloud.clients.http import HttpClient
 from services.cloud.clients.livekit import LivekitLoad
 from services.cloud.drills import DrillSurvey
@@ -143,6 +145,12 @@ class ClusterWorld(ClusterGateway):
     @override
     async def logs(self, droplet_id: int, service: str, seconds: int) -> str:
         return await self._nodes.logs(droplet_id, service, seconds)
+
+    @override
+    async def account_events(
+        self, droplets: Mapping[int, str], pool_id: str, begins: float, ends: float
+    ) -> AccountEvents:
+        return await read_account_events(self.account, droplets, pool_id, begins, ends)
 
     @override
     async def config_file(self, droplet_id: int, file: ConfigFile) -> ConfigText:

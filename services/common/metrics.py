@@ -118,6 +118,22 @@ KNOWN: Mapping[str, Metric] = MappingProxyType(
         "openvidu_bot_api_remaining": Metric(
             "gauge", "Requests remaining in that hour.", ("clusters",)
         ),
+        "openvidu_bot_slo_events_total": Metric(
+            "counter",
+            "What an objective counts: openings, closings, seconds observed, answers needed.",
+            ("cluster", "objective"),
+        ),
+        "openvidu_bot_slo_breaches_total": Metric(
+            "counter", "Those of them that were not good.", ("cluster", "objective")
+        ),
+        "openvidu_bot_slo_target": Metric(
+            "gauge", "The share of them that is to be good.", ("cluster", "objective")
+        ),
+        "openvidu_bot_unnamed_disconnects_total": Metric(
+            "counter",
+            "Times that people were disconnected whom no card had named.",
+            ("cluster",),
+        ),
         "openvidu_bot_missed_edges_total": Metric(
             "counter", "Closings and openings of windows that were missed.", ("cluster", "kind")
         ),

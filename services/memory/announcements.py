@@ -67,6 +67,28 @@ class ClosesSoon(EdgeSubject):
 
 
 @dataclass(frozen=True)
+class ClosesWhenEmpty(Subject):
+    """The hours of a quiet window have begun: it closes after `empty` seconds without a meeting.
+
+    Not before `earliest`; in service again by `opens`.
+    """
+
+    window: str
+    empty: float
+    earliest: float
+    opens: float
+
+
+@dataclass(frozen=True)
+class EmptyNow(Subject):
+    """It has been empty since `since`, and closes at `closes` if it stays empty."""
+
+    window: str
+    since: float
+    closes: float
+
+
+@dataclass(frozen=True)
 class AsksToClose(EdgeSubject):
     """A window would close the cluster now, and asks first.
 
@@ -207,6 +229,8 @@ class Woken(Subject):
     by: str
     reason: str
     windows: tuple[str, ...]
+    # Seconds without a meeting after which a quiet window closes it again; 0: it closes `until`.
+    empty: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -316,6 +340,8 @@ class StateLost(Subject):
 
 _SUBJECTS: tuple[type[Subject], ...] = (
     ClosesSoon,
+    ClosesWhenEmpty,
+    EmptyNow,
     AsksToClose,
     OpensWithLess,
     EdgeMissed,

@@ -69,7 +69,7 @@ class ClusterMemory:
         media, zero, book, paused, seen, evenings = stored_texts[:6]
         who, facts, notes, stops, scaling = stored_texts[6:]
         stored: dict[str, Any] = json.loads(media or NO_MEDIA)
-        windows = read_book(book).windows
+        windows = read_book(book).named_windows
         await self._note_kind(cluster, seen)
         stopped = await self._still_stopped(cluster, stops)
         account = facts_in(facts, account_of(who, name)).overridden_by(cluster.account)

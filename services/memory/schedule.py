@@ -16,7 +16,8 @@ from services.audit.chain import AuditChain
 from services.common.errors import BadRecord, Superseded
 from services.common.serialize import Classes, read, write
 from services.memory.announcements import Subject, SubjectFacts, facts_of, subject_of, summary
-from services.memory.schedule_audit import schedule_audit_records
+from services.memory.promises import edge_appends
+from services.memory.schedule_audit import edge_events, schedule_audit_records
 from services.store import Commit, Store
 from services.store.edit import retried, too_fast
 from services.store.keys import schedule_key
@@ -101,6 +102,10 @@ class Book:
     who said yes, by the announcement's name. `runs`: by window, the approved run that added it.
     `seeded`: the windows of the settings file were taken. `calendars`: the files behind its
     holidays, freezes and meetings.
+
+    `windows` close by the clock. `quiet` close when it is empty: what they closed this night is
+    among `windows`, under their names (services/windows/quiet.py). They are apart, because a
+    version that does not know them would close by the clock.
     """
 
     windows: tuple[Window, ...] = ()
@@ -113,10 +118,26 @@ class Book:
     runs: tuple[tuple[str, str], ...] = ()
     seeded: bool = False
     calendars: tuple[Source, ...] = ()
+    quiet: tuple[Window, ...] = ()
+
+    @property
+    def all_windows(self) -> tuple[Window, ...]:
+        """All windows, with what quiet ones closed: what decides when it is open."""
+        return (*self.windows, *self.quiet)
+
+    @property
+    def quiet_names(self) -> frozenset[str]:
+        """The names of quiet windows."""
+        return frozenset(w.name for w in self.quiet)
+
+    @property
+    def named_windows(self) -> tuple[Window, ...]:
+        """The windows as people added them."""
+        return (*(w for w in self.windows if w.name not in self.quiet_names), *self.quiet)
 
     def window(self, name: str) -> Window | None:
         """Return the window of that name; None for none."""
-        return next((w for w in self.windows if w.name == name), None)
+        return next((w for w in self.named_windows if w.name == name), None)
 
     def with_window(self, window: Window, run: str, now: float) -> "Book":
         """Return it with a window added, or replaced by name.
@@ -128,12 +149,23 @@ class Book:
         if old is not None:
             new = replace(window, version=old.version + 1)
         runs = tuple(r for r in self.runs if r[0] != window.name)
-        windows = (*(w for w in self.windows if w.name != window.name), new)
-        wanted = due(windows, now, self.exceptions).since_edge
-        book = replace(self, windows=windows, runs=(*runs, (window.name, run)), since=now)
+        book = self._put(new)
+        wanted = due(book.all_windows, now, self.exceptions).since_edge
+        book = replace(book, runs=(*runs, (window.name, run)), since=now)
         if wanted is None:
             return book
         return book.with_done(wanted.name)
+
+    def _put(self, window: Window) -> "Book":
+        """Return it with that window. What a quiet one closed this night stays closed."""
+        quiet = tuple(w for w in self.quiet if w.name != window.name)
+        if window.when_empty is not None:
+            kept = self.windows
+            if window.name not in self.quiet_names:
+                kept = tuple(w for w in kept if w.name != window.name)
+            return replace(self, windows=kept, quiet=(*quiet, window))
+        windows = tuple(w for w in self.windows if w.name != window.name)
+        return replace(self, windows=(*windows, window), quiet=quiet)
 
     def with_seed(self, windows: tuple[Window, ...], now: float) -> "Book":
         """Return it with the windows of the settings file.
@@ -146,17 +178,19 @@ class Book:
             name.startswith("removed/") or "-close@" in name or "-open@" in name
             for name in self.done
         )
-        if self.windows or had_windows:
+        if self.all_windows or had_windows:
             return replace(self, seeded=True)  # taken by a version that did not note it
-        return replace(
-            self, windows=windows, since=now, runs=tuple((w.name, "") for w in windows), seeded=True
-        )
+        book = self
+        for window in windows:
+            book = book._put(window)
+        return replace(book, since=now, runs=tuple((w.name, "") for w in windows), seeded=True)
 
     def without_window(self, name: str) -> "Book":
         """Return it without the window of that name."""
         return replace(
             self,
             windows=tuple(w for w in self.windows if w.name != name),
+            quiet=tuple(w for w in self.quiet if w.name != name),
             runs=tuple(r for r in self.runs if r[0] != name),
         )
 
@@ -266,10 +300,13 @@ class ScheduleRepository:
     ) -> bool:
         """Write it with its audit entries, in one commit."""
         key = schedule_key(cluster)
-        commit = Commit(checks={key: text, **fence}, puts={key: write_book(book, text)})
-        return await self._chain.commit(
-            commit, cluster, *schedule_audit_records(read_book(text), book, by)
+        before = read_book(text)
+        commit = Commit(
+            checks={key: text, **fence},
+            puts={key: write_book(book, text)},
+            appends=edge_appends(cluster, edge_events(before, book), self._chain.now()),
         )
+        return await self._chain.commit(commit, cluster, *schedule_audit_records(before, book, by))
 
     async def edit(
         self,

@@ -1,9 +1,11 @@
 """Maps changes of a schedule document to audit entries.
 
-Pure; what the bot itself notes is no entry.
+Pure. What the bot itself notes is no entry, except what promises to people are measured by: a
+window that asks whether to close, and a time of a window that was missed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -12,17 +14,70 @@ from services.audit.entries import AuditAction, AuditRecord
 from services.windows import Exceptions, Window
 
 
+class OutboxEntry(Protocol):
+    """The parts of an announcement that are audited."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def until(self) -> float: ...
+    @property
+    def calls(self) -> bool: ...
+
+
 class AuditedSchedule(Protocol):
     """The parts of a schedule document that people decide about."""
 
     @property
-    def windows(self) -> tuple[Window, ...]: ...
+    def named_windows(self) -> tuple[Window, ...]: ...
     @property
     def exceptions(self) -> Exceptions: ...
     @property
     def answers(self) -> tuple[tuple[str, Actor], ...]: ...
     @property
     def runs(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def done(self) -> tuple[str, ...]: ...
+    @property
+    def outbox(self) -> Sequence[OutboxEntry]: ...
+
+
+ASK, MISSED = "/ask", "/missed"
+OPENS, CLOSES = "-open@", "-close@"
+
+
+@dataclass(frozen=True)
+class EdgeEvent:
+    """What became of a time of a window, apart from a run.
+
+    `what`: `asked` (operators may answer until `until`), `answered`, or `missed`.
+    """
+
+    what: str
+    edge: str
+    until: float = 0.0
+
+
+def edge_events(before: AuditedSchedule, after: AuditedSchedule) -> tuple[EdgeEvent, ...]:
+    """Return what a change of the document says about times of windows."""
+    new = [a for a in after.outbox if a.name not in before.done]
+    asked = [EdgeEvent("asked", a.name.removesuffix(ASK), a.until) for a in new if _asks(a)]
+    missed = [EdgeEvent("missed", a.name.removesuffix(MISSED)) for a in new if _misses(a)]
+    answered = [
+        EdgeEvent("answered", name.removesuffix(ASK))
+        for name, who in after.answers
+        if (name, who) not in before.answers
+    ]
+    return (*asked, *missed, *answered)
+
+
+def _asks(said: OutboxEntry) -> bool:
+    return said.name.endswith(ASK) and CLOSES in said.name
+
+
+def _misses(said: OutboxEntry) -> bool:
+    """Return whether a time was missed that no person or calendar had called off."""
+    return said.name.endswith(MISSED) and said.calls and (OPENS in said.name or CLOSES in said.name)
 
 
 def schedule_audit_records(
@@ -33,14 +88,24 @@ def schedule_audit_records(
         *_windows(before, after, by),
         *_exceptions(before.exceptions, after.exceptions, by),
         *_answers(before, after),
+        *_edges(before, after),
     )
+
+
+def _edges(before: AuditedSchedule, after: AuditedSchedule) -> Iterator[AuditRecord]:
+    for event in edge_events(before, after):
+        if event.what == "asked":
+            now = f"close now? until {_second(event.until)}"
+            yield AuditRecord(AuditAction.WAITS, None, event.edge, "", "", now)
+        elif event.what == "missed":
+            yield AuditRecord(AuditAction.MISSED, None, event.edge)
 
 
 def _windows(
     before: AuditedSchedule, after: AuditedSchedule, by: Actor | None
 ) -> Iterator[AuditRecord]:
-    old = {w.name: w.to_text() for w in before.windows}
-    new = {w.name: w.to_text() for w in after.windows}
+    old = {w.name: w.to_text() for w in before.named_windows}
+    new = {w.name: w.to_text() for w in after.named_windows}
     runs = dict(after.runs)
     for name in sorted({*old, *new}):
         was, now = old.get(name, ""), new.get(name, "")
@@ -83,6 +148,10 @@ def _answers(before: AuditedSchedule, after: AuditedSchedule) -> Iterator[AuditR
             yield AuditRecord(
                 AuditAction.CLOSING, who, name.removesuffix("/ask"), "", "asked", "close now"
             )
+
+
+def _second(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S UTC}"
 
 
 def _moment(at: float) -> str:

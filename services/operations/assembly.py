@@ -19,6 +19,8 @@ from services.memory.cluster import ClusterMemory
 from services.memory.meeting_counts import MeetingCounts
 from services.memory.message_refs import MessageRefs
 from services.memory.observed import ObservedRepository
+from services.memory.promises import PromiseLog
+from services.memory.terraform import TerraformNotesRepository
 from services.memory.usage_log import UsageLog
 from services.operations.accounts import Accounts, Lookup
 from services.operations.approval_decisions import ApprovalDecisions
@@ -39,6 +41,8 @@ from services.operations.service import OperationsService
 from services.operations.staged_secrets import StagedSecrets
 from services.operations.subscribers import Subscribers
 from services.operations.sweep import OperationsSweep
+from services.operations.terraform import TerraformVariables
+from services.operations.timelines import Timelines
 from services.runs.authorization import beyond_approval
 from services.runs.drain_ledger import DrainLedger
 from services.runs.driver import RunDriver
@@ -71,6 +75,7 @@ class Operations:
     journal: Journal
     memory: ClusterMemory
     usage: UsageLog
+    promises: PromiseLog
     observed: ObservedRepository
     meetings: MeetingCounts
     message_refs: MessageRefs
@@ -84,6 +89,7 @@ class Operations:
     batches: BatchService
     batch_records: BatchRecords
     batch_driver: BatchDriver
+    terraform: TerraformVariables
 
     async def sweep(self) -> None:
         """One round over all clusters, and then over what changes several of them."""
@@ -202,6 +208,16 @@ def assemble(
         records,
         batch_driver,
     )
+    permissions = Permissions(clusters, reader)
+    terraform = TerraformVariables(
+        clusters,
+        reader,
+        permissions,
+        TerraformNotesRepository(store, journal.chain),
+        memory.books,
+        bulkheads,
+        clock,
+    )
     cards, once = MessageRefs(store), Once(store)
     sweep = OperationsSweep(
         clusters,
@@ -227,7 +243,7 @@ def assemble(
         memory,
         bindings,
         reader,
-        Permissions(clusters, reader),
+        permissions,
         guards,
         staged,
         opener,
@@ -237,6 +253,8 @@ def assemble(
         scheduled,
         Rehearsals(clusters, clock, journal, memory, guards, stage),
         batches,
+        Timelines(clusters, store, clock, journal, reader, cards),
+        terraform,
     )
     return Operations(
         service=service,
@@ -249,6 +267,7 @@ def assemble(
         journal=journal,
         memory=memory,
         usage=UsageLog(store),
+        promises=PromiseLog(store, journal.chain),
         observed=ObservedRepository(store),
         meetings=MeetingCounts(store),
         message_refs=cards,
@@ -262,4 +281,5 @@ def assemble(
         batches=batches,
         batch_records=records,
         batch_driver=batch_driver,
+        terraform=terraform,
     )

@@ -210,7 +210,7 @@ class Continuity:
         if loss.name in book.done:
             return book
         if loss.whole:
-            if not book.windows:
+            if not book.all_windows:
                 # What people had changed in them is lost; the settings are all that is known.
                 for window in self._seeds.get(name, ()):
                     book = book.with_window(window, "", loss.at)

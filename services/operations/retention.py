@@ -17,6 +17,7 @@ from services.common.serialize import read_json
 from services.memory.inbox import CommandInbox
 from services.memory.message_refs import card_keys
 from services.memory.notifications import NotificationRepository
+from services.memory.promise_records import read_record
 from services.operations.accounts import Accounts
 from services.operations.assembly import Operations
 from services.runs.request import RequestState
@@ -41,6 +42,7 @@ from services.store.keys import (
     lease_key,
     log_cut_key,
     pause_key,
+    promises_log_key,
     question_key,
     run_log_key,
     runs_log_key,
@@ -124,6 +126,7 @@ class Retention:
         await self._bulkheads.run_each("old runs", self._clusters.managed, self._runs)
         await self._bulkheads.run_each("old decisions", self._clusters.managed, self._audit)
         await self._bulkheads.run_each("old usage", self._clusters.managed, self._usage)
+        await self._bulkheads.run_each("old promises", self._clusters.managed, self._promises)
         for part, work in (
             ("old requests", self._requests),
             ("old batches", self._batches),
@@ -239,6 +242,26 @@ class Retention:
 
     # The rest
 
+    async def _promises(self, name: str) -> None:
+        """Remove records that are as old as removed runs; the newest state of service stays."""
+        log, count, kept = promises_log_key(name), 0, 0
+        for position, text in enumerate(await self._store.read(log, 0, AT_ONCE * 10), 1):
+            record = read_record(text)
+            if record.at > self._before:
+                break
+            if record.what == "service":
+                kept, count = position, position - 1  # it holds until the next one
+        if kept and count:
+            await self._cut(log, count)
+
+    async def _cut(self, log: str, count: int) -> None:
+        guard = log_cut_key(log)
+        (text,) = await self._store.get(guard)
+        mark = f"{self._clock.now():.3f}"
+        await self._store.commit(
+            Commit(checks={guard: text}, puts={guard: mark}, cuts={log: count})
+        )
+
     async def _usage(self, name: str) -> None:
         log, before = usage_log_key(name), self._clock.now() - max(USAGE, self._policy.runs)
         count = 0
@@ -248,12 +271,7 @@ class Retention:
             count += 1
         if count > 1:
             # The newest of the old records stays: it holds until the one after it.
-            guard = log_cut_key(log)
-            (text,) = await self._store.get(guard)
-            mark = f"{self._clock.now():.3f}"
-            await self._store.commit(
-                Commit(checks={guard: text}, puts={guard: mark}, cuts={log: count - 1})
-            )
+            await self._cut(log, count - 1)
 
     async def _requests(self) -> None:
         """Remove closed requests, and expired ones of clusters that are not operated any more."""

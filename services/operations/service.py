@@ -37,6 +37,8 @@ from services.operations.results import Outcome, Planned, Status
 from services.operations.run_control import RunControl
 from services.operations.scheduled_changes import ScheduledChanges
 from services.operations.staged_secrets import StagedSecrets
+from services.operations.terraform import TerraformVariables
+from services.operations.timelines import TimelineReport, Timelines
 from services.procedures import Configure, Procedure
 from services.procedures.find_node import master_or_media
 from services.runs.batch import Batch
@@ -81,6 +83,8 @@ class OperationsService:
         scheduled: ScheduledChanges,
         rehearsals: Rehearsals,
         batches: BatchService,
+        timelines: Timelines,
+        terraform: TerraformVariables,
     ) -> None:
         self.clusters = clusters
         self.cautions: tuple[str, ...] = ()  # what the state store may lose, in sentences
@@ -100,6 +104,8 @@ class OperationsService:
         self._rehearsals = rehearsals
         # Changes of several clusters; each of its methods takes the actor, too.
         self.batches = batches
+        self._timelines = timelines
+        self.terraform = terraform
 
     def now(self) -> float:
         """The time (epoch seconds) by the clock that events are written with."""
@@ -308,6 +314,19 @@ class OperationsService:
         """The newest entries of the cluster's audit. For operators."""
         self._permissions.must_operate(name, actor)
         return await self._journal.chain.newest(name, count)
+
+    async def timeline_of_run(self, run_id: str, actor: Actor) -> TimelineReport:
+        """What happened in a run, from all sources in one order. For operators."""
+        run = await self._permissions.run(run_id, actor)
+        self._permissions.must_operate(run.cluster, actor)
+        return await self._timelines.of_run(run, actor)
+
+    async def timeline_of_span(
+        self, name: str, begins: float, ends: float, actor: Actor
+    ) -> TimelineReport:
+        """What happened to a cluster in a span of time, in one order. For operators."""
+        self._permissions.must_operate(name, actor)
+        return await self._timelines.of_span(name, begins, ends, actor)
 
     async def own_decisions(self, name: str, actor: Actor, count: int) -> list[Entry]:
         """What this person decided, among the newest entries of the cluster's audit."""

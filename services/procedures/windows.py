@@ -5,7 +5,7 @@ It is approved once, and covers only graceful closings of that kind.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import ClassVar
 from zoneinfo import ZoneInfo
@@ -36,9 +36,11 @@ from services.windows import (
     lead,
     parse_window,
 )
+from services.windows.days import day_words
 from services.windows.ends import likely_end
 from services.windows.overlap import overlaps
 from services.windows.time_zones import day_and_time, offset, offset_words, wall
+from services.windows.window import clock
 
 # Accepts a window that saves nothing.
 ANYWAY = "--saves-nothing"
@@ -111,7 +113,7 @@ class AddWindow(Procedure):
         version = None
         if window.to_text() in cluster.windows:
             version = dict(cluster.window_versions).get(window.name)
-        yield SaveWindow(window.to_text(), title, window.number or 0, version)
+        yield SaveWindow(window.to_text(), title, window.number or 0, version, _may_close(window))
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         window = self.parse(cluster)
@@ -121,9 +123,7 @@ class AddWindow(Procedure):
             *fleet.fleet_of(cluster).window_notes(),
             f"[[strong {window.kind.capitalize()}]]: {KIND_WORDS[window.kind]}",
             *_renewal(window, cluster),
-            _meetings(window),
-            *_meanwhile(window, cluster),
-            *_first_closing(window, others, cluster),
+            *_when_it_closes(window, others, cluster),
             *overlaps(others, window, since, until),
             *find_conflicts((*others, window), cluster.seen_at),
         )
@@ -152,6 +152,38 @@ def _renewal(window: Window, cluster: Cluster) -> tuple[str, ...]:
     if window.to_text() in _of_same_name(window, cluster):
         return ("this window exists: approving renews its standing approval",)
     return ()
+
+
+def _may_close(window: Window) -> str:
+    """Return when a quiet window may close, as its approval covers it; "" for another."""
+    if window.when_empty is None:
+        return ""
+    begins, ends = window.times.split("-")
+    days = day_words(window.days, window.dates)
+    return (
+        f"between {begins} and {ends} when empty for {duration(window.when_empty)}, "
+        f"at most {count_of(window.closings, 'time')} a night "
+        f"([[strong {window.name}]], {days}, {window.zone})"
+    )
+
+
+def _when_it_closes(
+    window: Window, others: tuple[Window, ...], cluster: Cluster
+) -> tuple[str, ...]:
+    if window.when_empty is None:
+        return (
+            _meetings(window),
+            *_meanwhile(window, cluster),
+            *_first_closing(window, others, cluster),
+        )
+    earliest = window.close + round(window.when_empty / 60)
+    return (
+        f"{window.empty_words}, at the earliest {clock(earliest % 1440)}. People, recordings and "
+        "streams count as a meeting, and so does what is unknown",
+        "who comes as it closes keeps it in service: nothing is asked, no one is disconnected",
+        f"in service again by {clock(window.open)}, and before for a meeting in a calendar or a "
+        f"wake-up. After a wake-up it stays open for {duration(window.stays)} at least",
+    )
 
 
 def _first_closing(window: Window, others: tuple[Window, ...], cluster: Cluster) -> tuple[str, ...]:
@@ -223,13 +255,17 @@ def savings_text(window: Window, cluster: Cluster) -> str:
     policy = SchedulePolicy(lead=_lead(cluster))
     others = _others(window, cluster)
     windows_now = tuple(parse_window(w) for w in cluster.windows)
+    by_clock = replace(window, when_empty=None)
     cost_now = four_weeks(windows_now, cluster.seen_at, nodes, policy)
-    saved = cost_now - four_weeks((*others, window), cluster.seen_at, nodes, policy)
+    saved = cost_now - four_weeks((*others, by_clock), cluster.seen_at, nodes, policy)
     amount = f"costs about {money(-saved)} more" if saved < 0 else f"saves about {money(saved)}"
     beside = ""
     if others:
         save = plural(len(others), "saves", "save")
         beside = f", in addition to what {join_words(w.name for w in others)} {save}"
+    if window.when_empty is not None:
+        beside += " if no one ever meets in these hours; [[command cost]] shows what it saved"
+        amount = amount.replace("saves about", "saves at most")
     masters = "" if window.kind == "media-only" else f"; {_masters_billed(cluster)}"
     number = _number_change(window, cluster)
     return f"{number}{amount} in four weeks{beside} (media nodes only{masters})"

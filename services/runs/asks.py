@@ -8,6 +8,7 @@ from services.memory.cluster import ClusterMemory
 from services.procedures.plan import make_plan
 from services.runs.doubts import Doubtful, Doubts, is_glitch
 from services.runs.drain_ledger import DrainLedger
+from services.runs.ended_meetings import ended_meetings
 from services.runs.external_changes import ExternalChanges
 from services.runs.fence import RunFence
 from services.runs.observation import Observation
@@ -78,7 +79,8 @@ class StepAsks:
         state, here, since = self._state, self._state.step, self._since(number)
         if state.run.unsure or not state.run.asks:
             here.counted_from = state.watched
-        await state.append(Asked(state.clock.now(), state.run.position, number))
+        ends = ended_meetings(state.run, step, cluster)
+        await state.append(Asked(state.clock.now(), state.run.position, number, ends))
         requester = state.run.requester.mention
         fence = RunFence(cluster, state.lease, self._drains, self._memory, requester)
         world = state.world.writer(cluster, fence, since)

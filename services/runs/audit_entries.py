@@ -8,9 +8,22 @@ from services.audit.entries import AuditAction, AuditRecord
 from services.common.text import count_of
 from services.procedures import ChangeConfigFile, Configure
 from services.runs.request import Request, RequestState
-from services.runs.run import Answered, CancelAsked, Ended, Opened, Resumed, Run
+from services.runs.run import (
+    Answered,
+    Asked,
+    CancelAsked,
+    Ended,
+    Event,
+    Noted,
+    Opened,
+    Questioned,
+    Resumed,
+    Run,
+    Stopped,
+)
 from services.windows import hours_words
 
+UNSEEN = "unknown"
 CLOSED = {
     RequestState.REJECTED: AuditAction.REJECTED,
     RequestState.EXPIRED: AuditAction.EXPIRED,
@@ -130,9 +143,61 @@ def of_opening(event: Opened) -> AuditRecord:
     elif event.edge:
         origin = f" for window edge {event.edge}"
     plan = event.plan
-    now = f"{plan.procedure.command_line()}: {_basis(event)}{origin}"
+    now = f"{plan.procedure.command_line()}: {_basis(event)}{origin}{_promises(event)}"
     return AuditRecord(
         AuditAction.OPENED, event.requester, event.run, event.reason, "", now, plan.digest
+    )
+
+
+def _promises(event: Opened) -> str:
+    """What the plan promises about service: until when it is back, or that it is interrupted."""
+    words = ""
+    if event.by:
+        words += f"; ready by {_second(event.by)}"
+    if event.plan.effects.down:
+        words += "; out of service meanwhile"
+    return words
+
+
+def _second(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S UTC}"
+
+
+def of_progress(run: Run, event: Event) -> tuple[AuditRecord, ...]:
+    """The entries for what the driving worker did: what promises to people are measured by."""
+    match event:
+        case Questioned():
+            asks = f"question: {event.question.text}"
+            return (AuditRecord(AuditAction.WAITS, None, run.id, "", "", asks),)
+        case Stopped():
+            why = f"paused: {event.reason}"
+            return (AuditRecord(AuditAction.WAITS, None, run.id, "", "", why),)
+        case Answered(by=None):
+            return (_settled(run, event),)
+        case Asked(ends=ends) if ends is not None:
+            return (_ends_meetings(run, ends.people, ends.named),)
+        case Noted(disconnects=True):
+            return (_ends_meetings(run, None, 0),)
+        case _:
+            return ()
+
+
+def _settled(run: Run, event: Answered) -> AuditRecord:
+    """The entry for a question that was closed without an answer."""
+    how = "no longer needed"
+    if event.choice and run.question is not None and run.question.default == event.choice:
+        how = f"default: {event.choice}"
+    elif event.choice:
+        how = f"by policy: {event.choice}"
+    asked = run.question.text if run.question else ""
+    return AuditRecord(AuditAction.SETTLED, None, run.id, "", asked, how)
+
+
+def _ends_meetings(run: Run, people: int | None, named: int | None) -> AuditRecord:
+    """The entry for a step that disconnects people: as many, and as many as cards named."""
+    seen, agreed = (UNSEEN if count is None else f"{count}" for count in (people, named))
+    return AuditRecord(
+        AuditAction.ENDS_MEETINGS, None, run.id, "", f"named: {agreed}", f"people: {seen}"
     )
 
 

@@ -292,7 +292,8 @@ class RunWorker:
             await state.append(Answered(now, state.run.question.id, "", None))
         remark = step.completion_note(cluster)
         if remark and all(n.text != remark for n in state.run.notes):
-            await state.append(Noted(now, remark))
+            disconnects = step.disconnected_others(cluster)
+            await state.append(Noted(now, remark, disconnects=disconnects))
         await state.append(Reached(now, state.run.position, _made(step, cluster)))
 
 

@@ -12,17 +12,19 @@ from services.audit.entries import AuditRecord, journal_digest
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused, Superseded, Unreachable
 from services.common.serialize import read, read_json, write
+from services.memory.promises import request_appends
 from services.runs.audit_entries import (
     of_decision,
     of_end,
     of_opening,
     of_policy,
+    of_progress,
     of_request,
     of_vote,
     policy_words,
 )
 from services.runs.locks import Lease
-from services.runs.request import Request, RequestState, Vote
+from services.runs.request import Request, RequestState, Vote, answered
 from services.runs.run import (
     CLASSES,
     Answered,
@@ -144,6 +146,8 @@ class Journal:
             checks[request_key(before.id)] = before.text
             puts[request_key(before.id)] = to_text(after, before.text)
         appends = [(run_log_key(opened.run), to_text(opened)), (runs_log_key(cluster), opened.run)]
+        if request is not None:
+            appends += _answer(*request)
         deeds = ([of_request(*request)] if request is not None else []) + [of_opening(opened)]
         return await self.chain.commit(
             Commit(checks=checks, puts=puts, appends=appends), cluster, *deeds
@@ -204,13 +208,15 @@ class Journal:
                 puts |= {halt_key(run.id): None, claim_key(run.cluster): None}
         if isinstance(event, Ended):
             return await self._write_end(run, event, checks, puts)
+        appends = [(run_log_key(run.id), to_text(event))]
         if request is not None:
             before, after = request
             checks[request_key(before.id)] = to_text(before)
             puts[request_key(before.id)] = to_text(after)
             deeds.append(of_request(before, after))
+            appends += _answer(before, after)
         puts[commands_key(run.id)] = new_id()  # what the end's digest is over has grown
-        commit = Commit(checks, puts, {}, [(run_log_key(run.id), to_text(event))])
+        commit = Commit(checks, puts, {}, appends)
         return await self.chain.commit(commit, run.cluster, *deeds, of_decision(run, event))
 
     async def ask_again(self, run: Run, question: Question) -> bool:
@@ -228,12 +234,11 @@ class Journal:
         )
 
     async def _write(self, run: Run, event: Event, checks: Checks, puts: Checks) -> bool:
-        """Write what the worker did or saw; only the end of the run is in the audit too."""
+        """Write what the worker did or saw, with its audit entries."""
         if isinstance(event, Ended):
             return await self._write_end(run, event, checks, puts)
-        return await self._store.commit(
-            Commit(checks=checks, puts=puts, appends=[(run_log_key(run.id), to_text(event))])
-        )
+        commit = Commit(checks=checks, puts=puts, appends=[(run_log_key(run.id), to_text(event))])
+        return await self.chain.commit(commit, run.cluster, *of_progress(run, event))
 
     async def _write_end(self, run: Run, event: Ended, checks: Checks, puts: Checks) -> bool:
         """Write the last entry, sealed with the digest of the whole journal.
@@ -314,7 +319,9 @@ class Journal:
         checks, puts = _filed(new, pending)
         key = request_key(before.id)
         commit = Commit(
-            checks={**checks, key: before.text}, puts={**puts, key: to_text(after, before.text)}
+            checks={**checks, key: before.text},
+            puts={**puts, key: to_text(after, before.text)},
+            appends=_answer(before, after),
         )
         return await self.chain.commit(
             commit, new.plan.cluster, of_request(before, after), of_request(None, new)
@@ -323,8 +330,18 @@ class Journal:
     async def change_request(self, before: Request, after: Request) -> bool:
         """Replace a request as it was read, exactly. False: it has changed meanwhile."""
         key = request_key(before.id)
-        commit = Commit(checks={key: before.text}, puts={key: to_text(after, before.text)})
+        commit = Commit(
+            checks={key: before.text},
+            puts={key: to_text(after, before.text)},
+            appends=_answer(before, after),
+        )
         return await self.chain.commit(commit, after.plan.cluster, of_request(before, after))
+
+
+def _answer(before: Request, after: Request) -> list[tuple[str, str]]:
+    """The record of the answer to a request, where this change of it is one."""
+    cluster, at = after.plan.cluster, after.agreed_at or after.closed_at
+    return request_appends(cluster, after.id, after.made_at, at, answered=answered(before, after))
 
 
 def _filed(request: Request, pending: str | None) -> tuple[Checks, Checks]:

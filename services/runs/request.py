@@ -23,6 +23,9 @@ class RequestState(StrEnum):
     SUPERSEDED = "superseded"  # the plan changed since; another request took its place
 
 
+OPEN = RequestState.OPEN
+
+
 @dataclass(frozen=True)
 class Act:
     """What an approval is for during a run: its resume, or with `question` an answer to that."""
@@ -123,6 +126,27 @@ class Request:
         return replace(
             self, state=state, closed_by=by, closed_at=at, run=run, replaced_by=replaced_by
         )
+
+
+def answered(before: Request, after: Request) -> bool | None:
+    """Return whether a change of a request is its answer by a person: False where none came.
+
+    None: it is no answer, or none was needed from anyone else.
+    """
+    if before.glass or before.needs == 0 or before.agreed_at or before.state is not OPEN:
+        return None
+    match after.state:
+        case RequestState.OPEN:
+            return True if after.needs and after.agreed_at else None
+        case RequestState.APPROVED:
+            return True
+        case RequestState.EXPIRED:
+            return False
+        case RequestState.REJECTED:
+            by = after.closed_by
+            return True if by is not None and by.key != after.requester.key else None
+        case _:
+            return None
 
 
 def plan_grew(then: Plan, now: Plan, rules: ClusterPolicy) -> str:

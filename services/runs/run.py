@@ -56,12 +56,25 @@ class Taken:
 
 
 @dataclass(frozen=True)
+class EndedMeetings:
+    """How many people a step disconnects, as the look before it shows. None: that is not seen.
+
+    `named`: how many the card or question that people agreed to has named.
+    """
+
+    people: int | None
+    named: int | None
+
+
+@dataclass(frozen=True)
 class Asked:
     """The request for a step is about to be sent. Written before it is sent, never after."""
 
     at: float
     step: int
     again: int
+    # Of a step that ends meetings: who is in them as last seen, and who was on the card.
+    ends: EndedMeetings | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +94,8 @@ class Noted:
     text: str
     # It says that the run waits, and is of no interest once the run is over.
     waiting: bool = False
+    # It says that people were disconnected whom no card had named; how many is not known.
+    disconnects: bool = False
 
     @property
     def is_lasting(self) -> bool:
@@ -566,6 +581,7 @@ CLASSES: Classes = {
         *(
             Opened,
             Taken,
+            EndedMeetings,
             Asked,
             Reached,
             Noted,

@@ -154,7 +154,7 @@ class BackupKeeper:
     async def _must_not_meet_a_window(self, name: str, takes: float) -> None:
         """Refuse while a window opens or closes the cluster soon: it would wait for the run."""
         _, book = await self._memory.books.read(name)
-        edge = due_edge(book.windows, self._clock.now(), book.exceptions).next_edge
+        edge = due_edge(book.all_windows, self._clock.now(), book.exceptions).next_edge
         if edge is not None and edge.start - self._clock.now() < takes:
             verb = "opens" if edge.kind == "open" else "closes"
             raise Refused(f"a window {verb} {name} at {edge.clock_time}")

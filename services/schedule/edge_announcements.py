@@ -177,7 +177,7 @@ class EdgeAnnouncer:
         From then on the window does not close any more.
         """
         rules = self._clusters.cluster(turn.name).rules
-        for window in turn.book.windows:
+        for window in turn.book.named_windows:
             run_id = dict(turn.book.runs).get(window.name, "")
             standing = standing_of(window, await self._adding(run_id) if run_id else None)
             until = ends_soon(standing, rules, turn.now)
@@ -252,7 +252,7 @@ def month_report(turn: Evaluation) -> None:
     The report is made when it is posted.
     """
     today = datetime.fromtimestamp(turn.now, UTC)
-    if turn.book.windows and today.day in REPORT_DAYS and today.hour >= REPORT_HOUR:
+    if turn.book.all_windows and today.day in REPORT_DAYS and today.hour >= REPORT_HOUR:
         month = today.replace(day=1) - timedelta(days=1)
         message = Announcement(f"{REPORT}{month:%Y-%m}", "what the last month saved")
         turn.book = turn.book.with_announcement(message)

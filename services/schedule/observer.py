@@ -179,7 +179,7 @@ class WindowObserver:
             if night.began > turn.now - NEWS:
                 await self._announce(turn, night, document)
         periods = int((turn.now - document.since) // (self._report_days * DAY))
-        if turn.book.windows and periods > 0:
+        if turn.book.all_windows and periods > 0:
             name = f"{REPORT}{document.since:.0f}/{periods}/{self._report_days}"
             message = Announcement(name, f"{turn.name}: what would have been done")
             turn.book = turn.book.with_announcement(message)

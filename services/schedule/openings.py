@@ -27,6 +27,8 @@ from services.windows.ends import likely_end
 
 log = logging.getLogger(__name__)
 UNANSWERED = 1800.0  # seconds without an answer until the cluster stays up
+# The same for a window that closes only what is empty.
+QUIET_GIVES_UP = 1.0
 # Seconds kept free before the opening time, so that a closing that gives up is undone by then.
 TURNING_BACK = 600.0
 
@@ -122,6 +124,9 @@ class EdgeRuns:
             turn.book, edge.windows, surely=edge.kind == "close"
         )
         procedure, less = _wanted(edge, cluster, standings, rules, turn.now)
+        if isinstance(procedure, Shutdown) and {*edge.windows} <= turn.book.quiet_names:
+            # Who comes between the last look and the first signal keeps it in service, unasked.
+            procedure = replace(procedure, gives_up=QUIET_GIVES_UP)
         plan = _planned(edge, cluster, procedure)
         if plan.is_empty:
             turn.book = turn.book.with_done(edge.name)

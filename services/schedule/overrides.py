@@ -43,7 +43,12 @@ class ScheduleOverrides:
         now = self._clock.now()
         _, before = await self._books.read(name)
         kept = keep_up(
-            before.windows, now, length, actor.mention, reason=reason, exceptions=before.exceptions
+            before.all_windows,
+            now,
+            length,
+            actor.mention,
+            reason=reason,
+            exceptions=before.exceptions,
         )
         message = announcement(
             f"kept/{kept.since:.3f}/{actor.user}", KeptUp(name, kept.until, actor.mention, reason)
@@ -51,7 +56,7 @@ class ScheduleOverrides:
 
         def change(book: Book) -> Book:
             exceptions = replace(book.exceptions, keep_ups=(*book.exceptions.keep_ups, kept))
-            wanted = due(book.windows, now, book.exceptions).since_edge
+            wanted = due(book.all_windows, now, book.exceptions).since_edge
             if wanted is not None and wanted.kind == "close":
                 # A closing that has not begun is decided by this, and needs no second message.
                 book = book.with_done(wanted.name).with_answer_closed(f"{wanted.name}/ask", now)
@@ -149,7 +154,7 @@ class ScheduleOverrides:
             return book.without_window(window).with_announcement(message)
 
         _, before = await self._books.read(name)
-        was = due(before.windows, now, before.exceptions)
+        was = due(before.all_windows, now, before.exceptions)
         await self._books.edit(name, change, by=actor)
         await self._look_after(name)
         return was
@@ -163,7 +168,7 @@ class ScheduleOverrides:
         )
 
         def change(book: Book) -> Book:
-            if not book.windows:
+            if not book.all_windows:
                 raise Refused(f"{name} has no windows, so no window closes it on any day")
             if late := sorted({*_days_begun(book, now)} & {*dates}):
                 raise Refused(
@@ -198,7 +203,7 @@ def _kept_times(book: Book, kept: KeepUp) -> Iterator[tuple[float, float]]:
 
 
 def _names(book: Book) -> str:
-    names = [w.name for w in book.windows]
+    names = [w.name for w in book.named_windows]
     if not names:
         return "are none"
     verb = "is" if len(names) == 1 else "are"

@@ -141,7 +141,7 @@ class ScheduleReader:
         """Return what the windows want now and why, what changes next, and if it is reached."""
         _, book = await self._books.read(name)
         terms = await self.terms(name)
-        wanted = due(book.windows, self._clock.now(), await self.exceptions(name, book), terms)
+        wanted = due(book.all_windows, self._clock.now(), await self.exceptions(name, book), terms)
         holder = await self._reader.open_run(name)
         late = await self.overdue(name, wanted, book, holder, terms)
         return Schedule(wanted, late, self._clock.now(), self._reader.clusters.observes)
@@ -173,7 +173,7 @@ class ScheduleReader:
         if hold is None:
             return None, None
         free = replace(exceptions, holds=())
-        prevented = edges(book.windows, hold.since, now, free, await self.terms(name))
+        prevented = edges(book.all_windows, hold.since, now, free, await self.terms(name))
         return hold, next((e for e in prevented if e.changes), None)
 
     async def terms(self, name: str) -> SchedulePolicy:

@@ -116,9 +116,9 @@ class ForecastKeeper:
 
     def _closes(self, book: Book) -> float:
         """Return when a window closes it next; infinity for never."""
-        if not book.windows:
+        if not book.all_windows:
             return math.inf
-        edge = due(book.windows, self._clock.now(), book.exceptions).next_edge
+        edge = due(book.all_windows, self._clock.now(), book.exceptions).next_edge
         return edge.start if edge is not None and edge.kind == "close" else math.inf
 
     async def _evaluate(self, name: str, text: str | None, notes: ScalingNotes) -> str:

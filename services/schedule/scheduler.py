@@ -23,7 +23,9 @@ from services.cluster.model import Cluster
 from services.common.clock import Clock
 from services.common.errors import BotError
 from services.common.metrics import METRICS
+from services.common.text import duration
 from services.memory.schedule import Book, ScheduleRepository, read_book, write_book
+from services.memory.schedule_audit import edge_events
 from services.operations.assembly import SWEEP_INTERVAL, Operations
 from services.runs.run import Run
 from services.schedule import edge_announcements
@@ -34,8 +36,12 @@ from services.schedule.observer import WindowObserver
 from services.schedule.openings import EdgeRuns, with_next_opening
 from services.schedule.overrides import ScheduleOverrides
 from services.schedule.past_closings import closing_record_of
+from services.schedule.quiet_windows import QuietWindows
 from services.schedule.reading import PowerWatch, Schedule, ScheduleReader
 from services.schedule.scaling import ForecastKeeper
+from services.schedule.service_watch import ServiceWatch
+from services.schedule.slo import Objectives
+from services.schedule.slo_reader import SloReader
 from services.schedule.usage import UsageRecorder
 from services.windows import (
     Due,
@@ -63,7 +69,8 @@ class WindowScheduler:
     """Looks after the windows of every cluster of a desk.
 
     `per_node`: people that a media node is meant for, by cluster; their meetings are counted also
-    without windows. `zones`: the time zone of each.
+    without windows. `zones`: the time zone of each. `objectives`: how well promises are
+    to be kept, by cluster.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class WindowScheduler:
         per_node: Mapping[str, int] = MappingProxyType({}),
         report_days: int = 14,
         zones: Mapping[str, str] = MappingProxyType({}),
+        objectives: Mapping[str, Objectives] = MappingProxyType({}),
     ) -> None:
         self._reader = operations.reader
         self._clusters = operations.clusters
@@ -84,6 +92,9 @@ class WindowScheduler:
         self.meetings = MeetingsRecorder(operations.reader, operations.meetings, clock)
         self.forecast = ForecastKeeper(operations, clock, zones)
         self._counted = frozenset(per_node)
+        promises, chain = operations.promises, operations.journal.chain
+        self.service_watch = ServiceWatch(operations.reader, promises, self.meetings, clock)
+        self.slo = SloReader(operations.reader, promises, chain, clock, objectives)
         self.overrides = ScheduleOverrides(operations, clock, self.usage, self.look_after)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -97,6 +108,7 @@ class WindowScheduler:
         self._evenings: dict[str, frozenset[str]] = {}
         # Clusters that should be in service and are not, as of the last tick.
         self._late: set[str] = set()
+        self.quiet = QuietWindows(operations.reader, clock)
         self._power = PowerWatch(lambda name: self._quiet.pop(name, None))
         self._schedules = ScheduleReader(
             operations.reader, self.books, clock, per_node, self._power, self._obstacles
@@ -125,6 +137,8 @@ class WindowScheduler:
             await self._look_after(name, None)
         if self._clusters.observes:
             await self._bulkheads.run("observed nights", partial(self._observe, name), name)
+        else:
+            await self._bulkheads.run("quiet windows", partial(self._watch, name), name)
         if name not in self._ahead:  # looks are scarce in these seconds
             await self._bulkheads.run("usage", partial(self._record, name), name)
 
@@ -150,6 +164,23 @@ class WindowScheduler:
             self._quiet.pop(name, None)
             await self._look_after(name, None)
 
+    async def _watch(self, name: str) -> None:
+        """Look whether it is empty, within the hours of a quiet window, and act on what is seen."""
+        _, book = await self.books.read(name)
+        if not self.quiet.is_due(name, book):
+            return
+        _, holder, _ = await self._reader.stamp(name)
+        async with self._gate:
+            exceptions, terms = await self.exceptions(name, book), await self.terms(name)
+            kept = exceptions.keeps_up(self._clock.now())
+            await self.quiet.look(name, counts=holder is None and not kept)
+            state = self.quiet.state(name, book, exceptions, terms)
+            seen = None
+            if state is not None and state.closes and holder is None:
+                seen = await self.quiet.look_at_all(name)
+        self._quiet.pop(name, None)
+        await self._look_after(name, seen)
+
     async def _record(self, name: str) -> None:
         if not self.usage.is_due(name):
             return
@@ -160,6 +191,8 @@ class WindowScheduler:
             if seen is not None:
                 self._power.saw(name, seen)
                 await self.meetings.count(name, seen)
+                if not self._clusters.observes:
+                    await self.service_watch.observe(name, seen)
 
     def is_late(self, name: str) -> bool:
         """Return whether the last tick found that it should be in service and is not."""
@@ -169,7 +202,15 @@ class WindowScheduler:
         """Drop everything that was read from the state: the state is lost."""
         for cache in (self._obstacles, self._quiet, self._evenings, self._late):
             cache.clear()
-        parts = (self._schedules.runs, self._power, self._announcer, self.usage, self.forecast)
+        parts = (
+            self._schedules.runs,
+            self._power,
+            self._announcer,
+            self.usage,
+            self.slo,
+            self.quiet,
+            self.forecast,
+        )
         for part in parts:
             part.forget()
 
@@ -225,13 +266,17 @@ class WindowScheduler:
         turn = Evaluation(name, text, holder, now, book, book)
         edge_announcements.holds(turn)
         await self._announcer.approvals(turn)
-        decision = await self._decide(turn) if book.windows else ScheduleDecision()
+        decision = await self._decide(turn) if book.all_windows else ScheduleDecision()
+        if book.quiet and not self._clusters.observes:
+            decision = await self._open_early(turn, decision)
         opening: RunToOpen | None = None
         if self._clusters.observes:
             await self._observe_edges(turn, decision, seen)
         else:
             edge_announcements.month_report(turn)
             opening = await self._see_to(turn, decision, seen)
+            if book.quiet and opening is None:
+                opening = await self._close_empty(turn, seen)
         edge_announcements.close_notices(turn, decision.due)
         if not await self._write(turn, opening):
             return False
@@ -249,7 +294,43 @@ class WindowScheduler:
         exceptions = await self.exceptions(turn.name, turn.book)
         terms = await self.terms(turn.name)
         book, done = turn.book, frozenset(turn.book.done)
-        return decide(book.windows, book.since, turn.now, done, exceptions, terms)
+        return decide(book.all_windows, book.since, turn.now, done, exceptions, terms)
+
+    async def _open_early(self, turn: Evaluation, decision: ScheduleDecision) -> ScheduleDecision:
+        """End the closing of a quiet window where something opens the cluster before its end."""
+        if decision.due is None:
+            return decision
+        ended, terms = await self._schedules.runs.ended(turn.name), await self.terms(turn.name)
+        if not self.quiet.opens_early(turn, decision.due, ended, terms.lead):
+            return decision
+        return await self._decide(turn)
+
+    async def _close_empty(self, turn: Evaluation, seen: Cluster | None) -> RunToOpen | None:
+        """Return the run of a quiet window's closing, if it is due by the look `seen`.
+
+        The closing is in the document only together with its run.
+        """
+        exceptions, terms = await self.exceptions(turn.name, turn.book), await self.terms(turn.name)
+        state = self.quiet.state(turn.name, turn.book, exceptions, terms)
+        self.quiet.announce(turn, state)
+        closing = self.quiet.closing(turn, state, seen)
+        if closing is None:
+            return None
+        before, turn.book = turn.book, closing
+        decision = await self._decide(turn)
+        opening = None
+        if decision.act is not None and decision.act.kind == "close" and decision.due is not None:
+            why = f"empty for {duration(state.empty)}" if state is not None else ""
+            opening = await self._edge_runs.act(turn, decision.act, why, seen)
+            opening = with_next_opening(opening, decision.due.next_edge)
+        if opening is None:
+            turn.book = replace(turn.book, windows=before.windows)
+            if decision.act is not None:
+                self._obstacles.pop((turn.name, decision.act.name), None)
+            self.quiet.start_again(turn.name)
+        else:
+            self._advance(turn, decision.act, opening)
+        return opening
 
     async def _see_to(
         self, turn: Evaluation, decision: ScheduleDecision, seen: Cluster | None
@@ -309,14 +390,23 @@ class WindowScheduler:
         self._evenings[name] = frozenset(run.id for run in runs if run.over)
 
     async def _write(self, turn: Evaluation, opening: RunToOpen | None) -> bool:
+        if opening is not None and edge_events(turn.before, turn.book):
+            # Written on its own: the commit of a run has no entries about other times of windows.
+            if await self.books.put(turn.name, turn.text, turn.book):
+                self._count_missed(turn)
+            return False
         if opening is not None:
             if not await self._edge_runs.open(turn, opening):
                 return False
         elif turn.book != turn.before and not await self.books.put(turn.name, turn.text, turn.book):
             return False
+        self._count_missed(turn)
+        return True
+
+    @staticmethod
+    def _count_missed(turn: Evaluation) -> None:
         for kind in turn.missed:
             METRICS.add("openvidu_bot_missed_edges_total", cluster=turn.name, kind=kind)
-        return True
 
     @staticmethod
     def _until(turn: Evaluation, wanted: Due | None) -> float:

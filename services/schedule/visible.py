@@ -19,6 +19,8 @@ from services.schedule.observed_night import ObservedReport
 from services.schedule.reading import Schedule
 from services.schedule.scaling import Prospect
 from services.schedule.scheduler import WindowScheduler
+from services.schedule.slo import Span
+from services.schedule.slo_reader import CheckedReport
 from services.windows import Row, forecast
 
 
@@ -120,7 +122,7 @@ class VisibleClusters:
         book = await self.book(name, actor)
         terms = await self._hours.terms(name)
         return list(
-            forecast(book.windows, now, until, await self._hours.exceptions(name, book), terms)
+            forecast(book.all_windows, now, until, await self._hours.exceptions(name, book), terms)
         )
 
     async def observed(self, name: str, actor: Actor, days: int | None) -> ObservedReport:
@@ -137,6 +139,11 @@ class VisibleClusters:
         """Return what demand is expected there, and the permission to scale by it."""
         self._operations.must_read(name, actor)
         return await self._hours.forecast.prospect(name)
+
+    async def slo(self, name: str, actor: Actor, span: Span) -> CheckedReport:
+        """Return how well promises were kept there, compared with the audit."""
+        self._operations.must_read(name, actor)
+        return await self._hours.slo.checked(name, span)
 
     async def facts(self, name: str, actor: Actor) -> BillingFacts | None:
         """Return what was billed and closed there; None if nothing was ever recorded."""

@@ -5,7 +5,7 @@ a stated time: then the window closes it again. What a person stopped, holds or 
 is.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from services.access.policy import AccessResult, Actor, ClusterPolicy, may_use, people_to_ask
 from services.common.command import CommandClass
@@ -17,9 +17,20 @@ from services.memory.schedule import Book, announcement
 from services.operations.service import OperationsService
 from services.runs.run import Run
 from services.schedule.scheduler import WindowScheduler
-from services.windows import Due, KeepUp, closures, keep_up
+from services.windows import Due, KeepUp, Window, closures, keep_up
 
 WEEK = 7 * 86400.0
+
+
+@dataclass(frozen=True)
+class Awake:
+    """A cluster that was woken: kept up until then.
+
+    `empty`: seconds without a meeting after which it closes from then on; 0: it closes then.
+    """
+
+    until: float
+    empty: float = 0.0
 
 
 class WakeUps:
@@ -33,12 +44,13 @@ class WakeUps:
         self._clusters = operations.clusters
         self._hours = hours
 
-    async def wake_up(self, name: str, actor: Actor, reason: str = "") -> KeepUp:
+    async def wake_up(self, name: str, actor: Actor, reason: str = "") -> Awake:
         """Start it now, and return until when. Refused with whom to ask."""
         self._operations.must_wake(name, actor)
         rules, now = self._clusters.rules(name), self._operations.now()
         ask = f"Ask {people_to_ask(rules.users_of(CommandClass.WINDOWS) - {actor.user})}"
-        if why := wakeable(name, (await self._hours.schedule(name)).due):
+        wanted = (await self._hours.schedule(name)).due
+        if why := wakeable(name, wanted):
             raise Refused(f"{why}. {ask}")
         run = await self._operations.open_run(name, actor)
         if run is not None:
@@ -54,23 +66,26 @@ class WakeUps:
             if counts and (over := spent(exceptions.keep_ups, actor, rules, now)):
                 raise Refused(f"{over}. {ask}")
             woken = keep_up(
-                book.windows,
+                book.all_windows,
                 now,
-                rules.wake_seconds,
+                length,
                 actor.mention,
                 reason=reason,
                 exceptions=exceptions,
             )
             kept[:] = [replace(woken, woken=counts)]
-            windows = tuple(w.name for w in book.windows)
+            windows = tuple(w.name for w in book.named_windows)
             message = announcement(
                 f"woken/{now:.3f}/{actor.user}",
-                Woken(name, woken.until, actor.mention, reason, windows),
+                Woken(name, woken.until, actor.mention, reason, windows, empty),
             )
             after = replace(exceptions, keep_ups=(*exceptions.keep_ups, *kept))
             return replace(book, exceptions=after).with_announcement(message)
 
         _, before = await self._hours.books.read(name)
+        quiet = closed_by_quiet(before, wanted)
+        length = max((w.stays for w in quiet), default=rules.wake_seconds)
+        empty = max((w.when_empty or 0.0 for w in quiet), default=0.0)
         await self._hours.books.edit(name, change, by=actor)
         for closure in closures(before.windows, now, kept[0].until, before.exceptions.days_off)[0]:
             begin, end = max(now, closure.close), min(kept[0].until, closure.open)
@@ -79,7 +94,7 @@ class WakeUps:
                     name, begin, end, actor.mention, reason or "woken"
                 )
         await self._hours.look_after(name)
-        return kept[0]
+        return Awake(kept[0].until, empty)
 
     async def opened(self, name: str, actor: Actor) -> Run | None:
         """Return the run that a wake-up has opened; None while there is none yet."""
@@ -96,6 +111,13 @@ def wakeable(name: str, due: Due) -> str:
     if due.state != "closed":
         return f"{name} is not closed by a window now: {due.reason}"
     return ""
+
+
+def closed_by_quiet(book: Book, due: Due) -> tuple[Window, ...]:
+    """Return the quiet windows that closed it; () where a window closed it by the clock."""
+    if due.state != "closed" or not {*due.windows} <= book.quiet_names:
+        return ()
+    return tuple(w for w in book.quiet if w.name in due.windows)
 
 
 def spent(keep_ups: tuple[KeepUp, ...], actor: Actor, rules: ClusterPolicy, now: float) -> str:

@@ -434,6 +434,10 @@ class Step(ABC):
         """Return what to report about how it was reached; "" when it went as planned."""
         return ""
 
+    def disconnected_others(self, cluster: Cluster) -> bool:
+        """Return whether nodes were removed on the way whose people no card had named."""
+        return False
+
     def waits_for(self, cluster: Cluster) -> str:
         """Return what it is waiting for now, for the card."""
         return ""

@@ -140,11 +140,19 @@ class Shrunk(Step):
         idle = [n for n in self._survivors(cluster) if n.restartable and n.droplet.active]
         await request_each(world.restart_service(n.id) for n in idle)
 
-    def completion_note(self, cluster: Cluster) -> str:
+    def _removed_others(self, cluster: Cluster) -> list[str]:
+        """Return the nodes that were to stay and were removed."""
         present = {n.id for n in self._members(cluster)}
-        removed = [
+        return [
             short_name(name, cluster.stack) for droplet, name in self.stay if droplet not in present
         ]
+
+    @override
+    def disconnected_others(self, cluster: Cluster) -> bool:
+        return bool(self._removed_others(cluster))
+
+    def completion_note(self, cluster: Cluster) -> str:
+        removed = self._removed_others(cluster)
         if not removed:
             return ""
         text = (

@@ -28,6 +28,8 @@ class SaveWindow(Step):
     opens: int = 0
     # The version of an equal window that is there already and is approved again.
     was: int | None = None
+    # When a window that closes only what is empty may close: its hours and its limits.
+    when: str = ""
 
     def title(self) -> str:
         return f"Save the window {self.title_words}"
@@ -54,10 +56,10 @@ class SaveWindow(Step):
         await world.save_window(self.words)
 
     def effects(self, cluster: Cluster) -> Effects:
-        closes = (
-            f"{cluster.name} closes for {self.title_words}, every time without further approval. "
-            "Running meetings are never ended"
-        )
+        closes = f"{cluster.name} closes for {self.title_words}"
+        if self.when:
+            closes = f"{cluster.name} may close {self.when}"
+        closes += ", every time without further approval. Running meetings are never ended"
         special = (closes, *(f"replaces the window {strong(w)}" for w in self._replaced(cluster)))
         return Effects(standing=True, opens=self.opens, special=special)
 

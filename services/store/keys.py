@@ -80,6 +80,16 @@ def scaling_key(cluster: str) -> str:
     return f"scaling:{cluster}"
 
 
+def promises_log_key(cluster: str) -> str:
+    """The log of what promises are measured by beside runs: missed times, questions, service."""
+    return f"promises:{cluster}"
+
+
+def service_key(cluster: str) -> str:
+    """Whether it was in service when it was observed last, and since when."""
+    return f"service:{cluster}"
+
+
 def observed_key(cluster: str) -> str:
     """What a bot that only observes would have done; of the last 60 days."""
     return f"observed:{cluster}"
@@ -113,6 +123,11 @@ def closings_key(cluster: str) -> str:
 def backups_key(cluster: str) -> str:
     """What is kept of its backups: counts, results of drills, which are protected."""
     return f"backups:{cluster}"
+
+
+def terraform_key(cluster: str) -> str:
+    """Its pull requests of Terraform variables, and which differences were reported."""
+    return f"terraform:{cluster}"
 
 
 def policy_key(cluster: str) -> str:

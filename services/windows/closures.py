@@ -6,7 +6,7 @@ windows of a cluster.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
@@ -227,6 +227,8 @@ def _between(
 ) -> tuple[list[Occurrence], list[Occurrence]]:
     every: list[Occurrence] = []
     for window in windows:
+        if window.when_empty is not None:
+            continue  # it has no closing by the clock: see quiet.py
         zone = ZoneInfo(window.zone)
         every += occurrences(window, wall(zone, low).date(), wall(zone, high).date(), free)
     return [o for o in every if not o.off], [o for o in every if o.off]
@@ -244,6 +246,24 @@ def merge_occurrences(happening: Iterable[Occurrence]) -> list[Closure]:
             groups.append([occurrence])
             end = occurrence.open
     return [Closure(g[0].close, max(o.open for o in g), tuple(g)) for g in groups]
+
+
+def quiet_hours(windows: Iterable[Window]) -> tuple[Window, ...]:
+    """Return the quiet windows of these, as if they closed by the clock: their hours."""
+    return tuple(replace(w, when_empty=None) for w in windows if w.when_empty is not None)
+
+
+def quiet_spans(
+    windows: Sequence[Window], since: float, until: float, free: DaysOff
+) -> list[Closure]:
+    """Return the hours from `since` to `until` in which a quiet window may close it."""
+    hours = quiet_hours(windows)
+    return closures(hours, since, until, free)[0] if hours else []
+
+
+def span_at(windows: Sequence[Window], now: float, free: DaysOff) -> Closure | None:
+    """Return the quiet hours of that moment; None outside of them."""
+    return next((s for s in quiet_spans(windows, now, now, free) if s.close <= now < s.open), None)
 
 
 def clock_change(window: Window, since: float, until: float) -> str:

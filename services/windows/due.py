@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from services.windows.closures import quiet_spans
 from services.windows.edge import Edge, SchedulePolicy, exception_words
 from services.windows.exceptions import (
     DAY,
@@ -75,7 +76,7 @@ def due(
         since_edge=since,
         next_edge=coming,
         windows=names,
-        reason=_reason(span, coming, windows[0].zone),
+        reason=_reason(span, coming, windows[0].zone, _quiet_words(windows, now, exceptions)),
         conflicts=conflicts,
         why=span.why,
     )
@@ -141,7 +142,23 @@ def _beside(line: ScheduleTimeline, begin: float, end: float) -> tuple[Edge | No
     return since, next((e for e in line.edges if e.changes and e.start > end), None)
 
 
-def _reason(span: Span, coming: Edge | None, zone: str) -> str:
+def _quiet_words(windows: Sequence[Window], now: float, exceptions: Exceptions) -> str:
+    """Return `quiet closes after 30 min without a meeting, Mon 18:30 at the earliest`; or ""."""
+    for days in NEAR:
+        spans = quiet_spans(windows, now, now + days * DAY, exceptions.days_off)
+        span = next((s for s in spans if s.open > now), None)
+        if span is not None:
+            occurrence = span.covering(max(now, span.close))
+            window = next(w for w in windows if w.name == occurrence.window.name and w.empty_words)
+            words, zone = f"{window.name} {window.empty_words}", ZoneInfo(window.zone)
+            if now < span.close + (window.when_empty or 0.0):
+                earliest = span.close + (window.when_empty or 0.0)
+                return f"{words}, {day_and_time(wall(zone, earliest))} at the earliest"
+            return f"{words}, until {day_and_time(wall(zone, span.open))}"
+    return ""
+
+
+def _reason(span: Span, coming: Edge | None, zone: str, quiet: str) -> str:
     if span.closure is not None:
         zone = span.closure.windows[0].zone
     elif coming is not None:
@@ -155,6 +172,8 @@ def _reason(span: Span, coming: Edge | None, zone: str) -> str:
         return exception_words(span.why, zone) + resumes
     if span.state == "closed" and span.closure:
         return f"{' and '.join(span.closure.window_names)}: closed {until}"
+    if quiet:
+        return f"open; {quiet}"
     return f"open {until}"
 
 

@@ -149,6 +149,10 @@ class Exceptions:
             default=None,
         )
 
+    def keeps_up(self, at: float) -> bool:
+        """Return whether something else than being in use keeps it up, or as it is."""
+        return any((self.hold(at), self.freeze(at), self.keep_up(at), self.meeting(at, at + 1)))
+
     def meeting(self, since: float, until: float) -> Meeting | None:
         """Return the meeting that takes place in that time, the one that ends last."""
         return max(

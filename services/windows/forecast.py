@@ -1,12 +1,13 @@
 """What is coming: the forecast, and the notices before a closing."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 from services.common.text import duration
+from services.windows.closures import quiet_spans
 from services.windows.due import DEFAULT_POLICY, edges
-from services.windows.edge import EXCEPTION, Edge, SchedulePolicy
+from services.windows.edge import EXCEPTION, Edge, SchedulePolicy, make_edge
 from services.windows.exceptions import NONE, Exceptions
 from services.windows.time_zones import day_and_time, wall
 from services.windows.window import Window
@@ -63,7 +64,26 @@ def forecast(
 ) -> tuple[Row, ...]:
     """Return the coming edges as rows, in order of their start."""
     line = edges(windows, since, until, exceptions, terms)
-    return tuple(_row(e) for e in line if e.changes or not e.acts)
+    rows = [_row(e) for e in line if e.changes or not e.acts]
+    rows += _quiet_rows(windows, since, until, exceptions)
+    return tuple(sorted(rows, key=lambda r: r.edge.start))
+
+
+def _quiet_rows(
+    windows: Sequence[Window], since: float, until: float, exceptions: Exceptions
+) -> Iterator[Row]:
+    """Yield when quiet windows may close it at the earliest; whether they do is not known."""
+    named = {w.name: w for w in windows if w.when_empty is not None}
+    for span in quiet_spans(windows, since, until, exceptions.days_off):
+        first = span.first()
+        window = named[first.window.name]
+        earliest = span.close + (window.when_empty or 0.0)
+        if since < earliest <= until:
+            why = f"{window.empty_words}, until {day_and_time(span.last().open_local)}"
+            edge = make_edge(
+                "close", first, span, earliest, until=span.open, acts=False, reason=why
+            )
+            yield replace(_row(edge), what="closes when empty")
 
 
 def _row(edge: Edge) -> Row:

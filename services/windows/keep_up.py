@@ -6,7 +6,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from services.common.errors import Refused
-from services.windows.closures import Closure, closures
+from services.windows.closures import Closure, closures, quiet_hours
 from services.windows.due import FAR, NEAR
 from services.windows.exceptions import DAY, NONE, Exceptions, KeepUp
 from services.windows.time_zones import day_and_time, wall
@@ -70,7 +70,9 @@ def _checked(until: float, now: float, begin: float, zone: ZoneInfo) -> float:
 
 def _next_closed(windows: Sequence[Window], now: float, exceptions: Exceptions) -> Closure | None:
     for days in (*NEAR, *FAR):
-        coming, _ = closures(windows, now, now + days * DAY, exceptions.days_off)
+        # A quiet window may close it at any moment of its hours.
+        hours = (*(w for w in windows if w.when_empty is None), *quiet_hours(windows))
+        coming, _ = closures(hours, now, now + days * DAY, exceptions.days_off)
         closure = next((c for c in coming if c.open > now), None)
         if closure is not None:
             return closure

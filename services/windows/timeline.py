@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Literal
 
 from services.common.text import duration
-from services.windows.closures import Closure, Occurrence, closures
+from services.windows.closures import Closure, Occurrence, closures, quiet_spans
 from services.windows.edge import (
     ALREADY,
     EXCEPTION,
@@ -93,6 +93,8 @@ class _Drawing:
     closures: list[Closure]
     exceptions: Exceptions
     terms: SchedulePolicy
+    # Hours in which it closes when it is empty: only their end is an edge, after a manual stop.
+    quiet: list[Closure] = field(default_factory=list)
     raw: list[float] = field(default_factory=list)
     cuts: list[CalendarGap] = field(default_factory=list)
     cut_at: frozenset[float] = frozenset()
@@ -108,7 +110,9 @@ class _Drawing:
         windows = [
             t for c in self.closures if self.starts(c) > c.close for t in (c.close, self.starts(c))
         ]
-        self.raw = sorted([*windows, *(t for c in self.cuts for t in (c.since, c.until))])
+        ends = [self.starts(c) for c in self.quiet]
+        cuts = (t for c in self.cuts for t in (c.since, c.until))
+        self.raw = sorted([*windows, *cuts, *ends])
         for m in self.exceptions.manual_in_order:
             self.manual.append((m.at, next((t for t in self.raw if t > m.at), self.high), m))
 
@@ -124,6 +128,12 @@ class _Drawing:
             begin, end = max(since, closure.close), min(until, self.starts(closure))
             if begin < end:
                 yield CalendarGap(begin, end, why)
+
+    def quiet_before(self, span: Span) -> Closure | None:
+        """Return the quiet hours whose opening begins with that span."""
+        if span.state != "open":
+            return None
+        return next((c for c in self.quiet if self.starts(c) == span.since), None)
 
     def starts(self, closure: Closure) -> float:
         """Return when the start-up begins, so that it serves at the opening time."""
@@ -204,7 +214,8 @@ def draw_timeline(
     closed, skipped = closures(windows, back, until + 2 * DAY, exceptions.days_off)
     low = min([back, *(c.close - 1 for c in closed)])
     high = max([until + 2 * DAY, *(c.open + 1 for c in closed)])
-    drawing = _Drawing(low, high, closed, exceptions, terms)
+    quiet = quiet_spans(windows, back, until + 2 * DAY, exceptions.days_off)
+    drawing = _Drawing(low, high, closed, exceptions, terms, quiet)
     spans: list[Span] = []
     edges: list[Edge] = []
     last: State | None = "open"
@@ -215,7 +226,12 @@ def draw_timeline(
             edges.append(_close(span, acts=False, reason=_short_words(span)))
             shown = Span(span.since, span.until, "open", span.closure)
         elif span.state not in ("no opinion", last) or span.planned is not None:
-            before = span.closure or before or _earlier(windows, low, exceptions.days_off)
+            before = (
+                span.closure
+                or drawing.quiet_before(span)
+                or before
+                or _earlier(windows, low, exceptions.days_off)
+            )
             marks = (ALREADY,) if span.state == last else ()
             edges += _close_or_open(span, before, drawing, marks)
             last = span.state
@@ -242,6 +258,8 @@ def _too_short(span: Span, drawing: _Drawing) -> bool:
     """
     assert span.closure is not None, "only a closure makes it closed"
     left = span.since > span.closure.close or span.until in drawing.cut_at
+    if any(k.since == span.until for k in drawing.exceptions.keep_ups):
+        return False  # it has closed by then: who wakes it up minutes later is not late
     return left and span.until - span.since < drawing.terms.least
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from services.common.errors import Refused
+from services.common.text import duration
 from services.windows.days import date_words, day_words, parse_dates, parse_days
 from services.windows.time_zones import zone_named
 from services.windows.times import parse_length
@@ -15,11 +16,18 @@ Meetings = Literal["wait", "ask", "skip"]
 
 USAGE = (
     "NAME DAYS HH:MM-HH:MM [ZONE] [--media-only] [--number N] "
-    "[--meetings wait[:MINUTES]|ask|skip] [--except DATES]"
+    "[--meetings wait[:MINUTES]|ask|skip] [--except DATES] "
+    "[--when-empty LENGTH [--stays LENGTH] [--closings N]]"
 )
 EXAMPLE = "nights Mon-Fri 20:00-07:30 Europe/Madrid"
 WAIT_LIMIT = 3600.0
 MOST_NODES = 1000
+SHORTEST_SPAN = 3600.0  # seconds of a span beyond the time without a meeting
+# Of a window that closes when it is empty: seconds without a meeting, seconds that it stays open
+# after a wake-up, and closings a night.
+SHORTEST_EMPTY, LONGEST_EMPTY = 600.0, 12 * 3600.0
+STAYS, LONGEST_STAY = 1800.0, 12 * 3600.0
+CLOSINGS, MOST_CLOSINGS = 3, 12
 KIND_WORDS: dict[Kind, str] = {
     "shutdown": (
         "everything is shut down; powered-off droplets stay billed, and starting takes minutes"
@@ -43,6 +51,10 @@ class Window:
     For a holiday without any work, write a second window with that date and 00:00-24:00.
 
     `number` is how many media nodes it opens with; None: as many as before it closed.
+
+    `when_empty`: seconds. Between `close` and `open` it closes only after that long without a
+    meeting, not because of the clock. None: it closes at `close`. With it, `stays` is how many
+    seconds it is open after a wake-up at least, and `closings` how often it closes a night at most.
     """
 
     name: str
@@ -57,6 +69,9 @@ class Window:
     dates: tuple[str, ...] = ()
     off: tuple[str, ...] = ()
     version: int = 1
+    when_empty: float | None = None
+    stays: float = STAYS
+    closings: int = CLOSINGS
 
     @property
     def times(self) -> str:
@@ -68,6 +83,13 @@ class Window:
         """`nights (Mon-Fri, Europe/Madrid)`, for cards."""
         return f"{self.name} ({day_words(self.days, self.dates)}, {self.zone})"
 
+    @property
+    def empty_words(self) -> str:
+        """`closes after 30 min without a meeting`; "" where it closes by the clock."""
+        if self.when_empty is None:
+            return ""
+        return f"closes after {duration(self.when_empty)} without a meeting"
+
     def to_text(self) -> str:
         """Return the text that `parse_window` reads as this window."""
         words = [self.name, day_words(self.days, self.dates), self.times, self.zone]
@@ -78,7 +100,17 @@ class Window:
         words += self._meeting_words()
         if self.off:
             words += ["--except", date_words(self.off)]
-        return " ".join(words)
+        return " ".join([*words, *self._quiet_words()])
+
+    def _quiet_words(self) -> list[str]:
+        if self.when_empty is None:
+            return []
+        words = ["--when-empty", f"{self.when_empty / 60:g}m"]
+        if self.stays != STAYS:
+            words += ["--stays", f"{self.stays / 60:g}m"]
+        if self.closings != CLOSINGS:
+            words += ["--closings", str(self.closings)]
+        return words
 
     def _meeting_words(self) -> list[str]:
         if self.meetings != "wait":
@@ -99,6 +131,7 @@ def parse_window(text: str, zone: str | None = None) -> Window:
     Refused with what was written and what is allowed.
     """
     words, flags = _split(text)
+    words = _with_span(words, flags)
     if len(words) == 3 and zone:
         words.append(zone)
     if len(words) != 4:
@@ -122,7 +155,7 @@ def begin_window(text: str, zone: str) -> Window | None:
     The rest is that of an ordinary night. It is no valid window yet: it may have no name.
     """
     words, flags = _split(text)
-    if len(words) > 2:
+    if len(words) > 2 or flags.keys() & {*_QUIET, "between"}:
         return None
     name, days, *_ = (*words, "", "")
     weekdays, dates = parse_days(days or "weekdays")
@@ -163,7 +196,30 @@ def check(window: Window) -> Window:
     if both:
         raise Refused(f"{both[0]} is both a day to close on and an exception; remove one of them")
     zone_named(window.zone)
+    if window.when_empty is not None:
+        _check_quiet(window, window.when_empty)
+    elif (window.stays, window.closings) != (STAYS, CLOSINGS):
+        raise Refused("--stays and --closings are for a window with --when-empty")
     return window
+
+
+def _check_quiet(window: Window, empty: float) -> None:
+    if not SHORTEST_EMPTY <= empty <= LONGEST_EMPTY:
+        raise Refused(f"--when-empty is 10 minutes to 12 hours; found {empty:g} s")
+    if not SHORTEST_EMPTY <= window.stays <= LONGEST_STAY:
+        raise Refused(f"--stays is 10 minutes to 12 hours; found {window.stays:g} s")
+    if not 1 <= window.closings <= MOST_CLOSINGS:
+        raise Refused(f"it closes 1 to {MOST_CLOSINGS} times a night; found {window.closings}")
+    if (window.meetings, window.wait_limit) != ("wait", WAIT_LIMIT):
+        raise Refused(
+            "a window with --when-empty never closes while meetings run: leave --meetings out"
+        )
+    length = (window.open - window.close) % 1440 or 1440
+    if length * 60 < empty + SHORTEST_SPAN:
+        raise Refused(
+            f"between {window.times} are {duration(length * 60)}: write at least "
+            f"{duration(SHORTEST_SPAN)} more than --when-empty"
+        )
 
 
 def _split(text: str) -> tuple[list[str], dict[str, str]]:
@@ -189,13 +245,26 @@ def _split(text: str) -> tuple[list[str], dict[str, str]]:
             words.append(token)
             continue
         name, given, value = token[2:].partition("=")
-        if name not in _FLAGS:
-            allowed = ", ".join(f"--{flag}" for flag in _FLAGS)
+        if name not in {*_FLAGS, "between"}:
+            allowed = ", ".join(f"--{flag}" for flag in (*_FLAGS, "between"))
             raise Refused(f"a window has no --{name}; allowed: {allowed}")
         if not given and name != "media-only":
             value = next(rest, "")
         flags[name] = value
     return words, flags
+
+
+def _with_span(words: list[str], flags: dict[str, str]) -> list[str]:
+    """Return the words with `--between` as their times; every day where no days are written."""
+    times = flags.pop("between", "")
+    if not times:
+        return words
+    if "when-empty" not in flags:
+        raise Refused("--between is for a window with --when-empty, such as --when-empty 30m")
+    name, *others = words or [""]
+    zones = [w for w in others if "/" in w or w.upper() == "UTC"]
+    days = [w for w in others if w not in zones] or ["daily"]
+    return [name, *days, times, *zones]
 
 
 def _found(words: list[str]) -> str:
@@ -255,4 +324,36 @@ def _except(window: Window, value: str) -> Window:
     return replace(window, off=parse_dates(value))
 
 
-_FLAGS = {"media-only": _media_only, "number": _number, "meetings": _meetings, "except": _except}
+def _when_empty(window: Window, value: str) -> Window:
+    return replace(window, when_empty=_seconds("when-empty", value))
+
+
+def _stays(window: Window, value: str) -> Window:
+    return replace(window, stays=_seconds("stays", value))
+
+
+def _seconds(flag: str, value: str) -> float:
+    """Return a length in seconds; a number alone is minutes."""
+    if not value:
+        raise Refused(f"--{flag} needs a length, such as 30m")
+    if re.fullmatch(r"[0-9]{1,4}", value):
+        return float(value) * 60
+    return parse_length(value)
+
+
+def _closings(window: Window, value: str) -> Window:
+    if not re.fullmatch(r"[0-9]{1,3}", value):
+        raise Refused(
+            f"--closings is how often it closes a night, 1 to {MOST_CLOSINGS}; found “{value}”"
+        )
+    return replace(window, closings=int(value))
+
+
+_QUIET = {"when-empty": _when_empty, "stays": _stays, "closings": _closings}
+_FLAGS = {
+    "media-only": _media_only,
+    "number": _number,
+    "meetings": _meetings,
+    "except": _except,
+    **_QUIET,
+}

@@ -14,7 +14,7 @@ from simulators.cloud.model import (
     SimulatedPool,
     Violation,
 )
-from simulators.cloud.terraform import Terraform, Variables
+from simulators.cloud.terraform import PlannedChange, Terraform, Variables, variables_text
 from simulators.cloud.timeline import EventCause
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "EventCause",
     "Loss",
     "NodeState",
+    "PlannedChange",
     "Refusal",
     "SigquitBehaviour",
     "SimulatedCluster",
@@ -33,4 +34,5 @@ __all__ = [
     "Terraform",
     "Variables",
     "Violation",
+    "variables_text",
 ]

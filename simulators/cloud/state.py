@@ -35,6 +35,9 @@ class CloudState:
     Pure reads: call `settle()` before.
     """
 
+    clock_ahead = 0.0
+    """Seconds that the times in DigitalOcean's actions and pool histories are ahead."""
+
     def __init__(self, clock: WorldClock, seed: int = 0, delays: Delays | None = None) -> None:
         self.clock, self.seed, self.delays = clock, seed, delays or learnt()
         self.timeline = EventTimeline(clock)

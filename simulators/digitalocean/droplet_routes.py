@@ -46,7 +46,7 @@ def _actions(call: ApiRequest) -> HttpResponse:
     return paged(
         call,
         "actions",
-        [views.action(a) for a in reversed(call.estate.actions.values())],
+        [views.action(a, call.estate.clock_ahead) for a in reversed(call.estate.actions.values())],
         "/v2/actions",
     )
 
@@ -60,7 +60,7 @@ def _action_answer(call: ApiRequest, number: int, status: int = 200) -> HttpResp
     action = call.estate.actions.get(number)
     if action is None or ("droplet" in call.params and action.droplet_id != call.number("droplet")):
         raise not_found()
-    return json_response(status, {"action": views.action(action)})
+    return json_response(status, {"action": views.action(action, call.estate.clock_ahead)})
 
 
 @route("GET", "/v2/droplets", "droplet:read")
@@ -113,7 +113,9 @@ def _destroy(call: ApiRequest) -> HttpResponse:
 def _droplet_actions(call: ApiRequest) -> HttpResponse:
     number = call.estate.droplet(call.number("droplet")).id
     actions = [
-        views.action(a) for a in reversed(call.estate.actions.values()) if a.droplet_id == number
+        views.action(a, call.estate.clock_ahead)
+        for a in reversed(call.estate.actions.values())
+        if a.droplet_id == number
     ]
     return paged(call, "actions", actions, f"/v2/droplets/{number}/actions")
 
@@ -150,7 +152,9 @@ def _ask_by_tag(call: ApiRequest) -> HttpResponse:
     for droplet in tagged:
         call.estate.events.emit(ActionRequested(droplet, kind))
     actions = [call.estate.power.request(d.id, kind, dict(call.body)) for d in tagged]
-    return json_response(201, {"actions": [views.action(a) for a in actions]})
+    return json_response(
+        201, {"actions": [views.action(a, call.estate.clock_ahead) for a in actions]}
+    )
 
 
 @route("GET", "/v2/droplets/{droplet}/snapshots", "droplet:read")

@@ -84,7 +84,10 @@ def _members(call: ApiRequest) -> HttpResponse:
 def _history(call: ApiRequest) -> HttpResponse:
     pool = call.estate.pool_scaler.find(call.params["pool"])
     return paged(
-        call, "history", [views.event(e) for e in pool.history], f"{POOLS}/{pool.id}/history"
+        call,
+        "history",
+        [views.event(e, call.estate.clock_ahead) for e in pool.history],
+        f"{POOLS}/{pool.id}/history",
     )
 
 

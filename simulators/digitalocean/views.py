@@ -80,12 +80,16 @@ _TEXTS: dict[int, tuple[object, str]] = {}
 MOST_TEXTS = 5000
 
 
-def action(thing: SimulatedAction) -> Json:
-    """Return an action: it has no text, even when it errored."""
+def action(thing: SimulatedAction, ahead: float = 0.0) -> Json:
+    """Return an action: it has no text, even when it errored.
+
+    `ahead`: by how many seconds DigitalOcean's clock is ahead of the others'.
+    """
+    completed = None if thing.completed_at is None else thing.completed_at + ahead
     return {
         "id": thing.id, "status": thing.status, "type": thing.type,
-        "started_at": stamp(thing.started_at),
-        "completed_at": stamp_or_none(thing.completed_at),
+        "started_at": stamp(thing.started_at + ahead),
+        "completed_at": stamp_or_none(completed),
         "resource_id": thing.droplet_id, "resource_type": "droplet", "region": region(thing.region),
         "region_slug": thing.region,
     }  # fmt: skip
@@ -120,7 +124,7 @@ def member(estate: "Cloud", thing: SimulatedMember) -> Json:
     }  # fmt: skip
 
 
-def event(thing: PoolEvent) -> Json:
+def event(thing: PoolEvent, ahead: float = 0.0) -> Json:
     """Return a line of a pool's history.
 
     `error_reason` is not in the published schema, but client libraries know it.
@@ -128,7 +132,8 @@ def event(thing: PoolEvent) -> Json:
     line = {
         "history_event_id": thing.id, "current_instance_count": thing.current,
         "desired_instance_count": thing.desired, "reason": thing.reason, "status": thing.status,
-        "created_at": stamp(thing.created_at), "updated_at": stamp(thing.updated_at),
+        "created_at": stamp(thing.created_at + ahead),
+        "updated_at": stamp(thing.updated_at + ahead),
     }  # fmt: skip
     return line | {"error_reason": thing.error_reason} if thing.error_reason else line
 

@@ -15,6 +15,7 @@ from simulators.slack.model import Message
 from tests.support import virtual
 from tests.support.goldens import as_json, check_golden
 from tests.support.scene import OFTEN, Scene
+from tests.support.terraform import SITES, repository
 
 GOLDEN = Path(__file__).parents[1] / "laws" / "golden" / "said"
 QUESTIONS = (
@@ -130,6 +131,22 @@ def test_answers() -> None:
         await notes.ask("unhold", "UBEN")
 
     play("answer", story)
+
+
+def test_answers_about_terraform() -> None:
+    async def story(scene: Scene, notes: Notebook) -> None:
+        await notes.ask("terraform patch", name="no repository")
+        repository(scene)
+        await notes.ask("terraform")
+        await scene.ana.type_text("COPS", "/openvidu scale 4 --now")
+        await scene.card("acme has 4 media nodes ·")
+        await notes.ask("terraform", name="drift")
+        patch = await notes.ask("terraform patch")
+        await scene.ana.press(patch, "Open pull request")
+        notes.keep("opened", await scene.ephemeral("UANA", "Pull request #1 is open"))
+        notes.keep("announced", await scene.card("Pull request #1 of"))
+
+    play("terraform", story, sites=SITES)
 
 
 def test_a_run_and_its_thread() -> None:

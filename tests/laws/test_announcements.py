@@ -210,6 +210,21 @@ SHOWN: list[tuple[told.Subject, str]] = [
         "driven now, and nothing was undone. acme is on hold. Check it with `/openvidu "
         "status`, end the hold with `/openvidu unhold`, then request what is missing.",
     ),
+    (
+        told.ClosesWhenEmpty("acme", window="quiet", empty=1800.0, earliest=UNTIL, opens=UNTIL),
+        f"acme closes after 30 min without a meeting · At the earliest {AT}. In service again "
+        f"{AT}. · Window *quiet*",
+    ),
+    (
+        told.EmptyNow("acme", window="quiet", since=UNTIL, closes=UNTIL),
+        f"acme is empty and closes · No meeting since {AT}. It closes {AT}, unless one begins. "
+        "· Window *quiet*",
+    ),
+    (
+        told.Woken("acme", UNTIL, BEN, "", ("quiet",), 1800.0),
+        f"acme was woken · It stays in service until {AT}. Then quiet closes it after 30 min "
+        "without a meeting. · <@UBEN> · no reason given",
+    ),
 ]
 
 

@@ -14,6 +14,7 @@ from simulators.cloud.delays import Delays
 from simulators.cloud.model import SigquitBehaviour
 from simulators.digitalocean.routing import ROUTES
 from simulators.evidence import MARKS, Source
+from simulators.github import GITHUB_ROUTES
 from simulators.livekit import LivekitApi
 from simulators.node.scripts import COMMANDS, SCRIPTS
 from simulators.slack.webapi import METHODS
@@ -42,6 +43,10 @@ def test_every_delay_is_marked() -> None:
 
 def test_every_method_of_slack_is_marked() -> None:
     assert set(METHODS) == marked("Slack")
+
+
+def test_every_operation_of_github_is_marked() -> None:
+    assert {f"{route.verb} {route.path}" for route in GITHUB_ROUTES} == marked("GitHub")
 
 
 def test_every_method_of_livekit_is_marked() -> None:

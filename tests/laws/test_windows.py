@@ -993,6 +993,17 @@ def test_notices_come_before_a_close_once_each_and_only_the_nearest_after_a_brea
     ]
 
 
+def test_a_wake_up_minutes_after_a_keep_up_has_ended_opens_it() -> None:
+    """It has closed in these minutes, however few: what people do later does not undo that."""
+    (nights,) = (parse_window("nights daily 20:00-08:00 Europe/Madrid"),)
+    begin = datetime(2027, 2, 9, 20, 5, tzinfo=ZoneInfo("Europe/Madrid")).timestamp()
+    first, second = KeepUp(begin, begin + 7200, "dora"), KeepUp(begin + 7500, begin + 9000, "dora")
+    exceptions = Exceptions(keep_ups=(first, second))
+    opens = due((nights,), begin + 7501, exceptions).since_edge
+    assert opens is not None
+    assert (opens.kind, opens.start) == ("open", begin + 7500)
+
+
 # --- what calendars say --------------------------------------------------------------
 
 

@@ -33,7 +33,7 @@ def begins(kind: str) -> float:
 
     An autoscaler adds its nodes one after the other.
     """
-    return at("2026-11-25T21:00" if kind == "autoscaler" else "2026-11-25T21:20")
+    return at("2026-11-25T21:00" if kind.endswith("autoscaler") else "2026-11-25T21:20")
 
 
 def night(story: Any, kind: str = "pool", start: str = "2026-11-25T19:57", **more: Any) -> None:

@@ -267,7 +267,7 @@ async def asks_again(scene: Scene, run: str = "acme-2") -> list[Question]:
     [
         "Power on master 4",
         "Wait until masters 1-4 are healthy",
-        "Verify the public address",
+        "Verify that the public address",
         "media nodes are in service",
     ],
 )

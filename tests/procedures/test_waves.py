@@ -64,9 +64,8 @@ def test_a_closing_that_is_given_up_always_kept_a_node_in_service(kind: str) -> 
         ]
         assert up(scene)
         given_up = next(a.at for a in run.answers if a.choice == "up")
-        if (
-            kind != "fixed"
-        ):  # no droplet is added there: the drained one is back when its meeting has ended
+        # No droplet is added there: the drained one is back when its meeting has ended.
+        if not kind.endswith("fixed"):
             back = next(
                 moment for moment, number in witness.seen if moment > given_up and number >= 2
             )

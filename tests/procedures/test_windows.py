@@ -514,7 +514,7 @@ def test_a_second_window_names_the_first_and_shows_what_it_adds() -> None:
         # 30 h x 2 x $0.07143
         plan = whole(answer)
         assert "saves about $4.29 in four weeks, in addition to what nights saves" in plan
-        assert "Late overlaps nights: it opens at 09:00 instead of 07:30 on Tue-Sat" in plan
+        assert "late overlaps nights: it opens at 09:00 instead of 07:30 on Tue-Sat" in plan
         assert "Closes first on Mon 2026-11-23 20:00" in plan
 
     async def listed(scene: Scene) -> None:

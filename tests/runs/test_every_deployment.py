@@ -241,9 +241,9 @@ def test_each_procedure_is_played_or_refused_in_each_deployment_and_fleet() -> N
 # Playing them
 
 
-def _scene(fleet: Fleet, play: Play) -> Scene:
+def _scene(fleet: Fleet, play: Play, **settings: Any) -> Scene:
     more: dict[str, Any] = {} if fleet.is_single else {"media": 2}
-    scene = short_scene(deployment=fleet.deployment, kind=fleet.kind, **more)
+    scene = short_scene(deployment=fleet.deployment, kind=fleet.kind, **more, **settings)
     scene.estate.delays = replace(scene.estate.delays, update=30)
     scene.allowed_complaints = ["ratelimited"]
     return scene

@@ -16,7 +16,14 @@ from services.access.policy import Actor
 from services.common.command import Command
 from services.common.errors import Refused
 from services.operations.results import WaitingForApproval
-from services.procedures import AddWindow, BackupCreate, Procedure, Shutdown, Startup
+from services.procedures import (
+    AddBackupSchedule,
+    AddWindow,
+    BackupCreate,
+    Procedure,
+    Shutdown,
+    Startup,
+)
 from services.runs.request import GRACE, Request, RequestState
 from services.runs.run import State
 from services.windows.times import parse_at
@@ -532,7 +539,8 @@ def test_at_is_understood_by_what_changes_a_cluster_and_by_nothing_else(
         return
     with pytest.raises(Refused, match="--at"):
         parse(text)
-    assert issubclass(kind, AddWindow) or not issubclass(kind, Procedure)
+    of_the_schedule = (AddWindow, AddBackupSchedule)
+    assert issubclass(kind, of_the_schedule) or not issubclass(kind, Procedure)
 
 
 # Dies over it

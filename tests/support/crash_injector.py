@@ -288,8 +288,10 @@ class CrashingHttp(HttpClient):
     async def post(
         self, url: str, json: object, *, headers: Any = None, timeout: float = 10.0
     ) -> Reply:
+        # What is posted to a repository is a change; elsewhere these are LiveKit's lists.
+        what = "github post" if "/repos/" in url else "http post"
         return await self._life.call(
-            "http post", lambda: self._http.post(url, json, headers=headers, timeout=timeout)
+            what, lambda: self._http.post(url, json, headers=headers, timeout=timeout)
         )
 
 

@@ -78,8 +78,12 @@ SEEN = {
     "views.push",
 }
 SAMPLES: dict[str, str] = {  # Samples for each field of a command.
+    "terraform open.patch": "3f2a90c1b7d4",
     "backup schedule.times": "weekly Sun 03:00",
     "backup unschedule.schedule": "weekly",
+    "timeline.what": "2027-01-15",
+    "timeline.hours": "02:00-04:00",
+    "timeline.form": "json",
     "drill.backup": "20270101T020000Z",
     "forecast allow.nodes": "2-5",
     "forecast allow.changes": "6",
@@ -93,6 +97,7 @@ SAMPLES: dict[str, str] = {  # Samples for each field of a command.
     "size": "s-8vcpu-16gb",
     "days": "30d",
     "observed.days": "30",
+    "slo.span": "30",
     "name": WINDOW_NAME,
     "length": "1h",
     "window": "late Mon-Fri 21:00-07:00",

@@ -31,6 +31,7 @@ from services.store.sqlite import SqliteStore
 from simulators.clock import LoopClock
 from simulators.environment import SimulatedEnvironment
 from simulators.faults import WorldFaults
+from simulators.github import TOKEN as GITHUB_TOKEN
 from simulators.slack.delivery import Undelivered
 from simulators.slack.fake_slack import FakeSlack
 from simulators.slack.inprocess import Receive, bolt_receiver
@@ -163,6 +164,7 @@ class Scene:
             "DIGITALOCEAN_TOKEN": "dop_v1_sim",
             "SLACK_BOT_TOKEN": "xoxb-sim",
             "SLACK_APP_TOKEN": "xapp-sim",
+            "GITHUB_TOKEN": GITHUB_TOKEN,
         }
         if self._shared:
             env["REDIS_URL"] = "redis://127.0.0.1:9/0"  # `self.store` stands for it
