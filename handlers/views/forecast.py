@@ -8,7 +8,6 @@ from handlers.slack.markup import date_time
 from handlers.views.text import without_formatting
 from services.billing.demand import (
     LEAST_WEEKS,
-    WEEKS,
     Proposal,
     propose,
     weekday_peaks,
@@ -78,7 +77,7 @@ def _unknown_card(cluster: Cluster, prospect: Prospect, now: float) -> Card:
 def _peak(proposal: Proposal) -> str:
     peak = proposal.peak
     people = count_of(peak.demand.people, "person")
-    return f"{people} at {date_time(peak.at)} ({proposal.per_node} a node)"
+    return f"{people}, {date_time(peak.at)} ({proposal.per_node} a node)"
 
 
 def _price(more: int, price: Decimal | None) -> str:
@@ -106,9 +105,9 @@ def _share(part: int, whole: int) -> str:
 
 
 def _source(prospect: Prospect, proposal: Proposal) -> str:
-    parts = [f"p95 of {count_of(proposal.peak.demand.weeks, 'week')}, of {WEEKS} at most"]
-    if prospect.forecast.growth != 1:
-        parts.append(f"{100 * (prospect.forecast.growth - 1):+.0f}% a week")
+    parts = [f"p95 of {count_of(proposal.peak.demand.weeks, 'week')}"]
+    if percent := round(100 * (prospect.forecast.growth - 1)):
+        parts.append(f"{percent:+}% a week")
     if prospect.forecast.days_off:
         parts.append(f"without {count_of(prospect.forecast.days_off, 'day')} off")
     if proposal.unknown:
