@@ -318,6 +318,7 @@ def _place(name: str, cluster: ClusterSettings) -> ClusterConfig:
         drain_method=cluster.drain.method,
         min_serving=cluster.drain.min_serving,
         keep_backups=cluster.policy.keep_backups,
+        people_per_node=cluster.people_per_node,
         bucket=cluster.spaces.bucket if cluster.spaces is not None else "",
         bucket_endpoint=cluster.spaces.endpoint if cluster.spaces is not None else "",
         zone=cluster.timezone,

@@ -403,6 +403,7 @@ class DemoWorld:
             "channel": OPS,
             "timezone": ZONE,
             "meeting_messages": {"languages": ["en", "es"]},
+            "people_per_node": 10,
         }
 
 

@@ -45,6 +45,7 @@ class AuditAction(StrEnum):
     WINDOW_REMOVED = "window removed"
     SKIPPED = "days off added"
     BACKUPS = "backups changed"
+    SCALING = "scaling permission changed"
     PULL_REQUEST = "pull request requested"
     CLOSING = "closing confirmed"
     WAITS = "answer needed"

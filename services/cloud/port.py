@@ -62,6 +62,9 @@ class WriteFence(Protocol):
     async def save_backup_schedule(self, words: str) -> None:
         """Write a schedule of backups into what is kept of them."""
 
+    async def save_scaling(self, words: str) -> None:
+        """Write a standing permission to scale by the forecast."""
+
     async def before_stop(self, droplet_id: int) -> None:
         """Record that this run stops OpenVidu on that node, where it stays stopped."""
 

@@ -80,6 +80,7 @@ class ClusterConfig:
     drain_method: str = "signal"
     min_serving: int = 1
     keep_backups: int = 3
+    people_per_node: int | None = None
     bucket: str = ""
     bucket_endpoint: str = ""
     zone: str = "UTC"
@@ -272,6 +273,7 @@ class ClusterWorld(ClusterGateway):
             bucket=self.config.bucket,
             bucket_endpoint=self.config.bucket_endpoint,
             keep_backups=self.config.keep_backups,
+            people_per_node=self.config.people_per_node,
             has_shell=self._nodes.is_configured,
             drill=await self._drills.look(drills) if Fact.DRILL in needs else None,
             drill_droplets=drills,

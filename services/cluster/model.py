@@ -14,6 +14,7 @@ from services.cluster.configuration import NodeConfiguration
 from services.cluster.drills import DrillDroplet, DrillSeen
 from services.cluster.installation import Installation
 from services.cluster.meeting_messages import MeetingMessages
+from services.cluster.scaling import ScalingPermission
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
 from services.common.values import replace
 from services.secrets_env.findings import SecretsFindings, SecretsUnread
@@ -693,6 +694,10 @@ class Cluster:
     drill_droplets: tuple[DrillDroplet, ...] = ()
     # What is kept of its backups: counts, proofs, protection.
     backup_notes: BackupNotes = NO_NOTES
+    # People that a media node is meant for, by the settings; None: not set.
+    people_per_node: int | None = None
+    # The standing permission to scale by the forecast.
+    scaling: ScalingPermission | None = None
     timings: Timings = field(default_factory=Timings)
     # What its account does where DigitalOcean's documents leave it open.
     account: AccountFacts = NO_FACTS

@@ -14,6 +14,7 @@ from services.common.values import replace
 from services.memory.account_facts import facts_in
 from services.memory.backups import BackupNotesRepository, read_notes
 from services.memory.bindings import account_of
+from services.memory.scaling import ScalingRepository, read_scaling
 from services.memory.schedule import Fence, ScheduleRepository, read_book
 from services.memory.user_groups import StoredUserGroups
 from services.store import Commit, Store
@@ -25,6 +26,7 @@ from services.store.keys import (
     identity_key,
     media_key,
     pause_key,
+    scaling_key,
     schedule_key,
     stopped_key,
     zero_refused_key,
@@ -46,11 +48,12 @@ class ClusterMemory:
         self.books = ScheduleRepository(store, chain)
         self.groups = StoredUserGroups(store)
         self.backups = BackupNotesRepository(store, chain)
+        self.scaling = ScalingRepository(store, chain)
 
     async def add_to(self, cluster: Cluster) -> Cluster:
         """Return the cluster with what is kept of it."""
         name, pool = cluster.name, cluster.pool.id if cluster.pool else ""
-        media, zero, book, paused, seen, evenings, who, facts, notes, stops = await self._store.get(
+        stored_texts = await self._store.get(
             media_key(name),
             zero_refused_key(pool),
             schedule_key(name),
@@ -61,7 +64,10 @@ class ClusterMemory:
             ACCOUNT_FACTS,
             backups_key(name),
             stopped_key(name),
+            scaling_key(name),
         )
+        media, zero, book, paused, seen, evenings = stored_texts[:6]
+        who, facts, notes, stops, scaling = stored_texts[6:]
         stored: dict[str, Any] = json.loads(media or NO_MEDIA)
         windows = read_book(book).named_windows
         await self._note_kind(cluster, seen)
@@ -79,6 +85,7 @@ class ClusterMemory:
             last_seen=_seen(seen),
             past_closings=_evenings(evenings),
             backup_notes=read_notes(notes),
+            scaling=read_scaling(scaling).permission,
             autoscaler=_with_pause(cluster.autoscaler, paused),
         )
 

@@ -176,6 +176,9 @@ class WriteOperations(Protocol):
     async def save_backup_schedule(self, words: str) -> None:
         """Write this schedule of backups into what is kept of them."""
 
+    async def save_scaling(self, words: str) -> None:
+        """Write this standing permission to scale by the forecast."""
+
     async def save_window(self, words: str) -> None:
         """Write this off-hours window into the cluster's schedule."""
 

@@ -457,6 +457,7 @@ OPERATIONS: dict[str, tuple[Cluster, Operation, list[tuple[Any, ...]]]] = {
         [("vpcs.delete", "v1"), ("firewalls.delete", "w1"), ("tags.delete", DRILL)],
     ),
     "save_backup_schedule": (POOL, lambda w: w.save_backup_schedule(SCHEDULE), []),
+    "save_scaling": (POOL, lambda w: w.save_scaling("2-5 $20 6 30"), []),
     "record_powered_on": (POOL, lambda w: w.record_powered_on((101,)), []),
     "save_window": (POOL, lambda w: w.save_window(WINDOW), []),
 }
@@ -525,6 +526,7 @@ NOTES = (
     "note_counts",
     "record_drill",
     "save_backup_schedule",
+    "save_scaling",
 )
 ONLY_NOTES = {name for name in NOTES if not OPERATIONS[name][2]}
 """Of these nothing follows the note."""

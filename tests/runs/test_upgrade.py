@@ -299,6 +299,7 @@ NOT_OFFERED = {
     *("StartServices", "RestoreMaster", "VersionsSeen"),
     *("ChangeConfigFile", "SwitchModule", "WriteConfigFile", "RestoreConfigFile"),
     *("ApplyConfig", "ConfigAccepted", "ForgetConfig"),
+    *("AllowScaling", "SaveScaling", "ScalingNotes", "ScalingPermission", "ScalingChange"),
     *("AddBackupSchedule", "SaveBackupSchedule", "NoteCounts"),
     *("Drill", "DrillNetwork", "CopyStarted", "DatabaseOpened", "RecordDrill"),
     *("DrillGone",),

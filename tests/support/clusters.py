@@ -681,6 +681,10 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     ),
     "times": st.sampled_from(("weekly Sun 03:00", "nightly daily 23:30 Asia/Tokyo --drill")),
     "media": st.integers(1, 8),
+    "nodes": st.sampled_from(("1-3", "2-5")),
+    "dollars": st.sampled_from(("5", "$20", "12.50")),
+    "changes": st.sampled_from(("2", "6")),
+    "days": st.sampled_from(("7", "30")),
     "size": st.sampled_from(SIZES),
     "version": st.sampled_from(("3.6.1", "3.7.0")),
     "node": st.sampled_from(
