@@ -248,7 +248,7 @@ def page() -> str:
 `python -m scripts.forecast --write` makes this page from simulated arrivals:
 {len(SEEDS)} seeds of each kind, {TRAINED} weeks of history and {HELD_OUT} held-out weeks.
 Each day's forecast sees only what was counted before that day. A node bears {PER_NODE} people and
-costs ${PRICE} an hour. It serves {STARTS * 5} minutes after it is requested, and is billed until
+costs ${PRICE} an hour. It is in service {STARTS * 5} minutes after it is requested, and is billed until
 {LEAVES * 5} minutes after its drain began.
 
 By the forecast: at most {PERMISSION.changes} changes a day between {PERMISSION.least} and

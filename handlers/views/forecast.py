@@ -141,7 +141,7 @@ def _permission(prospect: Prospect, now: float) -> list[str]:
         f"{used} of {count_of(allowed.changes, 'change')} used, until {date_time(allowed.until)}."
     ]
     if prospect.last:
-        lines.append(f"Last look: {escape(prospect.last)}.")
+        lines.append(f"Last check: {escape(prospect.last)}.")
     return lines
 
 

@@ -105,7 +105,7 @@ class DemandForecast:
         weeks = len({s.weeks_ago for s in seen})
         if weeks < LEAST_WEEKS:
             return None
-        near = [s for s in _neighbours(slot) for s in self.samples.get(s, ())]
+        near = [seen for beside in _neighbours(slot) for seen in self.samples.get(beside, ())]
         people = [s.people * self.growth**s.weeks_ago for s in near]
         meetings = [s.meetings * self.growth**s.weeks_ago for s in near]
         return Demand(math.ceil(_p95(people)), math.ceil(_p95(meetings)), weeks)
