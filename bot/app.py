@@ -73,6 +73,7 @@ from services.runs.request import Request
 from services.schedule.alerts import AutoscalerAlerts
 from services.schedule.backups import BackupKeeper
 from services.schedule.calendar_sync import CalendarSync
+from services.schedule.scaling import ForecastKeeper
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.slo import Objectives
 from services.schedule.terraform_drift import TerraformDrift
@@ -101,6 +102,7 @@ class Bot:
     autoscaler_alerts: AutoscalerAlerts
     terraform_drift: TerraformDrift
     backups: BackupKeeper
+    forecast: ForecastKeeper
     announcements: Announcements
     dispatcher: CommandDispatcher
     slack: SlackClient
@@ -150,6 +152,7 @@ class Bot:
             "pull requests": self.operations.terraform.sweep,
             "Terraform": self.terraform_drift.tick,
             "backups": self.backups.tick,
+            "forecast": self.forecast.tick,
             "announcements": self.announcements.sweep,
             "escalations": self.escalations.sweep,
             "cards": self.reporter.sweep,
@@ -289,6 +292,7 @@ def build(
         clock,
         _people_per_node(settings),
         settings.observe_report_days,
+        {name: cluster.timezone for name, cluster in settings.clusters.items()},
         objectives_of(settings),
     )
     seeds = configured_windows(settings)
@@ -334,6 +338,7 @@ def build(
         backups=BackupKeeper(
             operations, clock, lambda name: settings.clusters[name].policy.backup_alarm_days
         ),
+        forecast=scheduler.forecast,
         announcements=_announcements(base),
         dispatcher=dispatcher,
         slack=slack,

@@ -12,7 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from config.values import AccountFactsSettings, ClusterSettings, Roles, Settings
+from config.values import (
+    AccountFactsSettings,
+    ClusterSettings,
+    MeetingMessagesSettings,
+    Roles,
+    Settings,
+)
 from services.access.clusters import ManagedCluster
 from services.access.policy import EVERYONE, ClusterPolicy, DecisionKind, PolicyImpact
 from services.cloud.clients.digitalocean import DigitalOceanClient
@@ -31,6 +37,7 @@ from services.cloud.secrets_bucket import ObjectStore
 from services.cloud.tfvars_file import LocalFile
 from services.cloud.world import ClusterConfig, ClusterWorld, MeetingSource
 from services.cluster.account_facts import AccountFact, AccountFacts
+from services.cluster.meeting_messages import MeetingMessages
 from services.cluster.model import Timings
 from services.common.clock import Clock
 from services.common.command import CommandClass
@@ -311,13 +318,23 @@ def _place(name: str, cluster: ClusterSettings) -> ClusterConfig:
         drain_method=cluster.drain.method,
         min_serving=cluster.drain.min_serving,
         keep_backups=cluster.policy.keep_backups,
+        people_per_node=cluster.people_per_node,
         bucket=cluster.spaces.bucket if cluster.spaces is not None else "",
         bucket_endpoint=cluster.spaces.endpoint if cluster.spaces is not None else "",
         zone=cluster.timezone,
         declared=cluster.autoscaler.minimum,
         timings=timings,
         account=_stated_facts(cluster.account_facts),
+        messages=_messages(cluster.meeting_messages),
     )
+
+
+def _messages(settings: MeetingMessagesSettings | None) -> MeetingMessages | None:
+    """Return the messages to people in meetings; None where there are none."""
+    if settings is None:
+        return None
+    texts = tuple((occasion, settings.text(occasion)) for occasion in settings.occasions)
+    return MeetingMessages(texts, settings.topic, settings.payload, settings.deadline_minutes * 60)
 
 
 def _stated_facts(stated: AccountFactsSettings) -> AccountFacts:

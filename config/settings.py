@@ -332,6 +332,8 @@ def _inconsistencies(settings: Settings) -> Iterator[str]:
                 f"clusters.{name}.stack: found {cluster.stack!r}, which is {other}'s; "
                 "allowed: one cluster for each stack"
             )
+        if cluster.meeting_messages is not None and cluster.livekit_url is None:
+            yield f"clusters.{name}.livekit_url: not set; required for meeting_messages"
         for key in ("key_file", "known_hosts"):
             file = getattr(cluster.ssh, key)
             if file is not None and not file.is_file():

@@ -342,6 +342,75 @@ class DrainSettings(Value):
     min_serving: Annotated[Whole, Field(ge=1, le=1000)] = 1
 
 
+Texts = dict[Annotated[str, _matching(r"[a-z]{2,3}(-[A-Z]{2})?", "a language such as en")], Text]
+# What people in meetings read, by occasion and language.
+MEETING_TEXTS: dict[str, dict[str, str]] = {
+    "closing": {
+        "en": "This server closes for new meetings at {time}. Yours may continue.",
+        "es": "Este servidor no admite reuniones nuevas desde las {time}. La suya puede continuar.",
+        "de": "Dieser Server nimmt ab {time} keine neuen Besprechungen an. Ihre kann weitergehen.",
+        "fr": "Ce serveur n'accepte plus de réunions à {time}. La vôtre peut continuer.",
+    },
+    "drain": {
+        "en": "This server takes no new meetings from now on. Yours may continue.",
+        "es": "Este servidor ya no admite reuniones nuevas. La suya puede continuar.",
+        "de": "Dieser Server nimmt ab jetzt keine neuen Besprechungen an. Ihre kann weitergehen.",
+        "fr": "Ce serveur n'accepte plus de nouvelles réunions. La vôtre peut continuer.",
+    },
+    "deadline": {
+        "en": "This server waits for your meeting. End it by {time} if you can.",
+        "es": "Este servidor espera a su reunión. Termine antes de las {time} si puede.",
+        "de": "Dieser Server wartet auf Ihre Besprechung. Bitte enden Sie möglichst bis {time}.",
+        "fr": "Ce serveur attend la fin de votre réunion. Terminez avant {time} si possible.",
+    },
+}
+OccasionName = Literal["closing", "drain", "deadline"]
+
+
+class MeetingMessagesSettings(Value):
+    """Messages to people in meetings that an operation concerns. `texts` replace the built-in ones.
+
+    A message has a line for each of `languages`. Named as in services.cluster.meeting_messages.
+    """
+
+    occasions: Annotated[tuple[OccasionName, ...], Field(min_length=1)] = (
+        "closing",
+        "drain",
+        "deadline",
+    )
+    languages: Annotated[tuple[Text, ...], Field(min_length=1, max_length=10)] = ("en",)
+    texts: dict[OccasionName, Texts] = Field(default_factory=dict)
+    topic: Annotated[str, _matching(r"[\w.:/-]{1,100}", "a topic such as chat")] = "chat"
+    payload: Annotated[str, Field(max_length=1000)] = '{"message": "{text}"}'
+    deadline_minutes: Annotated[Number, Field(gt=0, le=1440)] = 10
+
+    def text(self, occasion: OccasionName) -> str:
+        """Return the text of an occasion, one line for each language."""
+        texts = MEETING_TEXTS[occasion] | dict(self.texts.get(occasion, {}))
+        return "\n".join(texts.get(language, "") for language in self.languages)
+
+    @model_validator(mode="after")
+    def _every_text_is_there(self) -> "MeetingMessagesSettings":
+        if self.payload.count("{text}") != 1:
+            raise ValueError("payload: allowed: a text with {text} once, where the message goes")
+        for occasion in self.occasions:
+            for language in self.languages:
+                texts = MEETING_TEXTS[occasion] | dict(self.texts.get(occasion, {}))
+                if language not in texts:
+                    raise ValueError(f"texts.{occasion}.{language}: not set; required: a text")
+                _only_known_placeholders(texts[language])
+        return self
+
+
+def _only_known_placeholders(text: str) -> None:
+    names = set(re.findall(r"\{(\w*)\}", text))
+    if not names <= {"time", "cluster"} or len(text) > 500:
+        raise ValueError(
+            f"found {text[:60]}; allowed: up to 500 characters, with the placeholders "
+            "{time} and {cluster}"
+        )
+
+
 class TimingSettings(Value):
     """Seconds until the bot retries, asks, or times out. Named as in services.cluster.model."""
 
@@ -440,6 +509,7 @@ class ClusterSettings(Value):
     roles: Roles = Roles()
     policy: PolicySettings = PolicySettings()
     drain: DrainSettings = DrainSettings()
+    meeting_messages: MeetingMessagesSettings | None = None
     autoscaler: AutoscalerSettings = AutoscalerSettings()
     terraform: TerraformSettings | None = None
     wake: WakeSettings = WakeSettings()

@@ -11,6 +11,7 @@ import sys
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from scripts.word_list import EVERYWHERE, IN_CODE
@@ -83,8 +84,7 @@ def words_in(source: str) -> Iterator[tuple[int, str]]:
 
 def prose(source: str) -> Iterator[tuple[int, str]]:
     """Yield docstrings and comments with the line on which each begins."""
-    for _, node in documented(ast.parse(source)):
-        yield node.lineno, str(node.value)
+    yield from docstrings(source)
     yield from comments(source)
 
 
@@ -97,6 +97,12 @@ def comments(source: str) -> Iterator[tuple[int, str]]:
         if DIRECTIVE.match(text):
             text = text.partition(" - ")[2]
         yield token.start[0], text
+
+
+@lru_cache(maxsize=1)
+def docstrings(source: str) -> list[tuple[int, str]]:
+    """Return docstrings with their lines. Two checks of a file ask one after the other."""
+    return [(node.lineno, str(node.value)) for _, node in documented(ast.parse(source))]
 
 
 def documented(tree: ast.AST) -> Iterator[tuple[ast.AST, ast.Constant]]:
@@ -118,12 +124,12 @@ def long_lines(source: str) -> Iterator[tuple[int, str]]:
 
 def first_lines(source: str) -> Iterator[tuple[int, str]]:
     """Yield docstrings whose first line does not end its sentence, or is a question."""
-    for _, node in documented(ast.parse(source)):
-        first = str(node.value).strip().partition("\n")[0].rstrip()
+    for line, text in docstrings(source):
+        first = text.strip().partition("\n")[0].rstrip()
         if first.endswith("?"):
-            yield node.lineno, "a docstring begins with no question: write `Return whether`"
+            yield line, "a docstring begins with no question: write `Return whether`"
         elif not first.endswith((".", ":", "`")):
-            yield node.lineno, "the first line of a docstring ends its sentence, with a full stop"
+            yield line, "the first line of a docstring ends its sentence, with a full stop"
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 Twirp over JSON, with the original proto names and 64-bit numbers as text.
 """
 
+import base64
+import binascii
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jwt
 
@@ -14,6 +16,10 @@ from simulators.evidence import Source, rests_on
 from simulators.responses import HttpResponse, json_response
 
 Json = dict[str, Any]
+SendFault = Literal["503", "slow", "lost"]
+"""SendData answers 503 and sends nothing, answers too late, or delivers and breaks off."""
+SLOW = 60.0
+SEND_DATA = "/twirp/livekit.RoomService/SendData"
 LEEWAY = 60.0
 """Seconds that the clocks may be apart."""
 # PyJWT would compare with real time; this world has its own.
@@ -26,9 +32,10 @@ CHECKS: Any = {
 
 
 class LivekitApi:
-    """RoomService, Egress and Ingress, as far as listing goes.
+    """RoomService, Egress and Ingress, as far as listing and sending data go.
 
-    Key and secret default to the cluster's own.
+    `send_faults`: what becomes of the next requests to send data, one each. Key and secret
+    default to the cluster's own.
     """
 
     def __init__(
@@ -41,8 +48,10 @@ class LivekitApi:
         default_key, default_secret = keys(cluster.stack)
         self.estate, self.stack = estate, cluster.stack
         self.api_key, self.api_secret = api_key or default_key, api_secret or default_secret
-        self._methods: dict[str, tuple[str, Callable[[Json], Json]]] = {
+        self.send_faults: list[SendFault] = []
+        self._methods: dict[str, tuple[str, Callable[[Json], Json | None]]] = {
             "/twirp/livekit.RoomService/ListRooms": ("roomList", self._rooms),
+            SEND_DATA: ("roomAdmin", self._send_data),
             "/twirp/livekit.Egress/ListEgress": ("roomRecord", self._egress),
             "/twirp/livekit.Ingress/ListIngress": ("ingressAdmin", self._ingress),
         }
@@ -63,12 +72,26 @@ class LivekitApi:
         if method != "POST":
             return _error(405, "bad_route", f'unsupported method "{method}" (only POST is allowed)')
         grant, answer = self._methods[path]
-        refusal = self._refusal({k.lower(): v for k, v in headers.items()}, grant)
+        request = HttpResponse(200, body=body or b"{}").json()
+        room = request.get("room", "") if grant == "roomAdmin" else ""
+        refusal = self._refusal({k.lower(): v for k, v in headers.items()}, grant, room)
         if refusal is not None:
             return refusal
-        return json_response(200, answer(HttpResponse(200, body=body or b"{}").json()))
+        fault = self.send_faults.pop(0) if path == SEND_DATA and self.send_faults else ""
+        if fault == "503":
+            return _error(503, "unavailable", "no response from servers")
+        reply = answer(request)
+        if reply is None:
+            return _error(404, "not_found", "requested room does not exist")
+        if fault == "lost":
+            return HttpResponse(0, fate="reset-after")
+        response = json_response(200, reply)
+        response.delay = SLOW if fault == "slow" else 0.0
+        return response
 
-    def _refusal(self, headers: Mapping[str, str], grant: str) -> HttpResponse | None:
+    def _refusal(
+        self, headers: Mapping[str, str], grant: str, room: str = ""
+    ) -> HttpResponse | None:
         token = headers.get("authorization", "").removeprefix("Bearer ")
         try:
             claims = jwt.decode(
@@ -86,7 +109,8 @@ class LivekitApi:
                 {"content-type": "text/plain"},
                 f"invalid authorization token: {error}".encode(),
             )
-        if not claims.get("video", {}).get(grant):
+        video = claims.get("video", {})
+        if not video.get(grant) or (room and video.get("room") != room):
             return _error(401, "unauthenticated", "permissions denied")
         return None
 
@@ -103,6 +127,20 @@ class LivekitApi:
                 if not m.roomless and (not names or m.name in names)
             ]
         }
+
+    def _send_data(self, body: Json) -> Json | None:
+        """Deliver data to everyone in a room; None when there is no such room."""
+        meeting = next(
+            (m for m in self._meetings({}) if m.name == body["room"] and not m.roomless), None
+        )
+        if meeting is None:
+            return None
+        try:
+            data = base64.b64decode(body.get("data", ""), validate=True)
+        except binascii.Error:
+            data = b""
+        self.estate.people.receive(meeting, body.get("topic", ""), data)
+        return {}
 
     def _egress(self, body: Json) -> Json:
         return {"items": [_egress(m, n) for m in self._meetings(body) for n in range(m.recordings)]}
@@ -154,6 +192,7 @@ rests_on(
     Source.SCHEMA,
     "livekit/protocol: livekit_room.proto, livekit_egress.proto, livekit_ingress.proto",
     "RoomService/ListRooms",
+    "RoomService/SendData",
     "Egress/ListEgress",
     "Ingress/ListIngress",
 )

@@ -151,8 +151,8 @@ async def verify_timeline(store: Store, options: argparse.Namespace, names: list
         sys.stdout.write(f"  line {flaw.line} {flaw.problem}\n")
     if others := unproven(found):
         sys.stdout.write(
-            f"  {others} lines are as DigitalOcean and Slack told them then: "
-            "that they told the truth cannot be verified\n"
+            f"  {others} lines are as DigitalOcean and Slack reported them then: "
+            "whether that was true cannot be verified\n"
         )
     return NOT_WHOLE if flaws or audit.flaws else WHOLE
 

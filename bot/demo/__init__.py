@@ -15,9 +15,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from bot.demo.bot_process import BotProcess
+from bot.demo.history import remember_meetings
 from bot.demo.panel import Panel
 from bot.demo.starting import say_end, start_on
-from bot.demo.world import DemoWorld
+from bot.demo.world import STACK, DemoWorld
+from bot.demo.world import ZONE as WORLD_ZONE
 from bot.demo.world_only import run_world
 from simulators.clock import ScaledClock
 
@@ -68,6 +70,7 @@ async def _play(build: Callable[[], DemoWorld], port: int | None, *, browser: bo
     if problem := await start_on(world, port, panel):
         sys.stderr.write(f"{problem}\n")
         return 1
+    await remember_meetings(world.folder / "state.sqlite3", world.clock.now(), STACK, WORLD_ZONE)
     tasks = [
         asyncio.create_task(child.keep(world.bot_command, world.bot_environment())),
         asyncio.create_task(world.run_meetings()),

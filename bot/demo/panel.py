@@ -1,5 +1,6 @@
 """The panel beside the chat: the real state of the cloud, its clock, and faults to cause."""
 
+import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -166,7 +167,8 @@ class Panel:
         if meetings:
             node |= {"meetings": len(meetings), "people": sum(m.people for m in meetings)}
             recordings = sum(m.recordings for m in meetings)
-            node["note"] = f"{recordings} recorded" if recordings else None
+            notes = [f"{recordings} recorded"] if recordings else []
+            node["note"] = " · ".join([*notes, *_chat(meetings)]) or None
         return node
 
     def _deleting(self, droplet: SimulatedDroplet) -> bool:
@@ -273,3 +275,12 @@ def _server_state(droplet: SimulatedDroplet) -> str:
     if server.draining:
         return "draining"
     return "in service"
+
+
+def _chat(meetings: Sequence[SimulatedMeeting]) -> list[str]:
+    """Return the newest message in the chat of these meetings, in its first language."""
+    heard = [(at, data) for m in meetings for topic, data, at in m.received if topic == "chat"]
+    if not heard:
+        return []
+    text = str(json.loads(max(heard)[1])["message"])
+    return [f"chat: “{text.partition(chr(10))[0]}”"]

@@ -419,6 +419,8 @@ class DemoWorld:
             "roles": {"operators": OPERATORS},
             "channel": OPS,
             "timezone": ZONE,
+            "meeting_messages": {"languages": ["en", "es"]},
+            "people_per_node": 10,
         }
 
 

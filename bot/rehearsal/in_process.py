@@ -82,6 +82,9 @@ class InProcessHttp(HttpClient):
             answer = self._world.livekit[stack].handle("POST", parts.path, headers or {}, body)
         except ConnectionRefusedError:
             raise Unreachable(f"post {url}: {REFUSED}", sent=False, cause=REFUSED) from None
+        await asyncio.sleep(min(answer.delay, timeout))
+        if answer.delay > timeout or answer.fate != "answer":
+            raise Unreachable(f"post {url}: no answer")
         return Reply(answer.status, answer.body)
 
     def _github(self, method: str, url: str, headers: Any, body: bytes = b"") -> Reply:

@@ -288,6 +288,7 @@ def _config(cluster: Cluster, domain: str, look: float) -> ClusterConfig:
         drain_method=cluster.drain_method,
         min_serving=cluster.min_serving,
         keep_backups=cluster.keep_backups,
+        people_per_node=cluster.people_per_node,
         zone=cluster.zone,
         declared=cluster.autoscaler_minimum,
         timings=replace(cluster.timings, look=look),

@@ -22,6 +22,7 @@ from handlers.commands.config_files import (
     ConfigFileShow,
 )
 from handlers.commands.cost import Cost
+from handlers.commands.forecast import CapacityForecast, RevokeScaling
 from handlers.commands.help import Help
 from handlers.commands.holds import HoldCommand, Unhold
 from handlers.commands.later import CancelLater, ListLater
@@ -58,6 +59,7 @@ INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
         BackupList,
         BackupShow,
     ),
+    *(CapacityForecast, RevokeScaling),
     *(BackupUnschedule, BackupProtect, BackupUnprotect),
     *(ListLater, CancelLater),
     *(

@@ -134,6 +134,14 @@ TOPICS: Mapping[str, Topic] = {
         "None upwards. Downwards, the nodes that go take no new meetings.",
         "Needed downwards, and above the number that the settings allow.",
     ),
+    "forecast": _look("forecast", CommandGroup.CAPACITY),
+    "forecast allow": _ending(
+        CommandGroup.CAPACITY,
+        "forecast allow 2-5 20 --changes 6 --days 30",
+        "None upwards. Downwards, the nodes that go take no new meetings.",
+        "Needed once; each change within the quota afterwards needs none.",
+    ),
+    "forecast revoke": _safe(CommandGroup.CAPACITY, "forecast revoke"),
     "rescale": _look("scale +1", CommandGroup.CAPACITY),
     "drain": _ending(CommandGroup.CAPACITY, "drain media-2", DRAINED),
     "park": _ending(CommandGroup.CAPACITY, "park media-3", DRAINED),
@@ -300,6 +308,7 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "terraform": ("drift", "tfvars"),
     "help": ("?", "h", "commands", "usage"),
     "whoami": ("me", "who am i", "roles", "permissions"),
+    "forecast": ("demand",),
     "why": ("reason", "why down", "why is it down"),
 }
 # Where a command exists that not every deployment and media fleet has.
@@ -352,6 +361,7 @@ OPPOSITES: tuple[frozenset[str], ...] = (
     *(frozenset({"resume", other}) for other in ("cancel", "abandon", "abort")),
     frozenset({"approve", "reject"}),
     frozenset({"backup schedule", "backup unschedule"}),
+    frozenset({"forecast allow", "forecast revoke"}),
     frozenset({"backup protect", "backup unprotect"}),
     frozenset({"backup protect", "backup prune"}),
     frozenset({"module on", "module off"}),

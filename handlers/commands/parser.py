@@ -27,6 +27,8 @@ UNMARKED = str.maketrans({"<": "‹", ">": "›", "&": "+"})
 LONGEST = 1000  # characters; Slack documents no limit of its own
 # Options that loosen a check or end something: never proposed for another word.
 NEVER_PROPOSED = ("now", "no-drain", "grow-disk", "all", "media-only")
+# What people type for `forecast`, which is no number of nodes and no month.
+FORECASTS = (("scale", "forecast"), ("cost", "forecast"))
 # Commands about a node, and what they mean without one: the whole cluster.
 WITHOUT_NODE = ("stop", "start")
 NO_NODE = re.compile(r"\d{1,3}|up|down|now", re.IGNORECASE)
@@ -260,6 +262,8 @@ def _spoken(words: list[Word]) -> _Spoken:
     if words[0].text.casefold() == "skip":
         words = [Word("window", 6), *words]
     texts = [w.text.casefold() for w in words]
+    if tuple(texts[:2]) in FORECASTS:
+        words, texts = words[1:], texts[1:]
     means_cluster = texts[0] in WITHOUT_NODE and _names_no_node(words[1:])
     for kind in sorted(COMMANDS, key=lambda s: -len(s.command.split())):
         name = kind.command.split()

@@ -38,7 +38,7 @@ class ShowTimeline(InstantCommand):
     what: str = argument("a run such as acme-17, or a day; the newest run if omitted", default="")
     hours: str = argument("the hours of that day, such as 02:00-04:00", default="")
     since: str = option("the time up to now instead, such as 2h", default="", syntax="2h")
-    form: str = option("markdown, or json that can be verified", default="markdown", syntax="json")
+    form: str = option("markdown, or json that can be verified", default="markdown", syntax="FORM")
 
     async def answer(self, ctx: CommandContext) -> Card:
         if self.form not in FORMS:

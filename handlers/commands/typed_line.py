@@ -13,7 +13,7 @@ WITH_VALUE = tuple(name for name, (value, _) in OPTIONS.items() if value)
 TIME = re.compile(r"\d{1,2}:\d{2}|\d{1,2}:\d{2}[ap]m|\d{1,2}\s?[aph]m?|noon|midnight|utc", re.I)
 AT = re.compile(r"[\w:,. +-]{1,40}")
 # A name, a size, a time: nothing that formats or mentions.
-PLAIN = re.compile(r"[\w.,:;@/+=#%-]{1,80}")
+PLAIN = re.compile(r"\$?[\w.,:;@/+=#%-]{1,80}")
 
 
 @dataclass

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from handlers.interactions.run_links import RunLinks
+from handlers.views.forecast import forecast_line
 from handlers.views.home_tab import COMING, RECENT, ClusterOverview
 from handlers.views.schedule import AHEAD, schedule_words
 from handlers.views.slo import slo_line
@@ -158,6 +159,7 @@ class ClusterOverviews:
             terms = await scheduler.terms(name)
             rows = forecast(book.all_windows, now, now + AHEAD, exceptions, terms)
             month = await self._month(name, overview.cluster)
+            expected = await self._forecast(name, overview.cluster)
             promises = await self._kept(name)
             recent = tuple((await scheduler.ended_runs(name))[:RECENT])
         except BotError as error:
@@ -181,10 +183,18 @@ class ClusterOverviews:
             held=book.exceptions.hold(now) is not None,
             windows=bool(book.all_windows),
             month=month,
+            forecast=expected,
             promises=promises,
             read=True,
             trouble=trouble,
         )
+
+    async def _forecast(self, name: str, cluster: Cluster | None) -> str:
+        """Return how many media nodes the coming day needs; "" while that is unknown."""
+        if cluster is None or cluster.people_per_node is None:
+            return ""
+        prospect = await self._scheduler.forecast.prospect(name)
+        return forecast_line(cluster, prospect, self._clock.now())
 
     async def _kept(self, name: str) -> str:
         """Return how well promises were kept lately, as of the last quarter of an hour."""

@@ -82,6 +82,8 @@ def parts_of(subject: values.Subject) -> AnnouncementParts:
 @parts_of.register
 def _(it: values.ClosesSoon) -> AnnouncementParts:
     body = _meetings(it)
+    if it.told:
+        body += f" Meetings: {full_stop(it.told)}"
     if it.fault:
         body += f" {it.cluster} closes only if this is fixed: {full_stop(it.fault)}"
     return AnnouncementParts(f"{it.cluster} closes at {it.time}", body, _windows(it))

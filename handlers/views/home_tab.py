@@ -95,6 +95,7 @@ class ClusterOverview:
     held: bool = False
     windows: bool = False  # it has some
     month: str = ""  # what it cost this month
+    forecast: str = ""  # the media nodes that the coming day needs
     promises: str = ""  # how well promises were kept lately
     trouble: tuple[str, ...] = ()  # what could not be read
     later: tuple[Request, ...] = ()  # approved, and waiting for their time
@@ -403,6 +404,8 @@ def _details(overview: ClusterOverview, at: float) -> str:
     if overview.schedule:
         parts.append(f"Schedule: {overview.schedule}")
     cluster = overview.cluster
+    if overview.forecast:
+        parts.append(f"Forecast: {overview.forecast}")
     if cluster is not None:
         parts.append(f"Backups: {backup_words(cluster)}")
         if days := certificate_days(overview.certificate, at):

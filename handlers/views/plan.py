@@ -245,6 +245,8 @@ def disconnected(plan: Plan) -> str:
     if effects.cuts_off and isinstance(load, Load):
         return f"everyone: {in_meetings(load)}"
     if effects.blocks and (isinstance(load, Unobserved) or not load.idle):
+        if plan.tells:
+            return "no one; meetings get a message and finish first"
         return "no one; meetings finish first"
     return "no one"
 

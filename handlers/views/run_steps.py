@@ -88,6 +88,9 @@ def current_lines(progress: Progress) -> list[str]:
         lines.append(escape(progress.waits_for))
     elif progress.waits_for:
         lines.append(f"Waiting for {escape(one_line(progress.waits_for))}")
+    if step.waits_for_meetings:
+        messages = [n.text for n in progress.run.notes if n.is_about_messages]
+        lines += [escape(f"{text[:1].upper()}{text[1:]}") for text in messages[-1:]]
     if asks := _asks(progress):
         lines.append(f"{asks[:1].upper()}{asks[1:]}")
     return lines

@@ -9,12 +9,15 @@ from services.common.command import CHANGING, CommandClass
 from services.common.errors import Refused
 from services.common.markers import person, strong, user_group
 from services.common.text import or_words
+from services.procedures import AllowScaling
 from services.procedures.plan import Plan
 from services.windows import Window, why_not_counting
 
 EVERYONE = "everyone"
 # Before the name of a backup schedule, in place of a member id.
 BACKUPS = "backups:"
+# Before the name of a cluster that is scaled by the forecast, in place of a member id.
+FORECAST = "forecast:"
 NO_ROLE = "you have no role for this cluster. The bot's administrator can give you one"
 NO_ROLE_ANYWHERE = "you have no role for any cluster. The bot's administrator can give you one"
 GROUPS_UNKNOWN = (
@@ -45,14 +48,16 @@ class Actor:
 
     @property
     def is_window(self) -> bool:
-        """Return whether it is a window or a backup schedule: both act as people do."""
-        return self.user.startswith(("window:", BACKUPS))
+        """Return whether it is a window, a backup schedule or the forecast: they act as people."""
+        return self.user.startswith(("window:", BACKUPS, FORECAST))
 
     @property
     def mention(self) -> str:
         """Return a marker that views render as a mention."""
         if self.user.startswith(BACKUPS):
             return f"backup schedule {strong(self.user.removeprefix(BACKUPS))}"
+        if self.user.startswith(FORECAST):
+            return "the forecast"
         if self.is_window:
             return f"window {strong(self.user.removeprefix('window:'))}"
         return person(self.user)
@@ -385,10 +390,16 @@ def impact_texts(plan: Plan, rules: ClusterPolicy) -> dict[PolicyImpact, str]:
         PolicyImpact.MEETINGS_BLOCKED: blocks,
         PolicyImpact.MASTERS_STOPPED: f"stops the {plan.only_master or 'masters'}",
         PolicyImpact.SECRETS_EDITED: "edits secrets",
-        PolicyImpact.WINDOWS_ADDED: "closes the cluster by itself from now on",
+        PolicyImpact.WINDOWS_ADDED: _by_itself(plan),
         PolicyImpact.MEDIA_ADDED: f"adds media nodes beyond the {limit} that need no approval",
         PolicyImpact.IRREVERSIBLE: "is not reversible",
     }
+
+
+def _by_itself(plan: Plan) -> str:
+    if isinstance(plan.procedure, AllowScaling):
+        return "scales the cluster by itself from now on"
+    return "closes the cluster by itself from now on"
 
 
 def approval_reasons(plan: Plan, rules: ClusterPolicy) -> tuple[str, ...]:

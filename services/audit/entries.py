@@ -46,6 +46,7 @@ class AuditAction(StrEnum):
     SKIPPED = "days off added"
     BACKUPS = "backups changed"
     WASTE = "unused resource kept"
+    SCALING = "scaling permission changed"
     PULL_REQUEST = "pull request requested"
     CLOSING = "closing confirmed"
     WAITS = "answer needed"

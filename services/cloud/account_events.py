@@ -82,7 +82,7 @@ async def read_account_events(
         what = "a deleted droplet" if gone == 1 else f"{gone} deleted droplets"
         missing.append(f"actions of {what}: DigitalOcean no longer has them")
     if left := len(droplets) - len(asked):
-        missing.append(f"actions of {left} more droplets: only {MOST_DROPLETS} are asked for")
+        missing.append(f"actions of {left} more droplets: only {MOST_DROPLETS} are read")
     inside = [e for e in events if begins <= e.began <= ends]
     return AccountEvents(tuple(inside), tuple(missing))
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from services.cloud.account_events import AccountEvents
 from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.backup_notes import CountsNoted, DrillResult
+from services.cluster.meeting_messages import Room
 from services.cluster.model import Cluster, Fact, MediaNode
 from services.cluster.node_condition import NodeCondition
 from services.config_files import ConfigFile, ConfigText
@@ -60,6 +61,9 @@ class WriteFence(Protocol):
 
     async def save_backup_schedule(self, words: str) -> None:
         """Write a schedule of backups into what is kept of them."""
+
+    async def save_scaling(self, words: str) -> None:
+        """Write a standing permission to scale by the forecast."""
 
     async def before_stop(self, droplet_id: int) -> None:
         """Record that this run stops OpenVidu on that node, where it stays stopped."""
@@ -119,6 +123,16 @@ class ClusterGateway(Protocol):
     async def config_file(self, droplet_id: int, file: ConfigFile) -> ConfigText:
         """Return the content of a configuration file of a node. It holds secrets."""
         ...
+
+    async def rooms(self) -> tuple[Room, ...]:
+        """Return the rooms with people in them. Unreachable where no LiveKit is configured."""
+        ...
+
+    async def send_data(self, room: Room, topic: str, data: bytes) -> None:
+        """Send data to everyone in a room.
+
+        Only `services.runs.room_messages` calls it, which enters it in its ledger first.
+        """
 
     def poll_interval(self, interval: float) -> float:
         """Return the seconds until the next look at DigitalOcean, given the usual interval."""

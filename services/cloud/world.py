@@ -25,6 +25,7 @@ from services.cluster.configuration import NodeConfiguration
 from services.cluster.deployment import CONTROL_PLANES, ControlPlane, control_plane_of
 from services.cluster.fleet_kind import ResourceNames
 from services.cluster.installation import Installation
+from services.cluster.meeting_messages import MeetingMessages, Room
 from services.cluster.model import (
     Cluster,
     Droplet,
@@ -58,6 +59,13 @@ class MeetingSource(Protocol):
         """Return the counts of meetings, people and recordings."""
         ...
 
+    async def rooms(self) -> tuple[Room, ...]:
+        """Return the rooms with people in them."""
+        ...
+
+    async def send_data(self, room: Room, topic: str, data: bytes) -> None:
+        """Send data to everyone in a room."""
+
 
 @dataclass(frozen=True)
 class ClusterConfig:
@@ -73,12 +81,14 @@ class ClusterConfig:
     drain_method: str = "signal"
     min_serving: int = 1
     keep_backups: int = 3
+    people_per_node: int | None = None
     bucket: str = ""
     bucket_endpoint: str = ""
     zone: str = "UTC"
     declared: int | None = None
     timings: Timings = field(default_factory=Timings)
     account: AccountFacts = NO_FACTS
+    messages: MeetingMessages | None = None
 
 
 class ClusterWorld(ClusterGateway):
@@ -122,6 +132,19 @@ class ClusterWorld(ClusterGateway):
     @override
     def poll_interval(self, interval: float) -> float:
         return self.account.poll_interval(interval, self.config.name)
+
+    @override
+    async def rooms(self) -> tuple[Room, ...]:
+        return await self._livekit().rooms()
+
+    @override
+    async def send_data(self, room: Room, topic: str, data: bytes) -> None:
+        await self._livekit().send_data(room, topic, data)
+
+    def _livekit(self) -> MeetingSource:
+        if self._people is None:
+            raise Unreachable("LiveKit is not configured here", sent=False)
+        return self._people
 
     @override
     async def inspect(self, droplet_id: int) -> str:
@@ -255,6 +278,7 @@ class ClusterWorld(ClusterGateway):
             bucket=self.config.bucket,
             bucket_endpoint=self.config.bucket_endpoint,
             keep_backups=self.config.keep_backups,
+            people_per_node=self.config.people_per_node,
             has_shell=self._nodes.is_configured,
             drill=await self._drills.look(drills) if Fact.DRILL in needs else None,
             drill_droplets=drills,
@@ -262,6 +286,7 @@ class ClusterWorld(ClusterGateway):
             zone=self.config.zone,
             timings=self.config.timings,
             account=self.config.account,
+            messages=self.config.messages,
         )
 
     # The bucket

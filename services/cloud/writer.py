@@ -388,6 +388,10 @@ class ClusterWriter(WriteOperations):
         await self._fence.save_backup_schedule(words)
 
     @override
+    async def save_scaling(self, words: str) -> None:
+        await self._fence.save_scaling(words)
+
+    @override
     async def save_window(self, words: str) -> None:
         await self._fence.save_window(words)
 

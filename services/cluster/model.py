@@ -14,6 +14,8 @@ from services.cluster.configuration import NodeConfiguration
 from services.cluster.drills import DrillDroplet, DrillSeen
 from services.cluster.installation import Installation
 from services.cluster.leftovers import NO_WASTE, LeftoversSeen, WasteNotes
+from services.cluster.meeting_messages import MeetingMessages
+from services.cluster.scaling import ScalingPermission
 from services.common.observed import NOT_OBSERVED, Observed, Unobserved
 from services.common.values import replace
 from services.secrets_env.findings import SecretsFindings, SecretsUnread
@@ -698,9 +700,15 @@ class Cluster:
     # What it may pay for without use; None: not looked at. What is kept of that.
     leftovers: LeftoversSeen | None = None
     waste_notes: WasteNotes = NO_WASTE
+    # People that a media node is meant for, by the settings; None: not set.
+    people_per_node: int | None = None
+    # The standing permission to scale by the forecast.
+    scaling: ScalingPermission | None = None
     timings: Timings = field(default_factory=Timings)
     # What its account does where DigitalOcean's documents leave it open.
     account: AccountFacts = NO_FACTS
+    # The messages to people in meetings; None: there are none.
+    messages: MeetingMessages | None = None
 
     def missing_facts_reason(self, needs: frozenset[Fact]) -> str:
         """Return why requested facts among these were not seen; "" if all of them were."""

@@ -57,13 +57,14 @@ class ClosesSoon(EdgeSubject):
 
     `rooms`: meetings that run now; None: unknown. `meetings`: what the window does about them
     (`wait` until `wait_until`, `ask`, `skip`); "" when none run. `fault`: what has to be repaired
-    before it can close.
+    before it can close. `told`: how many rooms got a message; "" where none did.
     """
 
     rooms: int | None
     meetings: str
     wait_until: float
     fault: str = ""
+    told: str = ""
 
 
 @dataclass(frozen=True)

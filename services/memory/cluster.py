@@ -14,6 +14,7 @@ from services.common.values import replace
 from services.memory.account_facts import facts_in
 from services.memory.backups import BackupNotesRepository, read_notes
 from services.memory.bindings import account_of
+from services.memory.scaling import ScalingRepository, read_scaling
 from services.memory.schedule import Fence, ScheduleRepository, read_book
 from services.memory.user_groups import StoredUserGroups
 from services.memory.waste import WasteNotesRepository, read_waste
@@ -26,6 +27,7 @@ from services.store.keys import (
     identity_key,
     media_key,
     pause_key,
+    scaling_key,
     schedule_key,
     stopped_key,
     waste_key,
@@ -49,23 +51,12 @@ class ClusterMemory:
         self.groups = StoredUserGroups(store)
         self.backups = BackupNotesRepository(store, chain)
         self.waste = WasteNotesRepository(store, chain)
+        self.scaling = ScalingRepository(store, chain)
 
     async def add_to(self, cluster: Cluster) -> Cluster:
         """Return the cluster with what is kept of it."""
         name, pool = cluster.name, cluster.pool.id if cluster.pool else ""
-        (
-            media,
-            zero,
-            book,
-            paused,
-            seen,
-            evenings,
-            who,
-            facts,
-            notes,
-            stops,
-            waste,
-        ) = await self._store.get(
+        stored_texts = await self._store.get(
             media_key(name),
             zero_refused_key(pool),
             schedule_key(name),
@@ -76,8 +67,11 @@ class ClusterMemory:
             ACCOUNT_FACTS,
             backups_key(name),
             stopped_key(name),
+            scaling_key(name),
             waste_key(name),
         )
+        media, zero, book, paused, seen, evenings = stored_texts[:6]
+        who, facts, notes, stops, scaling, waste = stored_texts[6:]
         stored: dict[str, Any] = json.loads(media or NO_MEDIA)
         windows = read_book(book).named_windows
         await self._note_kind(cluster, seen)
@@ -96,6 +90,7 @@ class ClusterMemory:
             past_closings=_evenings(evenings),
             backup_notes=read_notes(notes),
             waste_notes=read_waste(waste),
+            scaling=read_scaling(scaling).permission,
             autoscaler=_with_pause(cluster.autoscaler, paused),
         )
 

@@ -50,6 +50,7 @@ from services.runs.executor import Executor
 from services.runs.journal import Journal
 from services.runs.locks import Locks
 from services.runs.progress import Progress
+from services.runs.room_messages import RoomMessages
 from services.runs.run import Run
 from services.steps import Step
 from services.store import Store
@@ -81,6 +82,7 @@ class Operations:
     message_refs: MessageRefs
     once: Once
     anchors: HeadAnchors
+    rooms: RoomMessages
     bindings: ClusterIdentities
     staged: StagedSecrets
     guards: ChangeGuards
@@ -147,7 +149,8 @@ def assemble(
     clusters.foreign = bindings.foreign
     worlds = {name: site.world for name, site in sites.items()}
     drains = DrainLedger(store, clock)
-    executor = Executor(worlds, journal, locks, drains, memory, clock, progressed, is_beyond)
+    rooms = RoomMessages(store, clock)
+    executor = Executor(worlds, journal, locks, drains, memory, clock, progressed, is_beyond, rooms)
     driver = RunDriver(executor, subscribers.run, clock, bulkheads)
     approvals = Approvals(journal, store, clock, staged, subscribers.request, bulkheads)
     reader = ClusterReader(
@@ -273,6 +276,7 @@ def assemble(
         message_refs=cards,
         once=once,
         anchors=HeadAnchors(clusters, store, clock, bulkheads, background.part()),
+        rooms=rooms,
         bindings=bindings,
         staged=staged,
         guards=guards,

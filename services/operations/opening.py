@@ -6,9 +6,11 @@ writes the run's first entry.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from services.access.clusters import ClusterRegistry
 from services.access.policy import AccessResult, Actor, authorize
+from services.cluster.scaling import ScalingNotes
 from services.common.clock import Clock
 from services.common.errors import Refused
 from services.memory.bindings import ClusterIdentities
@@ -20,7 +22,12 @@ from services.runs.driver import RunDriver
 from services.runs.journal import Journal
 from services.runs.request import Request, RequestState
 from services.runs.run import Opened, Run
-from services.runs.standing_approval import StandingApproval, why_no_backup, why_not_covered
+from services.runs.standing_approval import (
+    StandingApproval,
+    why_no_backup,
+    why_no_scaling,
+    why_not_covered,
+)
 from services.store.edit import retried
 from services.windows import Edge
 
@@ -98,6 +105,21 @@ class BackupAuthority:
 
 
 @dataclass(frozen=True)
+class ForecastAuthority:
+    """The authority of the forecast: the standing permission that a person gave within a quota.
+
+    `notes`: the permission, and what was done under it; `price`: of a media node an hour, as seen.
+    `checks` and `puts` belong to the commit that opens the run; `puts` is made for its name.
+    """
+
+    notes: ScalingNotes
+    price: Decimal | None
+    given: Authorization | None
+    checks: Texts
+    puts: Callable[[str], Texts]
+
+
+@dataclass(frozen=True)
 class Opening:
     """A run to be opened. `authority`: what it rests on; None: the plan needs no approval."""
 
@@ -105,7 +127,14 @@ class Opening:
     requester: Actor
     reason: str = ""
     channel: str = ""
-    authority: ApprovedRequest | BatchAuthority | StandingAuthority | BackupAuthority | None = None
+    authority: (
+        ApprovedRequest
+        | BatchAuthority
+        | StandingAuthority
+        | BackupAuthority
+        | ForecastAuthority
+        | None
+    ) = None
 
 
 class RunOpener:
@@ -139,6 +168,8 @@ class RunOpener:
             run_id = await self._open_part(opening, authority)
         elif isinstance(authority, BackupAuthority):
             run_id = await self._open_backup(opening, authority)
+        elif isinstance(authority, ForecastAuthority):
+            run_id = await self._open_scaling(opening, authority)
         else:
             run_id = await self._open_for_person(opening, authority)
         self._driver.drive(opening.plan.cluster, run_id)
@@ -157,6 +188,9 @@ class RunOpener:
             case BackupAuthority():
                 name, now = authority.schedule, self._clock.now()
                 if why := why_no_backup(plan, name, authority.given, rules, now):
+                    raise Refused(why)
+            case ForecastAuthority(notes=notes, price=price, given=given):
+                if why := why_no_scaling(plan, notes, price, given, rules, self._clock.now()):
                     raise Refused(why)
             case ApprovedRequest() | BatchAuthority():
                 if authority.after.left:
@@ -249,6 +283,22 @@ class RunOpener:
             return opened.run
         await self._guards.must_be_free(plan.cluster)
         raise Refused(f"the backups of {plan.cluster} were changed at the same moment")
+
+    async def _open_scaling(self, opening: Opening, authority: ForecastAuthority) -> str:
+        """Open it in the commit that writes the change down, so that no quota is used twice.
+
+        Refused where the permission, or what was done under it, has changed since it was read.
+        """
+        plan, given = opening.plan, authority.given
+        opened, counter = await self._first_event(opening)
+        if given is not None:
+            opened = replace(opened, approvers=given.approvers, standing=given.at)
+        unheld = await self._guards.must_not_be_held(plan.cluster)
+        checks = {**authority.checks, **unheld}
+        if await self._journal.open(opened, counter, None, checks, authority.puts(opened.run)):
+            return opened.run
+        await self._guards.must_be_free(plan.cluster)
+        raise Refused(f"the permission to scale {plan.cluster} was changed at the same moment")
 
     async def _first_event(self, opening: Opening) -> tuple[Opened, str | None]:
         """The first event of the next run, and the counter that its name rests on."""

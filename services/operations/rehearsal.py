@@ -17,6 +17,8 @@ from services.cluster.configuration import KeptFile, NodeConfiguration
 from services.cluster.drills import DrillDroplet, DrillPart, DrillReport, DrillSeen
 from services.cluster.installation import Installation, Updater, UpdateRecord
 from services.cluster.leftovers import KeptThing, Leftover, LeftoversSeen, WasteNotes
+from services.cluster.meeting_messages import MeetingMessages
+from services.cluster.scaling import ScalingPermission
 from services.common.observed import Unobserved
 from services.common.serialize import Classes
 from services.procedures import Procedure
@@ -299,10 +301,11 @@ CLASSES: Classes = {
                 Updater,
                 UpdateRecord,
                 model.Timings,
+                MeetingMessages,
                 Unobserved,
                 SecretsUnread,
             ),
-            *(BackupNotes, BackupSchedule, CountsNoted, DrillResult),
+            *(BackupNotes, BackupSchedule, CountsNoted, DrillResult, ScalingPermission),
             *(DrillSeen, DrillPart, DrillDroplet, DrillReport),
             *(LeftoversSeen, Leftover, WasteNotes, KeptThing),
         )

@@ -18,6 +18,7 @@ from services.operations.results import Planned
 from services.procedures import (
     AddBackupSchedule,
     AddWindow,
+    AllowScaling,
     ChangeConfigFile,
     Configure,
     DeleteWaste,
@@ -35,7 +36,15 @@ MUST_SEE = frozenset({Fact.DROPLETS, Fact.POOL})
 NOT_REMEMBERED = (
     "What the bot remembers of this cluster is unknown: the state store does not answer."
 )
-NOT_REHEARSED = (AddWindow, Configure, ChangeConfigFile, Drill, AddBackupSchedule, DeleteWaste)
+NOT_REHEARSED = (
+    AddWindow,
+    Configure,
+    ChangeConfigFile,
+    Drill,
+    AddBackupSchedule,
+    AllowScaling,
+    DeleteWaste,
+)
 NOT_HERE = "rehearsals are not available here"
 FACTS = {
     Fact.HEALTH: "the health of the masters",
@@ -82,10 +91,7 @@ class Rehearsals:
         self._clusters.check_read(name, actor)
         if self._stage is None:
             raise Refused(NOT_HERE)
-        if isinstance(
-            procedure,
-            AddWindow | Configure | ChangeConfigFile | Drill | AddBackupSchedule | DeleteWaste,
-        ):
+        if isinstance(procedure, NOT_REHEARSED):
             raise Refused(
                 f"{command(procedure.command)} cannot be rehearsed; rehearse what it leads to, "
                 f"such as {command('rehearse shutdown')}"

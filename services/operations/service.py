@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from services.access.clusters import ClusterRegistry
@@ -16,6 +17,7 @@ from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.backup_notes import BackupNotes
 from services.cluster.leftovers import KeptThing
 from services.cluster.model import EVERYTHING, Cluster, Droplet, Fact, short_name
+from services.cluster.scaling import ScalingNotes
 from services.common.clock import Clock
 from services.common.command import Command, CommandClass
 from services.common.errors import Refused, Rejected, Unreachable
@@ -476,6 +478,17 @@ class OperationsService:
 
         about = (f"backup schedule {schedule}", "removed", "")
         await self._memory.backups.edit(name, change, by=actor, about=about)
+
+    async def revoke_scaling(self, name: str, actor: Actor) -> None:
+        """End the permission to scale by the forecast. Refused when there is none."""
+        self.must_use(name, actor, CommandClass.CAPACITY)
+
+        def change(notes: ScalingNotes) -> ScalingNotes:
+            if notes.permission is None:
+                raise Refused(f"{name} has no permission to scale by the forecast")
+            return replace(notes, permission=None)
+
+        await self._memory.scaling.edit(name, change, "revoked", "", by=actor)
 
     async def protect_backup(self, name: str, label: str, actor: Actor, *, protected: bool) -> None:
         """Protect a backup from being deleted by the bot, or end that."""

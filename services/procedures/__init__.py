@@ -45,6 +45,7 @@ from services.procedures.node_service import Start, Stop
 from services.procedures.power import Shutdown, Startup
 from services.procedures.resize_masters import ResizeMasters
 from services.procedures.restart import Restart
+from services.procedures.scaling import AllowScaling
 from services.procedures.switch_module import SwitchModule
 from services.procedures.upgrade import Upgrade
 from services.procedures.windows import AddWindow
@@ -55,13 +56,14 @@ PROCEDURES: tuple[type[Procedure], ...] = (
     DeleteWaste,
     *(AddWindow, Configure, ChangeConfigFile, SwitchModule),
     *(Freeze, Unfreeze, Roll, Park, Unpark),
-    Upgrade,
+    *(Upgrade, AllowScaling),
 )
 
 __all__ = [
     "PROCEDURES",
     "AddBackupSchedule",
     "AddWindow",
+    "AllowScaling",
     "BackupCreate",
     "BackupPrune",
     "ChangeConfigFile",

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from services.billing.prices import hourly
 from services.cluster.deployment import CONTROL_PLANES, Deployment
+from services.cluster.meeting_messages import Occasion
 from services.cluster.model import (
     NOTHING_KNOWN,
     Basis,
@@ -85,6 +86,8 @@ class Plan:
     outage_drain_timeout: float = 0.0
     # The command that restores what was before; "" where none does.
     undo: str = ""
+    # The messages to the meetings concerned, by occasion. Only what was shown is sent.
+    tells: tuple[tuple[str, str], ...] = ()
 
     @property
     def permanent(self) -> tuple[str, ...]:
@@ -178,6 +181,7 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
             *_agents(cluster, plan.effects),
             *_pool_state(cluster),
             *file_notes,
+            *_told(plan),
         ),
         money=procedure.cost_note(cluster),
         following=procedure.next_step(cluster),
@@ -267,6 +271,7 @@ def _changed_nodes(before: Cluster, after: Cluster) -> tuple[str, ...]:
 
 def _plan(cluster: Cluster, procedure: Procedure, fold: _Fold, file_notes: tuple[str, ...]) -> Plan:
     before, after = hourly(cluster), hourly(fold.after)
+    tells = _tells(cluster, fold.steps)
     saves = None
     if before.total is not None and after.total is not None:
         saves = before.total - after.total
@@ -285,12 +290,30 @@ def _plan(cluster: Cluster, procedure: Procedure, fold: _Fold, file_notes: tuple
         saves=saves,
         stays_billed=after.masters,
         made_at=cluster.seen_at,
-        digest=digest(cluster, procedure, fold.steps, file_notes),
+        digest=digest(cluster, procedure, fold.steps, (*file_notes, *map(": ".join, tells))),
         basis=cluster.basis,
         nodes=_nodes(cluster),
         outline=tuple(fold.outline),
         drain_timeout=fold.drain_timeout,
         outage_drain_timeout=fold.outage_drain_timeout,
+        tells=tells,
+    )
+
+
+def _tells(cluster: Cluster, steps: Iterable[Step]) -> tuple[tuple[str, str], ...]:
+    """Return the messages to meetings on nodes that these steps drain."""
+    if cluster.messages is None or not any(s.waits_for_meetings for s in steps):
+        return ()
+    told = ((o, cluster.messages.text(o)) for o in (Occasion.DRAIN, Occasion.DEADLINE))
+    return tuple((str(occasion), text) for occasion, text in told if text)
+
+
+def _told(plan: Plan) -> tuple[str, ...]:
+    """Return the notes that say when meetings on draining nodes get which message."""
+    when = {Occasion.DRAIN: "before their node drains", Occasion.DEADLINE: "before the deadline"}
+    return tuple(
+        f"meetings get a message {when[Occasion(occasion)]}: “{text.replace(chr(10), ' / ')}”"
+        for occasion, text in plan.tells
     )
 
 

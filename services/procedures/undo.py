@@ -18,6 +18,7 @@ from services.procedures import (
 )
 from services.procedures.backup import AddBackupSchedule
 from services.procedures.configure import Configure
+from services.procedures.scaling import AllowScaling
 from services.procedures.switch_module import SwitchModule
 
 OPPOSITES: Mapping[type[Procedure], str] = {
@@ -52,6 +53,8 @@ def undo_command(procedure: Procedure, cluster: Cluster) -> str:
             return _remove_window(procedure.parse(cluster).name, cluster)
         case AddBackupSchedule() if not _has_schedule(procedure, cluster):
             return f"backup unschedule {procedure.parse(cluster).name}"
+        case AllowScaling() if cluster.scaling is None:
+            return "forecast revoke"
         case _:
             return OPPOSITES.get(type(procedure), "")
 

@@ -23,7 +23,9 @@ from services.runs.outages import OutageHandler
 from services.runs.polling import REQUESTS
 from services.runs.progress import Watcher
 from services.runs.questions import StepQuestions
+from services.runs.room_messages import RoomMessages
 from services.runs.run import Answered, Ended, Noted, Reached, Run, State, Taken
+from services.runs.run_messages import RunMessages
 from services.runs.stopping import RunStop
 from services.runs.watched_time import Stopwatch, Watch
 from services.runs.worker_state import WorkerState
@@ -48,7 +50,9 @@ class Executor:
         clock: Clock,
         watch: Watcher,
         beyond: Beyond,
+        rooms: RoomMessages,
     ) -> None:
+        self._rooms = rooms
         self._worlds = worlds
         self._journal = journal
         self._locks = locks
@@ -85,7 +89,7 @@ class Executor:
     def _worker(self, run: Run, lease: Lease, watch: Watch) -> "RunWorker":
         world = self._worlds[run.cluster]
         state = WorkerState(run, world, self._journal, lease, self._clock, watch, self._watch)
-        return RunWorker(state, self._drains, self._memory, self._beyond)
+        return RunWorker(state, self._drains, self._memory, self._beyond, self._rooms)
 
 
 def _watch(run: Run, lease: Lease) -> Watch:
@@ -101,7 +105,12 @@ class RunWorker:
     """Drives one run, one round after the other."""
 
     def __init__(
-        self, state: WorkerState, drains: DrainLedger, memory: ClusterMemory, beyond: Beyond
+        self,
+        state: WorkerState,
+        drains: DrainLedger,
+        memory: ClusterMemory,
+        beyond: Beyond,
+        rooms: RoomMessages,
     ) -> None:
         self._state = state
         self._beyond = beyond
@@ -110,6 +119,7 @@ class RunWorker:
         self._outages = OutageHandler(state, self._stopping)
         self._changes = ExternalChanges(state, self._observation, self._stopping)
         self._questions = StepQuestions(state, self._observation, self._stopping)
+        self._messages = RunMessages(state, rooms)
         self._asks = StepAsks(
             state, self._observation, self._stopping, self._changes, drains, memory
         )
@@ -221,6 +231,7 @@ class RunWorker:
             number = self._asks.due(step, cluster)
         if number is not None and not await self._ask(step, cluster, number):
             return
+        await self._messages.before_deadline(step, cluster)
         here.waits = True
         await self._questions.remind()
         await state.pause()
@@ -247,6 +258,8 @@ class RunWorker:
             return False
         if self._questions.late(step, cluster) or self._asks.due(step, cluster) is not None:
             return False
+        if self._messages.is_due(step, cluster):
+            return False
         here.last_good, here.waits = cluster, True
         return True
 
@@ -260,6 +273,10 @@ class RunWorker:
                 f"“{step.title()}” needs a new approval: {more}", step, cluster
             )
             return False
+        if await self._messages.before_request(step, cluster):
+            await self._state.refresh()
+            if self._state.run.cancel is not None or self._state.finished:
+                return True  # cancelled while messages were sent: the next round decides
         return await self._asks.ask(step, cluster, number)
 
     def _beyond_the_card(self, step: Step, cluster: Cluster) -> str:
@@ -294,6 +311,7 @@ class RunWorker:
         if remark and all(n.text != remark for n in state.run.notes):
             disconnects = step.disconnected_others(cluster)
             await state.append(Noted(now, remark, disconnects=disconnects))
+        await self._messages.reached(step)
         await state.append(Reached(now, state.run.position, _made(step, cluster)))
 
 

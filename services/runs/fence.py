@@ -10,6 +10,7 @@ from typing_extensions import override
 from services.cloud.port import WriteFence
 from services.cluster.backup_notes import CountsNoted, DrillResult
 from services.cluster.model import Cluster, MediaNode, StoppedNode
+from services.cluster.scaling import read_permission
 from services.common.errors import Refused, Superseded, Unreachable
 from services.common.values import replace
 from services.memory.cluster import ClusterMemory
@@ -115,6 +116,18 @@ class RunFence(WriteFence):
             lambda notes: notes.with_schedule(schedule),
             self._store_checks(),
             about=("backup schedule " + schedule.name, words, f"run {run}"),
+        )
+
+    @override
+    async def save_scaling(self, words: str) -> None:
+        run, now = self._lease.run, self._cluster.seen_at
+        allowed = replace(read_permission(words), run=run, since=now)
+        await self._memory.scaling.edit(
+            self._cluster.name,
+            lambda notes: replace(notes, permission=allowed),
+            words,
+            f"run {run}",
+            self._store_checks(),
         )
 
     @override

@@ -20,6 +20,9 @@ from services.runs.request import Act, Request, RequestState, Vote
 from services.steps import STEPS, Choice, Effects, Question, Step
 from services.steps.results import changes
 
+# How a note about messages to meetings begins.
+ABOUT_MESSAGES = "meetings"
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -96,6 +99,11 @@ class Noted:
     waiting: bool = False
     # It says that people were disconnected whom no card had named; how many is not known.
     disconnects: bool = False
+
+    @property
+    def is_about_messages(self) -> bool:
+        """Whether it counts the messages that meetings got."""
+        return self.text.startswith(ABOUT_MESSAGES)
 
     @property
     def is_lasting(self) -> bool:

@@ -7,11 +7,13 @@ the reason.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 
 from services.access.policy import ClusterPolicy, PolicyImpact, count_approvals
 from services.cluster.model import Cluster
+from services.cluster.scaling import ScalingNotes
 from services.common.text import count_of
-from services.procedures import BackupCreate, Drill, Startup
+from services.procedures import BackupCreate, Drill, Scale, Startup
 from services.procedures.plan import Plan
 from services.runs.authorization import Authorization, of_run, still_counting, too_few
 from services.runs.run import Run
@@ -71,6 +73,43 @@ def why_no_backup(
     if given is None:
         return f"the run that added backup schedule {name} cannot be read"
     return _lapsed(f"backup schedule {name}", given, rules, at)
+
+
+def why_no_scaling(
+    plan: Plan,
+    notes: ScalingNotes,
+    price: Decimal | None,
+    given: Authorization | None,
+    rules: ClusterPolicy,
+    at: float,
+) -> str:
+    """Why the permission to scale by the forecast does not cover a plan; "" when it does.
+
+    It covers `scale` with draining, to a number within its quota. `price`: of a media node an hour,
+    as it was seen just now.
+    """
+    allowed, effects, procedure = notes.permission, plan.effects, plan.procedure
+    if allowed is None:
+        return "no permission to scale by the forecast is given"
+    if not isinstance(procedure, Scale) or procedure.no_drain:
+        return "the forecast only scales, and drains the nodes that go"
+    if effects.cuts_off or effects.down or effects.stops_masters or effects.special:
+        return "the forecast never ends meetings, and never stops a cluster"
+    if at > allowed.until:
+        return "the permission to scale by the forecast has expired"
+    if price is None or price <= 0:
+        return "the price of a media node is unknown"
+    cap = allowed.cap(price)
+    if not allowed.least <= procedure.number <= cap:
+        return f"the permission is for {allowed.least} to {cap} media nodes"
+    if notes.used(at) >= allowed.changes:
+        return f"the permission allows {count_of(allowed.changes, 'change')} a day"
+    if given is None:
+        return "the run that added the permission to scale cannot be read"
+    if at > given.at + rules.confirm_seconds:
+        return "the permission to scale by the forecast must be renewed"
+    needs = rules.approvals_needed((PolicyImpact.WINDOWS_ADDED, PolicyImpact.MEDIA_ADDED))
+    return too_few(given, needs, rules)
 
 
 def may_start(

@@ -8,6 +8,7 @@ import logging
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+from services.cluster.meeting_messages import Occasion, filled
 from services.cluster.model import Cluster, Fact, Load
 from services.common.errors import BotError
 from services.common.observed import NOT_OBSERVED, Observed
@@ -63,6 +64,7 @@ class EdgeAnnouncer:
         obstacles: dict[tuple[str, str], str],
     ) -> None:
         self._reader = operations.reader
+        self._rooms = operations.rooms
         self._clusters = operations.clusters
         self._schedules = schedules
         self._power = power
@@ -103,8 +105,10 @@ class EdgeAnnouncer:
             return
         load: Observed[Load] = NOT_OBSERVED
         fault = ""
+        told = ""
         with suppress(BotError):
             seen = await self._reader.look(turn.name, NOTICED)
+            told = await self._tell(turn, edge, seen)
             load, fault = seen.load, closing_fault(seen, masters=edge.closes != "media-only")
         subject = ClosesSoon(
             **edge_facts(turn.name, edge),
@@ -112,8 +116,21 @@ class EdgeAnnouncer:
             meetings="" if idle(load) else edge.meetings,
             wait_until=edge.at + edge.wait_limit,
             fault=fault,
+            told=told,
         )
         turn.announce(coming.name, subject, until=edge.start, at=edge.start)
+
+    async def _tell(self, turn: Evaluation, edge: Edge, seen: Cluster) -> str:
+        """Notify the meetings that their cluster closes, each once; return how many were.
+
+        Not where the window stays open for them, or people are asked first: then it may not close.
+        """
+        if seen.messages is None or edge.meetings != "wait" or self._clusters.observes:
+            return ""
+        text = seen.messages.text(Occasion.CLOSING)
+        filled_in = filled(text, cluster=turn.name, time=edge.clock_time)
+        world = self._clusters.cluster(turn.name).world
+        return await self._rooms.tell(world, seen, edge.name, filled_in)
 
     async def overdue(self, turn: Evaluation, wanted: Due) -> None:
         """Call people when the opening time is or will be missed.

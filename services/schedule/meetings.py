@@ -1,6 +1,7 @@
-"""Counts the people in meetings every ten minutes, for the chart of a day."""
+"""Counts the people in meetings every ten minutes, for the chart of a day and the forecast."""
 
 from services.billing.busy_hours import HourCounts
+from services.billing.demand import QuarterCounts
 from services.cluster.model import Cluster, Fact, Load
 from services.common.clock import Clock
 from services.memory.meeting_counts import MeetingCounts
@@ -25,6 +26,10 @@ class MeetingsRecorder:
         """Return what was counted, by UTC date and hour."""
         return await self._counts.read(name)
 
+    async def quarters(self, name: str) -> QuarterCounts:
+        """Return what was counted, by UTC date and quarter of an hour."""
+        return await self._counts.quarters(name)
+
     def newest(self, name: str) -> int | None:
         """Return how many people were counted last; None where that is too long ago."""
         at, people = self._newest.get(name, (float("-inf"), 0))
@@ -41,3 +46,4 @@ class MeetingsRecorder:
             self._newest[name] = (now, load.people)
             # A minute less: bots do not count at the same second.
             await self._counts.add(name, now, load.people, EVERY - 60.0)
+            await self._counts.add_quarter(name, now, load.people, load.rooms)

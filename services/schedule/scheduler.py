@@ -38,6 +38,7 @@ from services.schedule.overrides import ScheduleOverrides
 from services.schedule.past_closings import closing_record_of
 from services.schedule.quiet_windows import QuietWindows
 from services.schedule.reading import PowerWatch, Schedule, ScheduleReader
+from services.schedule.scaling import ForecastKeeper
 from services.schedule.service_watch import ServiceWatch
 from services.schedule.slo import Objectives
 from services.schedule.slo_reader import SloReader
@@ -68,8 +69,9 @@ AHEAD = SWEEP_INTERVAL * 2.5
 class WindowScheduler:
     """Looks after the windows of every cluster of a desk.
 
-    `per_node`: people that a media node is meant for, by cluster. `objectives`: how well promises
-    are to be kept, by cluster.
+    `per_node`: people that a media node is meant for, by cluster; their meetings are counted also
+    without windows. `zones`: the time zone of each. `objectives`: how well promises are
+    to be kept, by cluster.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class WindowScheduler:
         clock: Clock,
         per_node: Mapping[str, int] = MappingProxyType({}),
         report_days: int = 14,
+        zones: Mapping[str, str] = MappingProxyType({}),
         objectives: Mapping[str, Objectives] = MappingProxyType({}),
     ) -> None:
         self._reader = operations.reader
@@ -89,6 +92,8 @@ class WindowScheduler:
         self.usage = UsageRecorder(operations.reader, operations.usage, clock)
         self.waste = WasteFinder(operations, self.usage, clock)
         self.meetings = MeetingsRecorder(operations.reader, operations.meetings, clock)
+        self.forecast = ForecastKeeper(operations, clock, zones)
+        self._counted = frozenset(per_node)
         promises, chain = operations.promises, operations.journal.chain
         self.service_watch = ServiceWatch(operations.reader, promises, self.meetings, clock)
         self.slo = SloReader(operations.reader, promises, chain, clock, objectives)
@@ -182,7 +187,7 @@ class WindowScheduler:
         if not self.usage.is_due(name):
             return
         text, _ = await self.books.read(name)
-        if text is not None:
+        if text is not None or name in self._counted:
             async with self._gate:
                 seen = await self.usage.record(name)
             if seen is not None:
@@ -206,6 +211,7 @@ class WindowScheduler:
             self.usage,
             self.slo,
             self.quiet,
+            self.forecast,
         )
         for part in parts:
             part.forget()

@@ -18,6 +18,7 @@ from services.runs.request import Request
 from services.runs.run import Event, Run
 from services.schedule.observed_night import ObservedReport
 from services.schedule.reading import Schedule
+from services.schedule.scaling import Prospect
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.slo import Span
 from services.schedule.slo_reader import CheckedReport
@@ -134,6 +135,11 @@ class VisibleClusters:
         """Return how many people were counted in meetings there, by hour."""
         self._operations.must_read(name, actor)
         return await self._hours.meetings.counts(name)
+
+    async def prospect(self, name: str, actor: Actor) -> Prospect:
+        """Return what demand is expected there, and the permission to scale by it."""
+        self._operations.must_read(name, actor)
+        return await self._hours.forecast.prospect(name)
 
     async def slo(self, name: str, actor: Actor, span: Span) -> CheckedReport:
         """Return how well promises were kept there, compared with the audit."""

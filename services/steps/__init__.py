@@ -64,6 +64,7 @@ The steps, each by the goal it reaches:
 - `DeleteLeftovers`: These droplets, volumes and reserved IPs that nothing uses are deleted
   permanently.
 - `SaveBackupSchedule`: The schedule of backups is kept.
+- `SaveScaling`: The standing permission to scale by the forecast is kept.
 - `NoteCounts`: The documents in the database are counted for the backup, as far as they can be.
 - `DrillNetwork`: A network of the drill's own exists, with a firewall that lets SSH in and nothing
   out.
@@ -108,6 +109,7 @@ from services.steps.node_service import StartUnit, StopUnit
 from services.steps.pool import PoolTarget, TemplateSize
 from services.steps.removal import MediaGone, OldGone, Shrunk
 from services.steps.resize import Resize, Settled
+from services.steps.scaling import SaveScaling
 from services.steps.secrets import BreakLock, DropStaged, PromoteSecrets, RestoreSecrets
 from services.steps.upgrade import (
     FetchUpdater,
@@ -131,6 +133,7 @@ STEPS: tuple[type[Step], ...] = (
     *(Resize, Settled, Snapshots, KeepSecrets, DropBackups, DeleteLeftovers),
     *(
         SaveBackupSchedule,
+        SaveScaling,
         NoteCounts,
         DrillNetwork,
         CopyStarted,
@@ -192,6 +195,7 @@ __all__ = [
     "Revive",
     "RunsOver",
     "SaveBackupSchedule",
+    "SaveScaling",
     "SaveWindow",
     "Settled",
     "Shrunk",

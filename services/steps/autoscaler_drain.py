@@ -123,6 +123,14 @@ class Left(Step):
         return bool(self._to_tag(cluster) or self._held_by_deaf_agents(cluster))
 
     @override
+    def closing_nodes(self, cluster: Cluster) -> tuple[MediaNode, ...]:
+        return tuple(n for n in self._to_tag(cluster) if not n.draining)
+
+    @override
+    def awaited_nodes(self, cluster: Cluster) -> tuple[MediaNode, ...]:
+        return tuple(n for n in self._remaining(cluster) if n.draining)
+
+    @override
     async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         await request_each(
             world.tag_for_draining(n.id, uncount=self.uncount) for n in self._to_tag(cluster)

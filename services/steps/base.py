@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from services.cluster.drills import DrillSeen
-from services.cluster.model import Basis, Cluster, Fact, Load, Timings
+from services.cluster.model import Basis, Cluster, Fact, Load, MediaNode, Timings
 from services.common.errors import Rejected, Unreachable
 from services.common.observed import Observed, Unobserved
 from services.common.values import replace
@@ -181,6 +181,9 @@ class WriteOperations(Protocol):
 
     async def save_backup_schedule(self, words: str) -> None:
         """Write this schedule of backups into what is kept of them."""
+
+    async def save_scaling(self, words: str) -> None:
+        """Write this standing permission to scale by the forecast."""
 
     async def save_window(self, words: str) -> None:
         """Write this off-hours window into the cluster's schedule."""
@@ -405,6 +408,14 @@ class Step(ABC):
 
     async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         """Request it. `again`: earlier requests. A repeated request must be harmless."""
+
+    def closing_nodes(self, cluster: Cluster) -> tuple[MediaNode, ...]:
+        """Return the nodes that a request now closes for new meetings; running ones may go on."""
+        return ()
+
+    def awaited_nodes(self, cluster: Cluster) -> tuple[MediaNode, ...]:
+        """Return the nodes whose meetings it still waits for, and that take no new ones."""
+        return ()
 
     def effects(self, cluster: Cluster) -> Effects:
         """Return what it means for people, given the cluster just before it."""

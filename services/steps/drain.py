@@ -143,6 +143,14 @@ class Drain(Step):
         return [n for n in self._remaining(cluster) if _may_be_signalled(n) and n.id not in kept]
 
     @override
+    def closing_nodes(self, cluster: Cluster) -> tuple[MediaNode, ...]:
+        return tuple(self._to_signal(cluster))
+
+    @override
+    def awaited_nodes(self, cluster: Cluster) -> tuple[MediaNode, ...]:
+        return tuple(n for n in self._remaining(cluster) if n.draining)
+
+    @override
     async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         await request_each(
             world.drain(n.id, stays=self._stays(n)) for n in self._to_signal(cluster)

@@ -26,6 +26,7 @@ from services.steps.node_service import StartUnit, StopUnit
 from services.steps.pool import PoolTarget, TemplateSize
 from services.steps.removal import MediaGone, OldGone, Shrunk
 from services.steps.resize import Resize
+from services.steps.scaling import SaveScaling
 from services.steps.secrets import PromoteSecrets, RestoreSecrets
 from services.steps.upgrade import (
     FetchUpdater,
@@ -120,6 +121,8 @@ def subjects(step: Step) -> frozenset[str]:
             return _each("drill", (label,))
         case SaveBackupSchedule(times=times):
             return _each("backup schedule", times.split(" ", 1)[:1])
+        case SaveScaling():
+            return frozenset({"permission to scale"})
         case _:
             return (
                 _of_masters(step)

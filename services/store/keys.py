@@ -70,6 +70,16 @@ def meetings_key(cluster: str) -> str:
     return f"meetings:{cluster}"
 
 
+def quarters_key(cluster: str) -> str:
+    """How many people and meetings there were, by quarter of an hour, of the last weeks."""
+    return f"quarters:{cluster}"
+
+
+def scaling_key(cluster: str) -> str:
+    """The standing permission to scale by the forecast, and what was done under it."""
+    return f"scaling:{cluster}"
+
+
 def promises_log_key(cluster: str) -> str:
     """The log of what promises are measured by beside runs: missed times, questions, service."""
     return f"promises:{cluster}"
@@ -231,6 +241,11 @@ def sealed_key(run: str) -> str:
 def drain_key(droplet: int, start: str) -> str:
     """Present once this start of a media server was signalled to drain."""
     return f"{DRAINS}{droplet}:{start}"
+
+
+def told_key(cluster: str, occasion: str) -> str:
+    """The rooms that were notified of this occasion, with the result. Expires after a week."""
+    return f"told:{cluster}:{occasion}"
 
 
 # The audit of a cluster

@@ -2,7 +2,7 @@
 
 Each line's hash covers its content and the hash of the line before it; the first one covers the
 head: cluster, span, clocks and what is missing. The audit has the last hash, so that a line that is
-changed, dropped, moved or added afterwards is found, and so is a chain that is written anew.
+changed, dropped, moved or added afterwards is found, and so is a chain that is replaced.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ LONGEST = 32 * 1024 * 1024  # characters of an export that is read
 
 @dataclass(frozen=True)
 class Export:
-    """An export as it is stored in a file. `head`: what is said about all of it."""
+    """An export as it is stored in a file. `head`: cluster, span, clocks and what is missing."""
 
     head: Mapping[str, Any]
     lines: tuple[Mapping[str, Any], ...]
@@ -161,7 +161,7 @@ def check_export(
 
 
 def unproven(export: Export) -> int:
-    """Return how many lines are only what others told: nothing of the bot's vouches for them."""
+    """Return how many lines only others reported: nothing of the bot's vouches for them."""
     ours = {str(source) for source in OURS}
     return sum(line.get("source") not in ours for line in export.lines)
 
@@ -219,7 +219,7 @@ def _vouched(export: Export, entries: Sequence[Entry]) -> list[ExportFlaw]:
         ExportFlaw(
             last,
             "is the last one, and no entry of the audit vouches for it: lines were removed after "
-            "it, or all of it was written anew",
+            "it, or all of it was replaced",
         )
     ]
 

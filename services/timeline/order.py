@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from services.timeline.moments import OURS, Moment, Source
 from services.timeline.skew import Skew, skew_of
 
-# Lines of a timeline. More are cut, and it says so.
+# Lines of a timeline. Of more, the oldest are left out.
 MOST = 2000
 
 
@@ -23,7 +23,7 @@ class Clock:
         """Return what is known of it, as a sentence."""
         skew = self.skew
         if skew.contradicts:
-            return f"{self.source}: its times contradict the run, and stand as they were given."
+            return f"{self.source}: its times contradict the run, and are not corrected."
         fast = "behind" if skew.offset > 0 else "ahead"
         moved = (
             f"{abs(skew.offset):.0f} s {fast}" if abs(skew.offset) >= 1 else "as the bots' clock"

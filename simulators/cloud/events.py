@@ -161,6 +161,16 @@ class GracefulShutdownEnded:
 
 
 @dataclass(frozen=True)
+class DataReceived:
+    """Everyone in a meeting has received data over LiveKit. `again`: the same as before."""
+
+    meeting: SimulatedMeeting
+    topic: str
+    data: bytes
+    again: bool
+
+
+@dataclass(frozen=True)
 class MeetingEnded:
     """A meeting on this droplet has ended, in any way."""
 

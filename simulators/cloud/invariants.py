@@ -111,6 +111,7 @@ class Invariants:
             events.CopyReachesProduction, lambda e: self._report("copy-reaches-production", e.why)
         )
         bus.subscribe(events.RecordingsLost, self._recordings_lost)
+        bus.subscribe(events.DataReceived, self._data_received)
 
     def terms(self, stack: str) -> AgreedTerms:
         """Return what people have agreed to on this stack."""
@@ -291,6 +292,11 @@ class Invariants:
     def _recordings_lost(self, event: events.RecordingsLost) -> None:
         for meeting in event.meetings:
             self._note_loss(meeting, 0, event.why)
+
+    def _data_received(self, event: events.DataReceived) -> None:
+        if event.again:
+            text = f"the people in {event.meeting.name} were told the same twice"
+            self._report("told-twice", text)
 
     def _note_loss(self, meeting: SimulatedMeeting, people: int, why: str) -> None:
         if not people and not meeting.recordings:

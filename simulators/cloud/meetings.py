@@ -1,6 +1,6 @@
 """The people in meetings. They do not know that anyone operates the cluster."""
 
-from simulators.cloud.events import Emit, MeetingEnded, MeetingsLost, RecordingsLost
+from simulators.cloud.events import DataReceived, Emit, MeetingEnded, MeetingsLost, RecordingsLost
 from simulators.cloud.model import SimulatedDroplet, SimulatedMeeting
 from simulators.cloud.state import CloudState
 from simulators.dice import dice_of
@@ -67,6 +67,12 @@ class Meetings:
         meeting = self.open(stack, people, minutes_long, recordings, 0)
         seconds = minutes_long * 60 if meeting else RETRY
         self.state.timeline.after(seconds, lambda: self.team(stack, people, recordings, minutes))
+
+    def receive(self, meeting: SimulatedMeeting, topic: str, data: bytes) -> None:
+        """Let everyone in a meeting receive data."""
+        again = any((topic, data) == (t, d) for t, d, _ in meeting.received)
+        meeting.received.append((topic, data, self.state.now))
+        self.emit(DataReceived(meeting, topic, data, again))
 
     def end(self, meeting: SimulatedMeeting) -> None:
         """End a meeting in the usual way."""

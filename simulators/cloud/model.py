@@ -373,6 +373,8 @@ class SimulatedMeeting:
     """
     roomless: bool = False
     """A recording of a web page: it has no room, and only the egress service knows of it."""
+    received: list[tuple[str, bytes, float]] = field(default_factory=list)
+    """The data that everyone in it has received: topic, content, and when."""
 
 
 @dataclass

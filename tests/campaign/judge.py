@@ -25,7 +25,8 @@ from tests.support.scene import Scene
 DONE = {
     "Shutdown": ("is shut down", "has no media nodes", "keeps "), "Startup": ("in service", ),
     "Scale": ("media node", ), "DrainNodes": ("drained", ), "ResizeMedia": ("has media nodes of", ),
-    "ResizeMasters": ("has masters of", ), "Restart": ("was restarted", ),
+    "ResizeMasters": ("has masters of", "has a master of", "has a node of"),
+    "Restart": ("was restarted", ),
     "BackupCreate": ("is backed up", ), "BackupPrune": ("only its newest backups", ),
     "Configure": ("has its new configuration", ), "AddWindow": ("has window ", ),
     "Upgrade": ("runs OpenVidu 3.7.0", ),

@@ -54,11 +54,16 @@ def prepared() -> None:
 
 
 def some(seeds: list[int]) -> list[StoryResult]:
-    """Play a few in one go; after each nothing of it is left, so that the memory stays small."""
+    """Play a few in one go; after each nothing of it is left, so that the memory stays small.
+
+    What is left after all is what they have loaded. It is spared from the collector: looking
+    through it after each story took a twelfth of the time.
+    """
     results = []
     for seed in seeds:
         results.append(result_of(seed))
         gc.collect()
+    gc.freeze()
     return results
 
 

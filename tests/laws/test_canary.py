@@ -183,7 +183,7 @@ def test_no_planted_value_is_found_anywhere(ears: Ears, monkeypatch: pytest.Monk
     monkeypatch.setattr(scenes, "InProcessBucket", BotoBucket)
 
     async def story() -> None:
-        async with Scene(media=1) as scene:
+        async with Scene(sqlite=True, media=1) as scene:
             scene.estate.allow_rolling = True
             secret = planted(scene)
             said = _listened_to(scene, monkeypatch)

@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -474,6 +475,7 @@ OPERATIONS: dict[str, tuple[Cluster, Operation, list[tuple[Any, ...]]]] = {
         [("vpcs.delete", "v1"), ("firewalls.delete", "w1"), ("tags.delete", DRILL)],
     ),
     "save_backup_schedule": (POOL, lambda w: w.save_backup_schedule(SCHEDULE), []),
+    "save_scaling": (POOL, lambda w: w.save_scaling("2-5 $20 6 30"), []),
     "record_powered_on": (POOL, lambda w: w.record_powered_on((101,)), []),
     "save_window": (POOL, lambda w: w.save_window(WINDOW), []),
 }
@@ -542,6 +544,7 @@ NOTES = (
     "note_counts",
     "record_drill",
     "save_backup_schedule",
+    "save_scaling",
 )
 ONLY_NOTES = {name for name in NOTES if not OPERATIONS[name][2]}
 """Of these nothing follows the note."""
@@ -1006,11 +1009,26 @@ def test_only_a_probe_and_a_fenced_drill_create_or_delete_throw_away_resources()
     assert users(lambda node: node.attr in ("ThrowawayWrites", "DrillWriter")) == set()
 
 
-def users(uses: Callable[[Any], bool], kind: type[ast.AST] = ast.Attribute) -> set[str]:
+def users(
+    uses: Callable[[Any], bool], kind: type[ast.Name | ast.Attribute] = ast.Attribute
+) -> set[str]:
     """Return the modules of the product with an expression of that kind that is such a use."""
     return {
-        path.relative_to(ROOT).as_posix()
+        name
+        for name, names in named().items()
+        if any(isinstance(n, kind) and uses(n) for n in names)
+    }
+
+
+@cache
+def named() -> dict[str, list[ast.Name | ast.Attribute]]:
+    """Return each name and attribute in the product, by its module."""
+    return {
+        path.relative_to(ROOT).as_posix(): [
+            n
+            for n in ast.walk(ast.parse(path.read_text()))
+            if isinstance(n, ast.Name | ast.Attribute)
+        ]
         for folder in ("bot", "handlers", "services")
         for path in (ROOT / folder).rglob("*.py")
-        if any(isinstance(n, kind) and uses(n) for n in ast.walk(ast.parse(path.read_text())))
     }

@@ -31,7 +31,17 @@ from services.common.observed import Unobserved
 from services.procedures import PROCEDURES, Procedure, Shutdown, Startup
 from services.procedures.plan import Plan, make_plan
 from services.steps import Effects
-from tests.support.clusters import clusters, down, law, plan_of, plans, prepared, procedures, ready
+from tests.support.clusters import (
+    FINDING,
+    clusters,
+    down,
+    law,
+    plan_of,
+    plans,
+    prepared,
+    procedures,
+    ready,
+)
 
 OPERATOR, APPROVER, BOTH, VIEWER, NOBODY = (
     Actor(u, "T0ACME") for u in ("UOP", "UAPP", "UBOTH", "UVIEW", "UNONE")
@@ -248,7 +258,7 @@ def every_effect() -> Iterator[Effects]:
 
 
 def one_of_each() -> list[Procedure]:
-    return [find(procedures(kind), lambda _: True, settings=law) for kind in PROCEDURES]
+    return [find(procedures(kind), lambda _: True, settings=FINDING) for kind in PROCEDURES]
 
 
 def expected(plan: Plan, rules: ClusterPolicy) -> set[PolicyImpact]:

@@ -226,7 +226,12 @@ def test_http_reads_pages_and_livekits_lists() -> None:
             assert isinstance(ways.http, _Recorder)
             await refused(lambda: http.post("https://events.pagerduty.com/v2/enqueue", {}))
             await refused(lambda: http.trusting(None, "x").post("https://m.example.com/a", {}))
-            for call in ("RoomService/DeleteRoom", "RoomService/ListRooms/x", "Egress/StopEgress"):
+            for call in (
+                "RoomService/DeleteRoom",
+                "RoomService/SendData",
+                "RoomService/ListRooms/x",
+                "Egress/StopEgress",
+            ):
                 url = f"https://meet.example.com/twirp/livekit.{call}"
                 await refused(partial(http.post, url, {}))
             await refused(lambda: http._send("PUT", "https://m.example.com/", None, None, 1.0))

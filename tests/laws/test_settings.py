@@ -96,6 +96,13 @@ def test_what_the_example_shows_as_default_is_the_default(tmp_path: Path) -> Non
         "socket",
         "autoscaler",
         "minimum",
+        "meeting_messages",
+        "occasions",
+        "languages",
+        "texts",
+        "topic",
+        "payload",
+        "deadline_minutes: 10 ",
         "terraform",
         "repository",
         "path: acme",
@@ -184,7 +191,7 @@ def test_the_environment_sets_the_mode_over_the_file(tmp_path: Path) -> None:
         ({"clusters": {"Acme!": GOOD["clusters"]["acme"]}}, "clusters.Acme!: found 'Acme!'; allowed: lower-case letters, digits and hyphens"),
         ({"clusters": {"acme": {"stack": "acme", "region": "ams3"}}}, "clusters.acme.public_url: not set; this value is required"),
         (acme(regoin="x"), "clusters.acme.regoin: found an unknown key; allowed: stack, region, public_url, health_url, livekit_url, ca_file, ssh, spaces, roles, "
-         "policy, drain, autoscaler, terraform, wake, objectives, timings, account_facts, channel, labels, timezone, windows, holidays, freezes, meetings, people_per_node, links, digest, waste, secrets (did you mean region?)"),
+         "policy, drain, meeting_messages, autoscaler, terraform, wake, objectives, timings, account_facts, channel, labels, timezone, windows, holidays, freezes, meetings, people_per_node, links, digest, waste, secrets (did you mean region?)"),
         (acme(region=3), "clusters.acme.region: found 3; allowed: text"),
         (acme(public_url="meet.example.com"), "clusters.acme.public_url: found 'meet.example.com'; allowed: an http:// or https:// address, without a user in it"),
         (acme(health_url="http://x:7880/"), "clusters.acme.health_url: found 'http://x:7880/'; allowed: an http:// or https:// address with {address} or "

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from services.common.errors import Rejected
 from services.common.serialize import encode
 from services.procedures import (
     PROCEDURES,
+    AllowScaling,
     BackupPrune,
     DeleteWaste,
     Drill,
@@ -53,7 +55,16 @@ about = clusters().flatmap(lambda c: st.tuples(st.just(c), steps(c)))
 
 # What is requested of something other than a droplet of the cluster. A drill's own resources are
 # named by its stack: `DrillWriter` touches no others.
-NOT_DROPLETS = ("pool", "window", "backup schedule", "bucket", "autoscaler", "memory", "drill")
+NOT_DROPLETS = (
+    "pool",
+    "window",
+    "backup schedule",
+    "scaling",
+    "bucket",
+    "autoscaler",
+    "memory",
+    "drill",
+)
 
 
 class Recorder:
@@ -149,6 +160,9 @@ class Recorder:
 
     async def save_backup_schedule(self, words: str) -> None:
         self.asked.append(("backup schedule", words))
+
+    async def save_scaling(self, words: str) -> None:
+        self.asked.append(("scaling", words))
 
     async def note_counts(self, label: str) -> None:
         self.kept.append(label)
@@ -386,6 +400,8 @@ def test_every_step_is_used_somewhere() -> None:
         Snapshot(f"{n}", f"acme-backup-20270101T000000Z-master-{n}", n) for n in range(1, 5)
     )
     collect(replace(up, snapshots=backup), Drill())
+    priced = replace(up, people_per_node=20, media_price=Decimal("0.1"))
+    collect(priced, AllowScaling("2-5", "20"))
     unlocked = SecretsState("d1", version=OLD.version)
     collect(replace(up, secrets=unlocked, lint=SecretsFindings()), Upgrade("3.7.0"))
     for cluster in (ready(3, sizes=SOLD), fixed(2, sizes=SOLD), autoscaled(2)):

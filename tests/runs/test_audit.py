@@ -48,7 +48,7 @@ def database(scene: Scene) -> sqlite3.Connection:
 
 def test_an_evening_is_told_as_it_was_decided() -> None:
     async def story() -> None:
-        async with Scene(media=2) as scene:
+        async with Scene(sqlite=True, media=2) as scene:
             scene.estate.open_meeting(people=4, minutes=3)
             await scene.ana.type_text("COPS", '/openvidu shutdown --reason "power work"')
             await scene.ben.press(await scene.card("requests approval"), "Approve")
@@ -93,7 +93,7 @@ def test_an_evening_is_told_as_it_was_decided() -> None:
 
 def test_a_changed_journal_and_a_changed_entry_are_named() -> None:
     async def story() -> None:
-        async with Scene(media=1) as scene:
+        async with Scene(sqlite=True, media=1) as scene:
             await request_and_approve(scene, "shutdown", "requests approval")
             await run_ended(scene)
             assert (await checked(scene)).flaws == ()
@@ -123,7 +123,7 @@ def test_what_people_say_at_the_very_end_is_in_the_digest() -> None:
     """A cancel between reading the journal and writing its end: the end is computed again."""
 
     async def story() -> None:
-        async with Scene(media=1) as scene:
+        async with Scene(sqlite=True, media=1) as scene:
             operations, store = scene.bot.operations, scene.store
             read, said, inside = store.read, False, False
 
@@ -152,7 +152,7 @@ def test_what_people_say_at_the_very_end_is_in_the_digest() -> None:
 
 def test_three_bots_that_decide_at_once_make_one_chain() -> None:
     async def story() -> None:
-        async with Scene(media=1) as scene:
+        async with Scene(sqlite=True, media=1) as scene:
             await scene.start_bot()
             await scene.start_bot()
             while not (await checked(scene)).entries:
@@ -182,6 +182,7 @@ def test_a_press_that_loses_only_to_other_decisions_is_not_told_that_somebody_wa
 
     async def story() -> None:
         async with Scene(
+            sqlite=True,
             media=2,
             policy={"approvals": 2},
             roles={"operators": ["UANA", "UBEN", "UCARLA", "UDORA"]},
@@ -249,7 +250,7 @@ def kept(scene: Scene) -> dict[str, Any]:
 
 def test_each_head_is_put_into_the_bucket_once_by_whichever_bot() -> None:
     async def story() -> None:
-        async with Scene(media=1) as scene:
+        async with Scene(sqlite=True, media=1) as scene:
             await scene.start_bot()
             await scene.start_bot()
             await request_and_approve(scene, "shutdown", "requests approval")
@@ -280,7 +281,7 @@ def test_each_head_is_put_into_the_bucket_once_by_whichever_bot() -> None:
 
 def test_a_bucket_that_is_away_holds_nothing_up_and_gets_the_head_later() -> None:
     async def story() -> None:
-        async with Scene(media=1) as scene:
+        async with Scene(sqlite=True, media=1) as scene:
             scene.environment.faults.add("spaces", "503", times=10**6)
             await scene.ana.type_text("COPS", '/openvidu hold "exam week" for 2h')
             await scene.ephemeral("UANA", "acme is on hold")
@@ -295,7 +296,7 @@ def test_a_bucket_that_is_away_holds_nothing_up_and_gets_the_head_later() -> Non
 
 def test_a_runs_last_card_and_once_a_day_the_channel_hold_the_head() -> None:
     async def story() -> None:
-        async with Scene(media=1) as scene:
+        async with Scene(sqlite=True, media=1) as scene:
             await request_and_approve(scene, "shutdown", "requests approval")
             run = await run_ended(scene)
             ended = (await decisions(scene))[-1]
@@ -333,7 +334,7 @@ def test_an_approval_of_several_and_an_expiry_are_told_with_what_was_so_before(
     approvals: int,
 ) -> None:
     async def story() -> None:
-        async with Scene(media=1, policy={"approvals": approvals}) as scene:
+        async with Scene(sqlite=True, media=1, policy={"approvals": approvals}) as scene:
             operations = scene.bot.operations
             await operations.service.request(ANA, "acme", Shutdown(), channel="COPS")
             (request,) = await operations.reader.waiting("acme")
@@ -359,7 +360,7 @@ def test_an_approval_of_several_and_an_expiry_are_told_with_what_was_so_before(
 def test_other_settings_are_a_decision_that_is_told_once() -> None:
     async def story() -> None:
         async with Scene(
-            media=1, policy={"approvals": 2}, roles={"break_glass": ["UANA"]}
+            sqlite=True, media=1, policy={"approvals": 2}, roles={"break_glass": ["UANA"]}
         ) as scene:
             await scene.start_bot()
             await scene.wait(30)
@@ -383,7 +384,7 @@ def test_other_settings_are_a_decision_that_is_told_once() -> None:
 
 def test_a_refused_wish_leaves_nothing() -> None:
     async def story() -> None:
-        async with Scene(media=1) as scene:
+        async with Scene(sqlite=True, media=1) as scene:
             with pytest.raises(BotError):
                 await scene.bot.operations.service.request(
                     Actor("UDORA", "T0ACME"), "acme", Shutdown(), channel="COPS"

@@ -205,6 +205,11 @@ REFUSED = (
     ("Startup", "startup 2", SINGLE, "without a number"),
     ("Scale", "scale 1", _of("fixed"), "saves nothing"),
     ("Scale", "scale 1", _of("autoscaler"), "keeps the number as it is"),
+    # tests/runs/test_forecast.py plays it where `people_per_node` is set.
+    ("AllowScaling", "forecast allow 2-5 20", _of("pool"), "the bot does not guess it"),
+    ("AllowScaling", "forecast allow 2-5 20", _of("fixed"), "set by Terraform"),
+    ("AllowScaling", "forecast allow 2-5 20", _of("autoscaler"), "keeps the number as it is"),
+    ("AllowScaling", "forecast allow 2-5 20", SINGLE, "no media nodes can be added"),
     ("Scale", "scale 3", SINGLE, "no media nodes can be added"),
     ("DrainNodes", "drain media-7", ALL, "media-7"),
     ("DrainNodes", "drain all", _of("autoscaler"), "as fast as they leave"),

@@ -34,7 +34,7 @@ def test_emptied_in_the_middle_of_a_drain_it_is_said_and_nothing_goes_on() -> No
     """The card waited for ever, and neither the run nor anybody knew of it."""
 
     async def story() -> None:
-        async with Scene(media=2, site={"channel": "COPS"}) as scene:
+        async with Scene(sqlite=True, media=2, site={"channel": "COPS"}) as scene:
             for _ in range(2):
                 scene.estate.open_meeting(people=3, minutes=20)
             card = await request_and_approve(scene, "shutdown", "Shut down acme")
@@ -74,7 +74,9 @@ def test_emptied_windows_come_back_from_the_settings_and_wait_for_people() -> No
     """A window was removed, but the settings name it: it closes nothing before people look."""
 
     async def story() -> None:
-        async with Scene(media=1, site=HOURS, origin=1_800_000_000.0 + 9 * 3600) as scene:  # 17:00
+        async with Scene(
+            sqlite=True, media=1, site=HOURS, origin=1_800_000_000.0 + 9 * 3600
+        ) as scene:  # 17:00
             await scene.wait(20)
             await scene.ana.type_text("COPS", "/openvidu window remove nights")
             await scene.wait(20)
@@ -93,7 +95,7 @@ def test_emptied_windows_come_back_from_the_settings_and_wait_for_people() -> No
 
 def test_a_request_that_waited_says_that_it_is_gone() -> None:
     async def story() -> None:
-        async with Scene(media=1, site={"channel": "COPS"}) as scene:
+        async with Scene(sqlite=True, media=1, site={"channel": "COPS"}) as scene:
             await scene.ana.type_text("COPS", "/openvidu shutdown")
             card = await with_buttons(scene, "Shut down acme")
             await scene.wait(20)
@@ -109,7 +111,7 @@ def test_a_request_that_waited_says_that_it_is_gone() -> None:
 
 def test_two_bots_say_it_once() -> None:
     async def story() -> None:
-        async with Scene(media=1, site={"channel": "COPS"}) as scene:
+        async with Scene(sqlite=True, media=1, site={"channel": "COPS"}) as scene:
             await scene.start_bot()
             await scene.wait(30)
             emptied(scene)
@@ -132,7 +134,7 @@ def test_two_bots_say_it_once() -> None:
 
 def test_another_state_in_its_place_is_noticed_too() -> None:
     async def story() -> None:
-        async with Scene(media=1, site={"channel": "COPS"}) as scene:
+        async with Scene(sqlite=True, media=1, site={"channel": "COPS"}) as scene:
             await scene.wait(30)
             await replaced(
                 scene,
@@ -153,7 +155,7 @@ def test_put_back_to_an_earlier_time_people_are_told_and_runs_go_on() -> None:
     """An older copy, or a lost last second: decisions since then are missing."""
 
     async def story() -> None:
-        async with Scene(media=2, site={"channel": "COPS"}) as scene:
+        async with Scene(sqlite=True, media=2, site={"channel": "COPS"}) as scene:
             scene.estate.open_meeting(people=3, minutes=40)
             await request_and_approve(scene, "shutdown", "Shut down acme")
             await scene.wait(60)
@@ -173,7 +175,7 @@ def test_the_bucket_remembers_for_a_bot_that_was_not_there() -> None:
     """Every bot was down when the store was emptied: the bucket's newest audit head shows it."""
 
     async def story() -> None:
-        async with Scene(media=1, site=HOURS) as scene:
+        async with Scene(sqlite=True, media=1, site=HOURS) as scene:
             await scene.ana.type_text("COPS", "/openvidu scale 2 --now")
             await run_ended(scene)
             await scene.wait(300)  # the head is in the bucket
@@ -203,7 +205,7 @@ def test_the_bucket_remembers_for_a_bot_that_was_not_there() -> None:
 
 def test_a_new_state_where_nothing_was_is_no_loss() -> None:
     async def story() -> None:
-        async with Scene(media=1, site=HOURS) as scene:
+        async with Scene(sqlite=True, media=1, site=HOURS) as scene:
             await scene.wait(120)
             scene.kill()
             await scene.wait(1)
@@ -218,7 +220,7 @@ def test_a_new_state_where_nothing_was_is_no_loss() -> None:
 
 def test_an_old_button_names_what_is_not_known_any_more() -> None:
     async def story() -> None:
-        async with Scene(media=1) as scene:
+        async with Scene(sqlite=True, media=1) as scene:
             scene.estate.open_meeting(people=1, minutes=60)
             await request_and_approve(scene, "shutdown", "Shut down acme")
             card = await with_buttons(scene, "Shutting down acme")

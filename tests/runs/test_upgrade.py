@@ -56,7 +56,7 @@ async def takes_over(scene: Scene, state: dict[str, Any]) -> None:
 def played(version: str, name: str, goes_on: GoesOn) -> None:
     async def told() -> None:
         story = STORIES[name]
-        async with Scene(**story.scene) as scene:
+        async with Scene(sqlite=True, **story.scene) as scene:
             await story.tell(scene)
             before = golden(version, name)
             await takes_over(scene, before)
@@ -187,7 +187,7 @@ def test_a_request_of_a_version_that_did_not_have_a_field_can_be_decided(field: 
     """A request of an older version could not be approved, rejected or expire."""
 
     async def story() -> None:
-        async with Scene(media=2) as scene:
+        async with Scene(sqlite=True, media=2) as scene:
             await scene.ana.type_text("COPS", "/openvidu shutdown")
             card = await with_buttons(scene, "Shut down acme")
             (pending,) = await scene.store.get("pending:acme")
@@ -207,7 +207,7 @@ def test_what_a_newer_version_wrote_beside_is_kept_by_whoever_writes_over_it() -
     """In requests and in the book of hours, on every level."""
 
     async def story() -> None:
-        async with Scene(media=2, policy={"approvals": 2}) as scene:
+        async with Scene(sqlite=True, media=2, policy={"approvals": 2}) as scene:
             await scene.ana.type_text("COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 UTC")
             card = await with_buttons(scene, "Add window nights to acme")
             for who in (scene.ben, scene.person("UCARLA")):
@@ -247,7 +247,7 @@ def test_what_a_newer_version_wrote_beside_is_kept_by_whoever_writes_over_it() -
 
 def test_every_record_carries_its_version() -> None:
     async def story() -> None:
-        async with Scene(media=1) as scene:
+        async with Scene(sqlite=True, media=1) as scene:
             await request_and_approve(
                 scene, "window add nights Mon-Fri 20:00-07:30 UTC", "Add window nights to acme"
             )
@@ -299,6 +299,7 @@ NOT_OFFERED = {
     *("StartServices", "RestoreMaster", "VersionsSeen"),
     *("ChangeConfigFile", "SwitchModule", "WriteConfigFile", "RestoreConfigFile"),
     *("ApplyConfig", "ConfigAccepted", "ForgetConfig"),
+    *("AllowScaling", "SaveScaling", "ScalingNotes", "ScalingPermission", "ScalingChange"),
     *("AddBackupSchedule", "SaveBackupSchedule", "NoteCounts"),
     *("Drill", "DrillNetwork", "CopyStarted", "DatabaseOpened", "RecordDrill"),
     *("DrillGone",),
@@ -342,7 +343,7 @@ def test_a_card_with_copies_is_still_a_card_to_that_version(version: str) -> Non
     """Its copies, of a channel that was closed, stand under a key of their own."""
 
     async def story() -> None:
-        async with Scene(media=1) as scene:
+        async with Scene(sqlite=True, media=1) as scene:
             place, places = (
                 CardPlace("COPS", "1.2", copies=(("UANA", "DANA", "3.4"),), copied="the card"),
                 scene.bot.operations.message_refs,
@@ -362,7 +363,7 @@ def test_everything_that_is_written_now_that_version_can_read(version: str) -> N
 
     async def story() -> None:
         for name in STORIES:
-            async with Scene(**STORIES[name].scene) as scene:
+            async with Scene(sqlite=True, **STORIES[name].scene) as scene:
                 scene.promises = False
                 await STORIES[name].tell(scene)
                 assert ReleasedReader(version).cannot_read(state_of(scene)) == [], name
@@ -446,7 +447,7 @@ def test_a_bot_whose_state_becomes_a_newer_versions_stops_writing_and_says_so() 
     """A rolling upgrade to an incompatible version: the older bot only reads."""
 
     async def story() -> None:
-        async with Scene(media=1) as scene:
+        async with Scene(sqlite=True, media=1) as scene:
             scene.promises = False
             await scene.wait(15)
             origin = json.loads((await scene.store.get(STATE))[0] or "")

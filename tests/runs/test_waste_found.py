@@ -150,7 +150,9 @@ def clean(seed: int, days: int) -> None:
             window = "nights daily 20:00-06:00 UTC"
             await scene.ana.type_text("COPS", f"/openvidu window add {window} --now")
             for _ in range(days):
-                line = dice.choice(("backup create --prune --now", "scale 3 --now", "scale 2 --now", ""))
+                line = dice.choice(
+                    ("backup create --prune --now", "scale 3 --now", "scale 2 --now", "")
+                )
                 if line:
                     await scene.ana.type_text("COPS", f"/openvidu {line}")
                 await scene.wait(DAY)

@@ -186,7 +186,7 @@ def test_the_lucky_ones_keep_their_hours(monkeypatch: pytest.MonkeyPatch) -> Non
             "settings": {"channels": {"COPS": stacks[0]}},
             "reach": lambda store: BadStore(store, bad),
         }
-        async with Scene(**about, start=False) as scene:
+        async with Scene(sqlite=True, **about, start=False) as scene:
             scene.promises = False
             await scene.start_bot()
             bot = scene.bot
@@ -224,7 +224,7 @@ def test_the_lucky_ones_keep_their_hours(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_what_the_bot_holds_on_to_is_weighed_and_what_the_world_does_is_not() -> None:
     async def story() -> None:
-        async with Scene(media=1) as scene:
+        async with Scene(sqlite=True, media=1) as scene:
             await scene.wait(60)
             before = memory(scene.bot)
             assert before > 20_000

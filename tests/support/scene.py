@@ -48,6 +48,7 @@ from tests.support.crash_injector import (
     CrashPoint,
 )
 from tests.support.idle_rounds import Idle, Rounds
+from tests.support.memory_store import MemoryStore
 from tests.support.pydo_transport import InProcessTransport
 
 T = TypeVar("T")
@@ -76,7 +77,8 @@ class Scene:
 
     `reach` is how the bots reach the state, `road` how Slack's deliveries reach them; `pydo` False
     leaves pydo's pipeline out, as `make test` does in scenes that are not about it. `every_round`:
-    those in which nothing is due, too.
+    those in which nothing is due, too. `sqlite` False keeps the state in dictionaries, as
+    `make test` does in scenes that do not look into its tables.
     `shared`: the bots divide the clusters, as on a Redis. `stage`: where changes are rehearsed.
     `sites` are a stack's settings beside `site`, `each` the options of its cluster beside the
     common ones. `cluster`: how clusters are built, as for `Estate.build_cluster`: `deployment`
@@ -102,6 +104,7 @@ class Scene:
         shell: Callable[[SimulatedEnvironment], Any] | None = None,
         pydo: bool = not QUICK,
         every_round: bool = not QUICK,
+        sqlite: bool = not QUICK,
         livekit: bool = True,
         start: bool = True,
         reread: bool = False,
@@ -119,7 +122,9 @@ class Scene:
             )
         self.estate = self.environment.estate
         self.clock: Clock = loop_clock(origin)
-        self.store: Store = store or SqliteStore(None, self.clock, threaded=False)
+        self.store: Store = store or (
+            SqliteStore(None, self.clock, threaded=False) if sqlite else MemoryStore(self.clock)
+        )
         self.slack = FakeSlack(_workspace(origin), MANIFEST)
         self.site = dict(
             site or {}
