@@ -59,7 +59,8 @@ class AllowScaling(Procedure):
         return parse_permission(self.nodes, self.dollars, self.changes, self.days)
 
     def target_text(self, name: str) -> str:
-        return f"{name} between {self.nodes} media nodes for {self.dollars} a day"
+        spends = f"{self.dollars} and {self.changes} changes a day"
+        return f"{name} between {self.nodes} media nodes for {spends}, for {self.days} days"
 
     def outcome_text(self, name: str) -> str:
         return f"{name} may be scaled by the forecast between {self.nodes} media nodes"

@@ -89,7 +89,12 @@ def test_every_procedure_describes_itself(kind: type[Procedure]) -> None:
         assert field.metadata["help"], f"{kind.__name__}.{field.name} explains itself"
 
 
-SAMPLES = {"argument": ("2", "3"), "flag": (False, True), "rest": ("nights daily", "days daily")}
+SAMPLES = {
+    "argument": ("2", "3"),
+    "flag": (False, True),
+    "rest": ("nights daily", "days daily"),
+    "option": ("2", "3"),
+}
 
 
 @pytest.mark.parametrize("kind", PROCEDURES, ids=lambda k: k.__name__)
