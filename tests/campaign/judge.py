@@ -69,8 +69,8 @@ MOST_REFUSED, REFUSED_IN = 12, 600.0
 """Messages that a closed channel may be asked to take, within so many seconds."""
 RESTARTED = "bot was restarted"
 NO_ANSWER = re.compile(r"no usable answer|did not answer|does not answer|try again", re.IGNORECASE)
-NEXT_STEPS = "next:"
-"""Begins the action of a button for what comes after a run."""
+NEXT_STEPS = ("next:", "patch")
+"""Begins the action of a button for what comes after a run: a next step, a Terraform patch."""
 STARTS = ("Start", "Approve")
 """Buttons by which a requester starts what needs no approval (any more)."""
 TAKEN_IN = 2 * 3600.0

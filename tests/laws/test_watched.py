@@ -24,6 +24,7 @@ from services.runs.drain_ledger import DrainLedger
 from services.runs.executor import Executor
 from services.runs.journal import Journal
 from services.runs.locks import Locks
+from services.runs.room_messages import RoomMessages
 from services.runs.run import Answered, Asked, Event, Opened, Questioned, Reached, Stopped, Taken
 from services.runs.watched_time import GAP, Stopwatch, Watch
 from services.store import Commit, Store
@@ -125,7 +126,8 @@ class Lives:
             self.clock,
         )
         outsides: Any = {"acme": self.world}
-        executor = Executor(outsides, *parts, lambda _progress: None, lambda *_: "")
+        rooms = RoomMessages(store, self.clock)
+        executor = Executor(outsides, *parts, lambda _progress: None, lambda *_: "", rooms)
         drive = asyncio.create_task(executor.drive("acme-1"))
         end = self.clock.now() + seconds
         for pause in deaf:
