@@ -27,6 +27,8 @@ OPEN_PULL = "pull"
 PATCHED: tuple[type[Procedure], ...] = (Scale, ResizeMedia, ResizeMasters, Startup)
 # All others, each with the reason why no variable changes with them.
 UNPATCHED: dict[str, str] = {
+    "AllowScaling": "it changes nothing itself; each scaling run has its own patch",
+    "DeleteWaste": "what it deletes is attached to nothing that the variables describe",
     "Shutdown": "it ends with the next start-up; the variables describe the running cluster",
     "DrainNodes": "Terraform knows no drain",
     "Restart": "an apply does not compare whether a droplet is on",

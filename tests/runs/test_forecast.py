@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -179,7 +180,8 @@ def test_two_bots_scale_once() -> None:
 )
 def test_other_fleets_refuse_with_their_text(kind: str, says: str) -> None:
     async def story() -> None:
-        more = {"deployment": "single node"} if kind == "co-located" else {"kind": kind}
+        single = {"deployment": "single node"}
+        more: dict[str, Any] = single if kind == "co-located" else {"kind": kind}
         async with Scene(site=PER_NODE, **more) as scene:
             await scene.ana.type_text("COPS", "/openvidu forecast allow 2-5 20")
             answer = await scene.ephemeral("UANA", says)
