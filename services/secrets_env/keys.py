@@ -47,10 +47,10 @@ _MEET_ONCE = "used only at first start. Change it in OpenVidu Meet"
 _MONGO_USER = (
     "the database stored it at first start; a change here would lock OpenVidu out of its database"
 )
-_MONGO_KEY = "all masters must always have the same key, and restarting one would give it another"
+_MONGO_KEY = "the database keeps the key of its first start; no master with another one can join it"
 _REDIS = (
-    "each master keeps its own copy: only the restarted one would use the new password, and Redis "
-    "would split. To change it, stop OpenVidu on all nodes and edit it manually"
+    "each master keeps its own copy, and one that restarts with another password is cut off. "
+    "To change it, stop OpenVidu on all nodes and edit it manually"
 )
 _MINIO = "not used: recordings and data are in Spaces, not in MinIO"
 _VERSION = (
