@@ -504,6 +504,7 @@ def _digests(base: Base) -> DigestPoster:
 
 def _waste(base: Base) -> WastePoster:
     wanted = {n: c for n, c in base.settings.clusters.items() if c.waste.enabled}
+    base.scheduler.waste.watched = frozenset(wanted)
     times = {}
     for name, cluster in wanted.items():
         hour, minute = cluster.waste.time.split(":")

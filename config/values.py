@@ -453,7 +453,7 @@ class AccountFactsSettings(Value):
 class WasteSettings(Value):
     """When what costs money without use is reported, and where. Local time of the cluster."""
 
-    enabled: bool = True
+    enabled: bool = False
     day: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"] = "mon"
     time: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "09:00"
     channel: ChannelId | None = None

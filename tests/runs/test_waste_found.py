@@ -16,6 +16,8 @@ from tests.support.scene import Scene
 DAY = 86400.0
 HOURLY = {"s-4vcpu-8gb": Decimal(48) * 12 / 365}
 
+WEEKLY = {"waste": {"enabled": True}}
+
 
 @dataclass
 class Planted:
@@ -114,7 +116,7 @@ async def grow(scene: Scene) -> Decimal:
 def play(seed: int, weeks: int) -> None:
     async def story() -> None:
         dice = Random(seed)
-        async with Scene(media=2, seed=seed) as scene:
+        async with Scene(media=2, seed=seed, site=WEEKLY) as scene:
             planted = await plant(scene, dice)
             await scene.wait(0.2 * DAY)
             planted.daily["pool"] = await grow(scene)
@@ -145,7 +147,7 @@ async def _others(scene: Scene) -> None:
 def clean(seed: int, days: int) -> None:
     async def story() -> None:
         dice = Random(seed)
-        async with Scene(media=2, seed=seed) as scene:
+        async with Scene(media=2, seed=seed, site=WEEKLY) as scene:
             await _others(scene)
             window = "nights daily 20:00-06:00 UTC"
             await scene.ana.type_text("COPS", f"/openvidu window add {window} --now")
