@@ -49,7 +49,7 @@ _MONGO_USER = (
 )
 _MONGO_KEY = "the database keeps the key of its first start; no master with another one can join it"
 _REDIS = (
-    "each master keeps its own copy, and one that restarts with another password is cut off. "
+    "each master keeps its own copy; after a restart with another one it reaches no other master. "
     "To change it, stop OpenVidu on all nodes and edit it manually"
 )
 _MINIO = "not used: recordings and data are in Spaces, not in MinIO"

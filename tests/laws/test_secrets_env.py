@@ -174,7 +174,7 @@ def test_an_unknown_key_is_refused_with_the_nearest(typed: str, meant: str) -> N
         ("LIVEKIT_API_SECRET", "only-thirty-one-characters-long", "32 to 128"),
         ("LIVEKIT_API_SECRET", "1" * 40, "at least one letter"),
         ("LIVEKIT_API_KEY", "12345678", "begins with a letter"),
-        ("REDIS_PASSWORD", R44, "is cut off"),
+        ("REDIS_PASSWORD", R44, "reaches no other master"),
         ("MEET_INITIAL_ADMIN_PASSWORD", R44, "used only at first start"),
         ("MINIO_SECRET_KEY", R44, "not in MinIO"),
         ("OPENVIDU_URL", "https://meet.example.com/", "derived from DOMAIN_NAME"),
