@@ -218,14 +218,14 @@ def test_a_bot_that_is_killed_leaves_nothing_behind() -> None:
         process.stdin.close()
         pid = int(process.stdout.readline())
         # Its workers have begun.
-        for _ in range(LOOKS // 2):
+        for _ in range(LOOKS * 2):
             if len(group_of(pid)) > 1:
                 break
             time.sleep(0.1)
         assert len(group_of(pid)) > 1
         process.send_signal(signal.SIGKILL)
         process.wait()
-    for _ in range(LOOKS // 2):
+    for _ in range(LOOKS * 2):
         if not group_of(pid):
             break
         time.sleep(0.1)
