@@ -1,5 +1,6 @@
 """Draws a timeline with Pillow: a lane for each source. Loaded only when one is drawn."""
 
+from datetime import UTC, datetime
 from io import BytesIO
 
 from PIL import Image, ImageDraw, ImageFont
@@ -48,8 +49,6 @@ def _axis(
     lanes: int,
     clock: str,
 ) -> None:
-    from datetime import UTC, datetime  # noqa: PLC0415 - with the drawing alone
-
     for tick in range(TICKS + 1):
         x = LEFT + (WIDTH - LEFT - RIGHT) * tick / TICKS
         at = begins + (ends - begins) * tick / TICKS

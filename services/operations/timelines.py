@@ -71,7 +71,7 @@ class Timelines:
         entries = await self._entries(run.cluster)
         requested = [e.at for e in entries if e.about == run.request and run.request]
         begins = min([run.opened_at, *requested])
-        return await self._make(run.cluster, run.id, begins, ends, entries, [run.id], actor, run)
+        return await self._make(run.cluster, run.id, begins, ends, entries, [run], actor, run)
 
     async def of_span(self, name: str, begins: float, ends: float, actor: Actor) -> TimelineReport:
         """Return the timeline of a cluster in a span of time."""
@@ -81,7 +81,7 @@ class Timelines:
         for run_id in await self._journal.latest(name, MOST_RUNS):
             run = await self._reader.run(run_id)
             if run.opened_at <= ends and (run.ended_at or self._clock.now()) >= begins:
-                runs.append(run_id)
+                runs.append(run)
         entries = await self._entries(name)
         return await self._make(name, name, begins, ends, entries, runs[::-1], actor)
 
@@ -96,18 +96,17 @@ class Timelines:
         begins: float,
         ends: float,
         entries: Sequence[Entry],
-        runs: Sequence[str],
+        runs: Sequence[Run],
         actor: Actor,
         run: Run | None = None,
     ) -> TimelineReport:
         moments: list[Moment] = []
         spans: list[Span] = []
         gone: dict[int, str] = {}
-        for run_id in runs:
-            nodes = (await self._reader.run(run_id)).plan.nodes or ()
-            gone |= {node: f"droplet {node}" for node in nodes}
-            events = await self._journal.events(run_id)
-            texts = await self._store.read(run_log_key(run_id))
+        for one in runs:
+            gone |= {node: f"droplet {node}" for node in one.plan.nodes or ()}
+            events = await self._journal.events(one.id)
+            texts = await self._store.read(run_log_key(one.id))
             count = min(len(events), len(texts))  # it may grow in between
             told = run_moments(events[:count], texts[:count])
             spans += spans_of(events[:count], told)
@@ -130,23 +129,22 @@ class Timelines:
         return TimelineReport(name, subject, timeline, export, run)
 
     async def _cards(
-        self, name: str, runs: Sequence[str], told: Sequence[Moment], entries: Sequence[Entry]
+        self, name: str, runs: Sequence[Run], told: Sequence[Moment], entries: Sequence[Entry]
     ) -> list[Moment]:
         """Return when the cards of these runs were posted, by Slack's clock.
 
         A run that was approved edits the card of its request.
         """
         cards = []
-        for run_id in runs:
-            place = await self._messages.get(run_id)
-            request = (await self._reader.run(run_id)).request
-            requested = (e.at for e in entries if request and e.about == request)
-            opened = (m.at for m in told if m.about == run_id)
+        for run in runs:
+            place = await self._messages.get(run.id)
+            requested = (e.at for e in entries if run.request and e.about == run.request)
+            opened = (m.at for m in told if m.about == run.id)
             began = next(requested, next(opened, None))
             if place is None or not place.ts:
                 continue
-            text = f"shows the card of {run_id} in the channel of {name}"
-            cards.append(Moment(float(place.ts), Source.SLACK, text, run_id, after=began))
+            text = f"shows the card of {run.id} in the channel of {name}"
+            cards.append(Moment(float(place.ts), Source.SLACK, text, run.id, after=began))
         return cards
 
     async def _account(
